@@ -1,0 +1,1 @@
+//! Runs a batch of messages: decode, claim, deliver, answer.

@@ -1,0 +1,1 @@
+//! Checks a task and hands it to a transport.

@@ -1,0 +1,1 @@
+//! All of Errand in one process on one SQLite file.

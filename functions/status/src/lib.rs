@@ -1,0 +1,1 @@
+//! Tells how tasks stand, and cancels them.

@@ -1,0 +1,1 @@
+//! What the HTTP functions share: requests and answers, problem documents, authorisation.

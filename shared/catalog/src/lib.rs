@@ -1,0 +1,1 @@
+//! The one list of what this build contains: providers, transports, stores.

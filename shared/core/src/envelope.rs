@@ -1,0 +1,161 @@
+use std::{fmt, time::Duration};
+
+use serde_json::value::RawValue;
+
+use crate::Timestamp;
+
+/// The largest body that is accepted, in bytes: what SQS takes (1 MiB with its attributes) less room for a dead letter's attributes.
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>
+pub const BODY_LIMIT: usize = 1024 * 1024 - 8 * 1024;
+
+/// How deep objects and arrays may be nested in a body.
+pub const DEPTH_LIMIT: usize = 64;
+
+/// One unit of work: the name of a task, its arguments, and what may be said about when and how to run it.
+///
+/// Arguments stay the JSON text that arrived until the provider that owns them parses them. Fields hold what [`limits`] allows.
+#[derive(Clone)]
+pub struct Envelope {
+    /// Names the piece of work: the same id is done once.
+    pub id: String,
+    /// What to do.
+    pub task: String,
+    /// Positional arguments: a JSON array.
+    pub args: Option<Box<RawValue>>,
+    /// Named arguments, a provider's payload: a JSON object, or an array of them when [`Context::bulk`].
+    pub kwargs: Option<Box<RawValue>>,
+    /// The queue it belongs on.
+    pub queue: String,
+    /// Not to be run before.
+    pub run_after: Option<Timestamp>,
+    /// Not to be run after.
+    pub expires: Option<Timestamp>,
+    /// Attempts before it is given up, 1 to 100; the consumer's default when not said.
+    pub max_attempts: Option<u32>,
+    /// Where the result is to be sent.
+    pub callback_url: Option<String>,
+    /// Tenant or ordering key.
+    pub group: Option<String>,
+    /// Ties the envelopes of one notification together.
+    pub notification_id: Option<String>,
+    /// The recipient.
+    pub user: Option<String>,
+    /// What the sender wants to have known; mostly free.
+    pub context: Context,
+    /// W3C `traceparent`.
+    pub trace: Option<String>,
+}
+
+/// An envelope's `context`.
+#[derive(Clone, Default)]
+pub struct Context {
+    /// `kwargs` is an array of payloads.
+    pub bulk: bool,
+    /// The object as it was written, if there was one.
+    pub json: Option<Box<RawValue>>,
+}
+
+impl Envelope {
+    /// The payload as JSON; an empty object when there is none.
+    #[must_use]
+    pub fn payload(&self) -> &str {
+        self.kwargs.as_deref().map_or("{}", RawValue::get)
+    }
+
+    /// How long from `now` until it may run.
+    #[must_use]
+    pub fn delay(&self, now: Timestamp) -> Duration {
+        self.run_after.map_or(Duration::ZERO, |at| at.since(now))
+    }
+
+    /// Whether it is too late to run.
+    #[must_use]
+    pub fn expired(&self, now: Timestamp) -> bool {
+        self.expires.is_some_and(|at| at <= now)
+    }
+}
+
+impl fmt::Debug for Envelope {
+    /// Names the envelope without its arguments, recipient or context, which may be personal.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Envelope").field("id", &self.id).field("task", &self.task).field("queue", &self.queue).finish_non_exhaustive()
+    }
+}
+
+/// What the texts of an envelope may hold. Each rule answers what it expected.
+pub mod limits {
+    type Rule = Result<(), &'static str>;
+
+    fn sized(text: &str, max: usize) -> bool {
+        !text.is_empty() && text.len() <= max
+    }
+
+    /// 1 to 200 of `[A-Za-z0-9_.:-]`.
+    ///
+    /// # Errors
+    /// The text is none.
+    pub fn task(text: &str) -> Rule {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_.:-".contains(&b);
+        if sized(text, 200) && text.bytes().all(allowed) { Ok(()) } else { Err("1 to 200 of the characters A-Z a-z 0-9 _ . : -") }
+    }
+
+    /// 1 to 128 visible ASCII characters: also what SQS takes as a group.
+    ///
+    /// # Errors
+    /// The text is none.
+    pub fn id(text: &str) -> Rule {
+        if sized(text, 128) && text.bytes().all(|b| b.is_ascii_graphic()) { Ok(()) } else { Err("1 to 128 visible ASCII characters") }
+    }
+
+    /// 1 to 80 letters, digits, `_`, `-`, and a `.fifo` ending, as SQS names queues.
+    ///
+    /// # Errors
+    /// The text is none.
+    pub fn queue(text: &str) -> Rule {
+        let stem = text.strip_suffix(".fifo").unwrap_or(text);
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+        if sized(stem, 80) && stem.bytes().all(allowed) {
+            Ok(())
+        } else {
+            Err("the name of a queue: 1 to 80 of the characters A-Z a-z 0-9 _ -")
+        }
+    }
+
+    /// 1 to 256 characters without control characters.
+    ///
+    /// # Errors
+    /// The text is none.
+    pub fn label(text: &str) -> Rule {
+        if sized(text, 1024) && text.chars().count() <= 256 && !text.chars().any(char::is_control) {
+            Ok(())
+        } else {
+            Err("1 to 256 characters, none of them a control character")
+        }
+    }
+
+    /// An `https` URL of at most 2,048 visible ASCII characters.
+    ///
+    /// # Errors
+    /// The text is none.
+    pub fn https_url(text: &str) -> Rule {
+        let host = text.strip_prefix("https://").is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['/', '?', '#']));
+        if host && text.len() <= 2048 && text.bytes().all(|b| b.is_ascii_graphic()) {
+            Ok(())
+        } else {
+            Err("an https URL of at most 2,048 characters")
+        }
+    }
+
+    /// A W3C `traceparent`: <https://www.w3.org/TR/trace-context/#traceparent-header-field-values>.
+    ///
+    /// # Errors
+    /// The text is none.
+    pub fn traceparent(text: &str) -> Rule {
+        let hex = |part: &str, len| part.len() == len && part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        let parts: Vec<&str> = text.split('-').collect();
+        match parts[..] {
+            [version, trace, parent, flags] if hex(version, 2) && hex(trace, 32) && hex(parent, 16) && hex(flags, 2) => Ok(()),
+            _ => Err("a W3C traceparent"),
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! The traits with their futures on the heap, so that a function can choose an implementation by its settings. Nobody implements these:
+//! each has one blanket implementation.
+
+use std::time::Duration;
+
+use futures_util::FutureExt;
+
+use crate::{
+    Begin, BoxFuture, Cancel, Claim, DeadLetter, Envelope, Filter, Finish, Message, Outcome, Page, PublishError, Published, Queue,
+    QueueError, Status, Store, StoreError, TaskResult, Timestamp, Transport,
+};
+
+/// Declares a trait's erased twin and implements it for all that implement the trait.
+macro_rules! erased {
+    ($(#[$doc:meta])* $twin:ident of $of:ident { $(fn $method:ident($($arg:ident: $ty:ty),*) -> $out:ty;)* } $(const { $($name:ident() -> $value:ty = $constant:ident;)* })?) => {
+        $(#[$doc])*
+        pub trait $twin: Send + Sync {
+            $(#[doc = concat!("[`", stringify!($of), "::", stringify!($method), "`].")]
+            fn $method<'a>(&'a self $(, $arg: $ty)*) -> BoxFuture<'a, $out>;)*
+            $($(#[doc = concat!("[`", stringify!($of), "::", stringify!($constant), "`].")]
+            fn $name(&self) -> $value;)*)?
+        }
+
+        impl<T: $of> $twin for T {
+            $(fn $method<'a>(&'a self $(, $arg: $ty)*) -> BoxFuture<'a, $out> {
+                $of::$method(self $(, $arg)*).boxed()
+            })*
+            $($(fn $name(&self) -> $value {
+                T::$constant
+            })*)?
+        }
+    };
+}
+
+erased! {
+    /// [`Queue`] with its type erased.
+    DynQueue of Queue {
+        fn hide(message: &'a Message, duration: Duration) -> Result<(), QueueError>;
+        fn bury(message: &'a Message, letter: &'a DeadLetter) -> Result<(), QueueError>;
+    }
+}
+
+erased! {
+    /// [`Transport`] with its type erased.
+    DynTransport of Transport {
+        fn publish(envelopes: &'a [Envelope]) -> Vec<Result<Published, PublishError>>;
+        fn check() -> Result<(), PublishError>;
+    }
+    const {
+        name() -> &'static str = NAME;
+        max_delay() -> Duration = MAX_DELAY;
+    }
+}
+
+erased! {
+    /// [`Store`] with its type erased.
+    DynStore of Store {
+        fn register(envelope: &'a Envelope, status: Status, backend: &'a str, now: Timestamp) -> Result<(), StoreError>;
+        fn begin(claim: &'a Claim<'a>) -> Result<Begin, StoreError>;
+        fn finish(id: &'a str, attempt: u32, outcome: &'a Outcome, now: Timestamp) -> Result<Finish, StoreError>;
+        fn get(id: &'a str) -> Result<Option<TaskResult>, StoreError>;
+        fn list(filter: &'a Filter) -> Result<Page, StoreError>;
+        fn cancel(id: &'a str, now: Timestamp) -> Result<Cancel, StoreError>;
+        fn check() -> Result<(), StoreError>;
+    }
+}

@@ -1,0 +1,128 @@
+use std::{error::Error, fmt, time::Duration};
+
+/// Why a delivery failed. What follows from it is [`ErrorKind::advice`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// The message on the queue is no envelope, or one that is too large.
+    Malformed,
+    /// The payload is not what the provider takes.
+    InvalidPayload,
+    /// The service refused this message for good.
+    Rejected,
+    /// The recipient does not exist any more or does not want to be reached.
+    RecipientGone,
+    /// The service asks to be called less often.
+    RateLimited,
+    /// The service cannot be reached or fails.
+    Unavailable,
+    /// The provider did not end in the time it has.
+    Timeout,
+    /// A setting, credential or permission is missing or wrong: an operator must act.
+    Misconfigured,
+    /// This build has no provider for the task.
+    UnknownProvider,
+    /// The provider's code panicked.
+    Panicked,
+    /// The request left and no answer came: it may have been done.
+    OutcomeUnknown,
+    /// Every allowed attempt began and none ended: the process died each time.
+    Crashed,
+}
+
+/// What the engine does about a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Advice {
+    /// Never again: to the dead letters.
+    Never,
+    /// Again after a delay.
+    Later,
+    /// Again after a delay, and tell the operator.
+    LaterAndAlarm,
+}
+
+impl ErrorKind {
+    /// What follows from a failure of this kind.
+    #[must_use]
+    pub const fn advice(self) -> Advice {
+        match self {
+            Self::Malformed | Self::InvalidPayload | Self::Rejected | Self::RecipientGone | Self::Crashed => Advice::Never,
+            // A twin is the lesser evil: most services either did nothing or know the idempotency key.
+            Self::RateLimited | Self::Unavailable | Self::Timeout | Self::OutcomeUnknown => Advice::Later,
+            Self::Misconfigured | Self::UnknownProvider | Self::Panicked => Advice::LaterAndAlarm,
+        }
+    }
+
+    /// The kind's name in dead letters, results and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::InvalidPayload => "invalid_payload",
+            Self::Rejected => "rejected",
+            Self::RecipientGone => "recipient_gone",
+            Self::RateLimited => "rate_limited",
+            Self::Unavailable => "unavailable",
+            Self::Timeout => "timeout",
+            Self::Misconfigured => "misconfigured",
+            Self::UnknownProvider => "unknown_provider",
+            Self::Panicked => "panicked",
+            Self::OutcomeUnknown => "outcome_unknown",
+            Self::Crashed => "crashed",
+        }
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A delivery that failed.
+///
+/// The message is for an operator and reaches logs and dead letters: it holds the service's status and error code, and never a token,
+/// an address or a body.
+#[derive(Debug)]
+pub struct DeliveryError {
+    /// Why.
+    pub kind: ErrorKind,
+    /// How long the service asked to wait. Wins over our own backoff.
+    pub retry_after: Option<Duration>,
+    /// What happened, in one line.
+    pub message: String,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl DeliveryError {
+    /// A failure of this kind.
+    #[must_use]
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, retry_after: None, message: message.into(), source: None }
+    }
+
+    /// With the delay that the service asked for.
+    #[must_use]
+    pub fn retry_after(mut self, delay: Option<Duration>) -> Self {
+        self.retry_after = delay;
+        self
+    }
+
+    /// With the error that caused it.
+    #[must_use]
+    pub fn caused_by(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+}
+
+impl fmt::Display for DeliveryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.kind, self.message)
+    }
+}
+
+impl Error for DeliveryError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}

@@ -1,0 +1,35 @@
+//! The words of Errand, and nothing that does work: the [`Envelope`], what carries it ([`Transport`], [`Queue`]), what does what
+//! it asks ([`Provider`]), what remembers it ([`Store`]), and how each of them fails. No I/O, no cloud, no async runtime.
+
+mod clock;
+mod envelope;
+mod erased;
+mod error;
+mod fields;
+mod init;
+mod payload;
+mod provider;
+mod queue;
+mod registry;
+mod settings;
+mod store;
+mod timestamp;
+mod transport;
+
+pub use clock::Clock;
+pub use envelope::{BODY_LIMIT, Context, DEPTH_LIMIT, Envelope, limits};
+pub use erased::{DynQueue, DynStore, DynTransport};
+pub use error::{Advice, DeliveryError, ErrorKind};
+pub use fields::{Fields, Problem, Problems};
+pub use init::Init;
+pub use payload::{Payload, Payloads};
+pub use provider::{Attempt, Provider, Receipt};
+pub use queue::{DeadLetter, Message, Queue, QueueError};
+pub use registry::{Handled, Registry, Task};
+pub use settings::{Environment, Secret, SettingsError};
+pub use store::{Begin, Cancel, Claim, Filter, Finish, Outcome, Page, Status, Store, StoreError, TaskError, TaskResult};
+pub use timestamp::{InvalidTimestamp, Timestamp};
+pub use transport::{PublishError, Published, Transport};
+
+/// A future on the heap, for the traits' erased twins.
+pub type BoxFuture<'a, T> = futures_util::future::BoxFuture<'a, T>;

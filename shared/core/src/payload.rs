@@ -1,0 +1,64 @@
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+
+use crate::{Fields, Problems};
+
+/// What a provider takes: an envelope's `kwargs`. A crate's payload type is built without its client, so that a call can be checked
+/// before it is queued.
+pub trait Payload: Sized + Send + 'static {
+    /// Reads the payload, noting every problem in `fields`; `None` when there was one.
+    ///
+    /// A type that derives `serde::Deserialize` may answer [`Fields::deserialize`], which tells the first problem only.
+    fn read(fields: &mut Fields<'_>) -> Option<Self>;
+
+    /// Reads the payload from JSON.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    fn from_json(kwargs: &str) -> Result<Self, Problems> {
+        let mut fields = Fields::of(kwargs)?;
+        let payload = Self::read(&mut fields);
+        fields.finish(payload)
+    }
+}
+
+type Check = fn(&str) -> Result<(), Problems>;
+
+/// The tasks that can be called, each with the check of its payload.
+#[derive(Clone, Default)]
+pub struct Payloads(BTreeMap<&'static str, Check>);
+
+impl Payloads {
+    /// Adds a payload type under the tasks that take it.
+    #[must_use]
+    pub fn with<P: Payload>(mut self, tasks: &[&'static str]) -> Self {
+        self.0.extend(tasks.iter().map(|task| (*task, (|kwargs| P::from_json(kwargs).map(drop)) as Check)));
+        self
+    }
+
+    /// Checks a payload; with `bulk`, an array of payloads.
+    ///
+    /// # Errors
+    /// `None` when no such task is known, else all that is wrong.
+    pub fn check(&self, task: &str, kwargs: &str, bulk: bool) -> Result<(), Option<Problems>> {
+        let check = self.0.get(task).ok_or(None)?;
+        if !bulk {
+            return check(kwargs).map_err(Some);
+        }
+        let items: Vec<&RawValue> =
+            serde_json::from_str(kwargs).map_err(|_| Some(Problems::whole("expected an array of payloads, since context.bulk is true")))?;
+        let problems: Vec<_> = items
+            .iter()
+            .enumerate()
+            .filter_map(|(i, item)| Some(check(item.get()).err()?.under(&format!("/{i}"))))
+            .flat_map(|problems| problems.0)
+            .collect();
+        if problems.is_empty() { Ok(()) } else { Err(Some(Problems(problems))) }
+    }
+
+    /// The names of the tasks, sorted.
+    pub fn tasks(&self) -> impl Iterator<Item = &'static str> {
+        self.0.keys().copied()
+    }
+}

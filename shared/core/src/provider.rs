@@ -1,0 +1,70 @@
+use std::{future::Future, time::Duration};
+
+use futures_util::{StreamExt, stream};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::{DeliveryError, Init, Payload, SettingsError};
+
+/// Code that does one kind of task. One crate, one Cargo feature.
+///
+/// A provider keeps this contract, and `errand-testkit` tests it:
+/// - `new` does no I/O;
+/// - `deliver` answers within [`Provider::timeout`], and does its work at most once for each call;
+/// - an error's message holds the service's status and error code, and no token, address or body;
+/// - a request that left without an answer is [`crate::ErrorKind::OutcomeUnknown`].
+pub trait Provider: Sized + Send + Sync + 'static {
+    /// The provider's name: `ses`. Its settings are `ERRAND_SES_*`.
+    const NAME: &'static str;
+    /// The tasks that it does: `email`.
+    const TASKS: &'static [&'static str];
+    /// Its settings, by their names in small letters.
+    type Settings: DeserializeOwned;
+    /// What a task's `kwargs` hold.
+    type Payload: Payload;
+
+    /// Checks the settings and builds the provider.
+    ///
+    /// # Errors
+    /// A setting is missing or wrong. When none of its settings is set at all, a missing one turns the provider off instead.
+    fn new(settings: Self::Settings, cx: &Init) -> Result<Self, SettingsError>;
+
+    /// How long one delivery may take at most. The engine starts none with less time left.
+    fn timeout(&self) -> Duration {
+        Duration::from_secs(10)
+    }
+
+    /// Does the task.
+    fn deliver(&self, payload: Self::Payload, attempt: &Attempt) -> impl Future<Output = Result<Receipt, DeliveryError>> + Send;
+
+    /// Does the task for several payloads of one envelope; answers in their order. By default ten at a time.
+    fn deliver_bulk(&self, payloads: Vec<(Attempt, Self::Payload)>) -> impl Future<Output = Vec<Result<Receipt, DeliveryError>>> + Send {
+        stream::iter(payloads).map(async |(attempt, payload)| self.deliver(payload, &attempt).await).buffered(10).collect()
+    }
+}
+
+/// One try at a piece of work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// The same for every attempt at the same piece of work and for no other: the idempotency key for a service that takes one. The
+    /// envelope's id; in a bulk envelope with `-` and the payload's place.
+    pub key: String,
+    /// The task's name.
+    pub task: String,
+    /// 1 for the first.
+    pub number: u32,
+    /// W3C `traceparent` to pass on.
+    pub trace: Option<String>,
+}
+
+/// What a delivery left: becomes the task's `return_value`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Receipt(pub Value);
+
+impl Receipt {
+    /// With the service's own id of the message.
+    #[must_use]
+    pub fn message_id(id: &str) -> Self {
+        Self(json!({ "message_id": id }))
+    }
+}

@@ -1,0 +1,85 @@
+use std::{fmt, future::Future, time::Duration};
+
+use crate::ErrorKind;
+
+/// One message as a queue handed it over.
+#[derive(Clone)]
+pub struct Message {
+    /// The queue's own id of the message.
+    pub id: String,
+    /// What the queue wants to see to let this receipt of the message be changed.
+    pub receipt: String,
+    /// The text.
+    pub body: String,
+    /// How often it was received, this time included.
+    pub receive_count: u32,
+    /// The queue it came from: an ARN on AWS.
+    pub source: String,
+    /// On a first-in-first-out queue, the group within which order is kept.
+    pub lane: Option<String>,
+}
+
+impl fmt::Debug for Message {
+    /// Leaves out the body, which may be personal.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("id", &self.id)
+            .field("source", &self.source)
+            .field("receive_count", &self.receive_count)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a message was given up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The kind of the last failure.
+    pub kind: ErrorKind,
+    /// What happened last, for an operator; at most [`DeadLetter::REASON_LIMIT`] bytes.
+    pub reason: String,
+    /// Attempts that were made.
+    pub attempts: u32,
+    /// The envelope's id, where the body was one.
+    pub id: Option<String>,
+    /// The task's name, where the body was an envelope.
+    pub task: Option<String>,
+}
+
+impl DeadLetter {
+    /// How long a reason may be, in bytes: it has to fit beside the largest body.
+    pub const REASON_LIMIT: usize = 4096;
+
+    /// The letter's facts as named attributes, to go beside the body.
+    #[must_use]
+    pub fn attributes(&self) -> Vec<(&'static str, String)> {
+        let reason = &self.reason[..self.reason.floor_char_boundary(Self::REASON_LIMIT)];
+        let mut attributes = vec![
+            ("errand-reason", reason.to_owned()),
+            ("errand-kind", self.kind.to_string()),
+            ("errand-attempts", self.attempts.to_string()),
+        ];
+        attributes.extend(self.id.clone().map(|id| ("errand-id", id)));
+        attributes.extend(self.task.clone().map(|task| ("errand-task", task)));
+        attributes
+    }
+}
+
+/// The queue that messages came from, as far as the engine changes it. Acknowledging is not here: that is the engine's answer.
+pub trait Queue: Send + Sync + 'static {
+    /// Hides a message that stays on the queue for this long, at most 12 hours; zero shows it at once.
+    fn hide(&self, message: &Message, duration: Duration) -> impl Future<Output = Result<(), QueueError>> + Send;
+    /// Puts a copy of a message with its reason on the dead-letter queue.
+    fn bury(&self, message: &Message, letter: &DeadLetter) -> impl Future<Output = Result<(), QueueError>> + Send;
+}
+
+/// The queue did not do what was asked; for an operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueError(pub String);
+
+impl fmt::Display for QueueError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for QueueError {}

@@ -1,0 +1,297 @@
+use std::{fmt, future::Future, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, value::RawValue};
+
+use crate::{DeliveryError, Envelope, Timestamp};
+
+/// Remembers each envelope's state, so that an id is done once and can be asked about.
+///
+/// A store keeps this contract, and `errand-testkit` tests it: every change is one conditional write; of two that claim an id, one gets
+/// it; a lease is compared with the claim's own `now` in that condition, and its end is no deletion; what a stale attempt says is not
+/// written; only clean-up of ended records is left to an expiry time.
+pub trait Store: Send + Sync + 'static {
+    /// Notes an envelope that was handed to a transport, unless its id is known already.
+    fn register(
+        &self,
+        envelope: &Envelope,
+        status: Status,
+        backend: &str,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Claims an id for one attempt, and counts the attempt.
+    fn begin(&self, claim: &Claim<'_>) -> impl Future<Output = Result<Begin, StoreError>> + Send;
+
+    /// Notes how an attempt ended and gives the claim back.
+    fn finish(&self, id: &str, attempt: u32, outcome: &Outcome, now: Timestamp) -> impl Future<Output = Result<Finish, StoreError>> + Send;
+
+    /// What is known of an id.
+    fn get(&self, id: &str) -> impl Future<Output = Result<Option<TaskResult>, StoreError>> + Send;
+
+    /// What is known of many, the newest first.
+    fn list(&self, filter: &Filter) -> impl Future<Output = Result<Page, StoreError>> + Send;
+
+    /// Cancels an id that waits to be run.
+    fn cancel(&self, id: &str, now: Timestamp) -> impl Future<Output = Result<Cancel, StoreError>> + Send;
+
+    /// Whether it answers.
+    fn check(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// One attempt's wish to have an id for itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim<'a> {
+    /// The envelope to run.
+    pub envelope: &'a Envelope,
+    /// The time of the claim.
+    pub now: Timestamp,
+    /// Until when the claim holds if nothing is heard of it.
+    pub lease_until: Timestamp,
+    /// Who claims: an execution environment.
+    pub worker: &'a str,
+    /// How the envelope came, for records that begin here.
+    pub backend: &'a str,
+}
+
+/// The answer to a [`Claim`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// The id is the claimant's.
+    Claimed {
+        /// The number of this attempt, 1 for the first; its fence in [`Store::finish`].
+        attempt: u32,
+        /// The places of a bulk envelope's payloads that earlier attempts delivered.
+        done: Vec<usize>,
+    },
+    /// Another attempt has it.
+    Held {
+        /// Until when, if nothing is heard of it.
+        until: Timestamp,
+    },
+    /// It is done, given up, cancelled or expired.
+    Ended(Status),
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// Done, with the task's return value.
+    Succeeded(Value),
+    /// Failed, and to be tried again.
+    Retry {
+        /// Why.
+        error: TaskError,
+        /// The places of a bulk envelope's payloads that are delivered.
+        done: Vec<usize>,
+    },
+    /// Given up.
+    Failed(TaskError),
+    /// Too late to run.
+    Expired,
+}
+
+/// The answer to [`Store::finish`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finish {
+    /// Noted.
+    Recorded,
+    /// Not noted: a newer attempt has the id, or it has ended.
+    Stale,
+}
+
+/// The answer to [`Store::cancel`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cancel {
+    /// Cancelled; this is its state now.
+    Cancelled(TaskResult),
+    /// It runs or has ended; this is its state.
+    TooLate(TaskResult),
+    /// No such id.
+    Unknown,
+}
+
+/// Where an id stands. The first four are Django's `TaskResultStatus`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Status {
+    /// Waits to be run, perhaps again.
+    Ready,
+    /// An attempt is under way.
+    Running,
+    /// Done.
+    Successful,
+    /// Given up.
+    Failed,
+    /// Waits for its time.
+    Scheduled,
+    /// Cancelled before it ran.
+    Cancelled,
+    /// Was too late to run.
+    Expired,
+}
+
+impl Status {
+    /// Every status.
+    pub const ALL: [Self; 7] =
+        [Self::Ready, Self::Running, Self::Successful, Self::Failed, Self::Scheduled, Self::Cancelled, Self::Expired];
+
+    /// Its name on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "READY",
+            Self::Running => "RUNNING",
+            Self::Successful => "SUCCESSFUL",
+            Self::Failed => "FAILED",
+            Self::Scheduled => "SCHEDULED",
+            Self::Cancelled => "CANCELLED",
+            Self::Expired => "EXPIRED",
+        }
+    }
+
+    /// Whether nothing more can happen to the id.
+    #[must_use]
+    pub const fn ended(self) -> bool {
+        matches!(self, Self::Successful | Self::Failed | Self::Cancelled | Self::Expired)
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Status {
+    type Err = StoreError;
+    fn from_str(text: &str) -> Result<Self, StoreError> {
+        Self::ALL
+            .into_iter()
+            .find(|status| status.as_str() == text)
+            .ok_or_else(|| StoreError("a record has a status that is none".to_owned()))
+    }
+}
+
+/// What is known of an envelope, with the names of Django's `TaskResult`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskResult {
+    /// The envelope's id.
+    pub id: String,
+    /// The task's name.
+    pub task: String,
+    /// Where it stands.
+    pub status: Status,
+    /// When it was handed to a transport, or first seen.
+    pub enqueued_at: Timestamp,
+    /// When its first attempt began.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// When its last attempt began.
+    pub last_attempted_at: Option<Timestamp>,
+    /// Not before when it is to run, where that was said.
+    pub run_after: Option<Timestamp>,
+    /// Positional arguments.
+    pub args: Value,
+    /// Named arguments; null when they were larger than [`TaskResult::ARGUMENTS_LIMIT`].
+    pub kwargs: Value,
+    /// How it came.
+    pub backend: String,
+    /// The last failures, oldest first; at most [`TaskResult::ERRORS_LIMIT`].
+    pub errors: Vec<TaskError>,
+    /// Who tried, oldest first; at most [`TaskResult::ERRORS_LIMIT`].
+    pub worker_ids: Vec<String>,
+    /// What the task returned.
+    pub return_value: Value,
+    /// Attempts that began.
+    pub attempts: u32,
+}
+
+impl TaskResult {
+    /// Arguments up to this size, in bytes of JSON, are kept. DynamoDB holds 400 KB an item and charges each change by the item's size.
+    pub const ARGUMENTS_LIMIT: usize = 32 * 1024;
+    /// How many failures and workers are kept: the last ones.
+    pub const ERRORS_LIMIT: usize = 10;
+    /// How long after it ended an id is remembered, in seconds: 30 days, longer than a queue and its dead-letter queue (14 days each) hold a twin.
+    pub const RETENTION_SECONDS: i64 = 30 * 24 * 60 * 60;
+
+    /// The state of an envelope of which nothing else is known.
+    #[must_use]
+    pub fn new(envelope: &Envelope, status: Status, backend: &str, now: Timestamp) -> Self {
+        Self {
+            id: envelope.id.clone(),
+            task: envelope.task.clone(),
+            status,
+            enqueued_at: now,
+            started_at: None,
+            finished_at: None,
+            last_attempted_at: None,
+            run_after: envelope.run_after,
+            args: kept(envelope.args.as_deref(), Value::Array(Vec::new())),
+            kwargs: kept(envelope.kwargs.as_deref(), Value::Object(serde_json::Map::new())),
+            backend: backend.to_owned(),
+            errors: Vec::new(),
+            worker_ids: Vec::new(),
+            return_value: Value::Null,
+            attempts: 0,
+        }
+    }
+}
+
+fn kept(json: Option<&RawValue>, empty: Value) -> Value {
+    match json {
+        None => empty,
+        Some(json) if json.get().len() > TaskResult::ARGUMENTS_LIMIT => Value::Null,
+        Some(json) => serde_json::from_str(json.get()).unwrap_or(Value::Null),
+    }
+}
+
+/// One failure in a [`TaskResult`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskError {
+    /// The failure's kind, as a path: `errand.rejected`.
+    pub exception_class_path: String,
+    /// What happened, for an operator.
+    pub traceback: String,
+}
+
+impl From<&DeliveryError> for TaskError {
+    fn from(error: &DeliveryError) -> Self {
+        Self { exception_class_path: format!("errand.{}", error.kind), traceback: error.message.clone() }
+    }
+}
+
+/// Which results to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Only of this status.
+    pub status: Option<Status>,
+    /// Only of this task.
+    pub task: Option<String>,
+    /// How many at most, 1 to 100.
+    pub limit: usize,
+    /// Where the page before ended: its [`Page::cursor`].
+    pub cursor: Option<String>,
+}
+
+/// A page of results.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Page {
+    /// The results, the newest first. May be fewer than asked for, even none, with more to come.
+    pub results: Vec<TaskResult>,
+    /// Where to go on; `None` when this is the end.
+    pub cursor: Option<String>,
+}
+
+/// The store did not answer, or not as it should; for an operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreError(pub String);
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for StoreError {}

@@ -1,0 +1,57 @@
+use std::{fmt, future::Future, time::Duration};
+
+use crate::Envelope;
+
+/// What envelopes are handed to, so that a consumer gets them. One crate, one Cargo feature.
+///
+/// A transport keeps this contract, and `errand-testkit` tests it: one answer for each envelope, in their order; an envelope that is
+/// answered `Ok` is durable; one refused envelope does not stop the others; a transient failure of one is tried again before it is
+/// answered.
+pub trait Transport: Send + Sync + 'static {
+    /// The transport's name: `sqs`.
+    const NAME: &'static str;
+    /// The longest delay that it can keep by itself.
+    const MAX_DELAY: Duration;
+
+    /// Hands over envelopes, each to be seen by a consumer no earlier than its `run_after`, as far as the transport can tell.
+    fn publish(&self, envelopes: &[Envelope]) -> impl Future<Output = Vec<Result<Published, PublishError>>> + Send;
+
+    /// Whether it could publish now.
+    fn check(&self) -> impl Future<Output = Result<(), PublishError>> + Send;
+}
+
+/// An envelope that was handed over.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Published {
+    /// The transport's own id of the message, where it has one.
+    pub message_id: Option<String>,
+}
+
+/// An envelope that was not handed over. The text is for the caller: it names no internal address and repeats no payload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PublishError {
+    /// The envelope cannot go this way: the caller must change it.
+    Refused(String),
+    /// Larger than the transport takes.
+    TooLarge {
+        /// The largest body, in bytes.
+        limit: usize,
+    },
+    /// A setting or permission is missing or wrong: an operator must act.
+    Misconfigured(String),
+    /// The transport cannot be reached, fails or throttles: later.
+    Unavailable(String),
+}
+
+impl fmt::Display for PublishError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(why) => f.write_str(why),
+            Self::TooLarge { limit } => write!(f, "larger than the {limit} bytes that this way takes"),
+            Self::Misconfigured(why) => write!(f, "misconfigured: {why}"),
+            Self::Unavailable(why) => write!(f, "unavailable: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for PublishError {}

@@ -1,0 +1,1 @@
+//! Signed HTTP calls to any URL.

@@ -1,0 +1,1 @@
+//! A store and a queue in one SQLite file.

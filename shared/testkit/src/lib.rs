@@ -1,0 +1,11 @@
+//! Conformance kits for providers, transports and stores, and what their tests need. A dev-dependency only.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a kit fails its test by panicking")]
+
+mod stub;
+
+pub mod provider;
+pub mod store;
+pub mod transport;
+
+pub use stub::{Answer, Request, Stub};

@@ -1,0 +1,101 @@
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::{Router, body::Bytes, extract::State, http, response::IntoResponse};
+
+/// A request that a [`Stub`] got.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The HTTP method.
+    pub method: http::Method,
+    /// Path and query.
+    pub uri: http::Uri,
+    /// The headers.
+    pub headers: http::HeaderMap,
+    /// The whole body.
+    pub body: Bytes,
+}
+
+/// What a [`Stub`] does about a request.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// Answers with status, headers and body.
+    Reply(u16, Vec<(&'static str, String)>, String),
+    /// Reads the request and never answers.
+    Silence,
+}
+
+impl Answer {
+    /// A status and a JSON body.
+    #[must_use]
+    pub fn json(status: u16, body: &str) -> Self {
+        Self::Reply(status, vec![("content-type", "application/json".to_owned())], body.to_owned())
+    }
+
+    /// With one more header.
+    #[must_use]
+    pub fn header(mut self, name: &'static str, value: &str) -> Self {
+        if let Self::Reply(_, headers, _) = &mut self {
+            headers.push((name, value.to_owned()));
+        }
+        self
+    }
+}
+
+type Script = Arc<dyn Fn(&Request) -> Answer + Send + Sync>;
+type Seen = Arc<Mutex<Vec<Request>>>;
+
+/// An HTTP server on a free loopback port that keeps every request and answers as its script says. It ends with its runtime.
+pub struct Stub {
+    url: String,
+    requests: Seen,
+}
+
+impl Stub {
+    /// Starts it.
+    ///
+    /// # Panics
+    /// No loopback port can be bound.
+    pub async fn start(script: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
+        let requests = Seen::default();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");
+        let url = format!("http://{}", listener.local_addr().expect("a bound port"));
+        let script: Script = Arc::new(script);
+        let router = Router::new().fallback(answer).with_state((script, Arc::clone(&requests)));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { url, requests }
+    }
+
+    /// Its address: `http://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The requests so far.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Request> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+async fn answer(
+    State((script, requests)): State<(Script, Seen)>,
+    method: http::Method,
+    uri: http::Uri,
+    headers: http::HeaderMap,
+    body: Bytes,
+) -> impl IntoResponse {
+    let request = Request { method, uri, headers, body };
+    let told = script(&request);
+    requests.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+    match told {
+        Answer::Reply(status, headers, body) => {
+            let mut response = http::Response::builder().status(status);
+            for (name, value) in headers {
+                response = response.header(name, value);
+            }
+            response.body(axum::body::Body::from(body)).expect("a script's answer is valid HTTP")
+        }
+        Answer::Silence => std::future::pending().await,
+    }
+}

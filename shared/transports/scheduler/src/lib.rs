@@ -1,0 +1,1 @@
+//! EventBridge Scheduler: delays beyond what a queue can hold.

@@ -1,0 +1,1 @@
+//! Amazon SQS: publish envelopes; hide and bury what a consumer received.

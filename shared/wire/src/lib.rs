@@ -1,0 +1,1 @@
+//! Messages on the wire to envelopes and back. Pure functions.
