@@ -101,25 +101,45 @@ impl<'a> Fields<'a> {
         Some(text)
     }
 
+    /// The JSON text of a field that may be missing or null and must begin as its type does.
+    pub fn json(&mut self, name: &str, begins: char, expected: &str) -> Option<&'a RawValue> {
+        let raw = self.raw(name)?;
+        if !raw.get().starts_with(begins) {
+            self.refuse(name, format!("expected {expected}, got {}", kind_of(raw.get())));
+            return None;
+        }
+        Some(raw)
+    }
+
     /// A list; each wrong element is a problem of its own. Empty when missing or null.
     pub fn list<T: Deserialize<'a>>(&mut self, name: &str) -> Vec<T> {
         self.elements(name, |fields, name, raw| serde_json::from_str(raw).map_err(|error| fields.refuse(name, explain(&error, raw))).ok())
     }
 
+    /// An object that may be missing or null, read by `read`.
+    pub fn object<T>(&mut self, name: &str, read: impl Fn(&mut Fields<'a>) -> Option<T>) -> Option<T> {
+        let raw = self.raw(name)?;
+        self.nested(name, raw.get(), read)
+    }
+
     /// A list of objects, each read by `read`. Empty when missing or null.
     pub fn objects<T>(&mut self, name: &str, read: impl Fn(&mut Fields<'a>) -> Option<T>) -> Vec<T> {
-        self.elements(name, |fields, name, raw| match Fields::of(raw) {
+        self.elements(name, |fields, name, raw| fields.nested(name, raw, &read))
+    }
+
+    fn nested<T>(&mut self, name: &str, raw: &'a str, read: impl Fn(&mut Fields<'a>) -> Option<T>) -> Option<T> {
+        match Fields::of(raw) {
             Ok(mut inner) => {
-                inner.pointer = format!("{}/{name}", fields.pointer);
+                inner.pointer = format!("{}/{name}", self.pointer);
                 let value = read(&mut inner);
-                fields.problems.append(&mut inner.problems);
+                self.problems.append(&mut inner.problems);
                 value
             }
             Err(problems) => {
-                fields.refuse(name, problems.0.into_iter().map(|problem| problem.detail).collect::<String>());
+                self.adopt(name, problems);
                 None
             }
-        })
+        }
     }
 
     fn elements<T>(&mut self, name: &str, mut read: impl FnMut(&mut Self, &str, &'a str) -> Option<T>) -> Vec<T> {

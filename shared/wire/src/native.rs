@@ -1,0 +1,209 @@
+//! Errand's own form: the JSON object of an [`Envelope`]'s fields.
+
+use errand_core::{Context, Envelope, Fields, Timestamp, limits};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+/// How often an envelope may be attempted at most.
+pub const MAX_ATTEMPTS: u32 = 100;
+
+/// Reads an envelope, noting every problem in `fields`; `id` names it when it does not do so itself. Unknown fields are ignored.
+pub fn read(fields: &mut Fields<'_>, id: impl FnOnce() -> String) -> Option<Envelope> {
+    let task = task(fields);
+    let id = if fields.raw("id").is_some() { fields.text("id", limits::id) } else { Some(id()) };
+    let context = context(fields);
+    let kwargs = if context.bulk {
+        fields.json("kwargs", '[', "an array of payloads, since context.bulk is true")
+    } else {
+        fields.json("kwargs", '{', "an object")
+    };
+    let envelope = Envelope {
+        id: id.unwrap_or_default(),
+        task: task.unwrap_or_default(),
+        args: fields.json("args", '[', "an array").map(ToOwned::to_owned),
+        kwargs: kwargs.map(ToOwned::to_owned),
+        queue: fields.text("queue", limits::queue).unwrap_or_else(|| "default".to_owned()),
+        run_after: fields.optional::<Timestamp>("run_after"),
+        expires: fields.optional::<Timestamp>("expires"),
+        max_attempts: max_attempts(fields),
+        callback_url: fields.text("callback_url", limits::https_url),
+        group: fields.text("group", limits::id),
+        notification_id: fields.text("notification_id", limits::label),
+        user: fields.text("user", limits::label),
+        trace: fields.text("trace", limits::traceparent),
+        context,
+    };
+    Some(envelope)
+}
+
+/// `task`, or `task_name` as django-tasks-cloud's documentation has it.
+fn task(fields: &mut Fields<'_>) -> Option<String> {
+    let name = if fields.raw("task").is_none() && fields.raw("task_name").is_some() { "task_name" } else { "task" };
+    if fields.raw(name).is_none() {
+        fields.refuse(name, "is required: the name of what to do");
+    }
+    fields.text(name, limits::task)
+}
+
+fn context(fields: &mut Fields<'_>) -> Context {
+    let bulk = fields.object("context", |context| context.optional::<bool>("bulk")).unwrap_or_default();
+    Context { bulk, json: fields.raw("context").map(ToOwned::to_owned) }
+}
+
+fn max_attempts(fields: &mut Fields<'_>) -> Option<u32> {
+    let count = fields.optional::<u32>("max_attempts")?;
+    if !(1..=MAX_ATTEMPTS).contains(&count) {
+        fields.refuse("max_attempts", format!("expected a whole number from 1 to {MAX_ATTEMPTS}"));
+    }
+    Some(count)
+}
+
+/// The body of a message that carries an envelope: one line of JSON, of characters that every queue takes.
+#[must_use]
+pub fn encode(envelope: &Envelope) -> String {
+    #[derive(Serialize)]
+    struct Wire<'a> {
+        task: &'a str,
+        id: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        args: Option<&'a RawValue>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        kwargs: Option<&'a RawValue>,
+        queue: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        run_after: Option<Timestamp>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        expires: Option<Timestamp>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        max_attempts: Option<u32>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        callback_url: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        group: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        notification_id: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        user: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        context: Option<&'a RawValue>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        trace: Option<&'a str>,
+    }
+    let wire = Wire {
+        task: &envelope.task,
+        id: &envelope.id,
+        args: envelope.args.as_deref(),
+        kwargs: envelope.kwargs.as_deref(),
+        queue: &envelope.queue,
+        run_after: envelope.run_after,
+        expires: envelope.expires,
+        max_attempts: envelope.max_attempts,
+        callback_url: envelope.callback_url.as_deref(),
+        group: envelope.group.as_deref(),
+        notification_id: envelope.notification_id.as_deref(),
+        user: envelope.user.as_deref(),
+        context: envelope.context.json.as_deref(),
+        trace: envelope.trace.as_deref(),
+    };
+    // Texts, numbers and JSON that was parsed before: there is nothing here that serde can refuse.
+    escape(serde_json::to_string(&wire).unwrap_or_default())
+}
+
+/// Escapes the two characters that JSON allows as they are and SQS does not (it takes those of XML 1.0 only).
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>
+fn escape(json: String) -> String {
+    if json.contains(['\u{fffe}', '\u{ffff}']) { json.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff") } else { json }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode;
+
+    fn problems(body: &str) -> String {
+        decode(body, "m-1").unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_task_and_kwargs_are_a_complete_message() {
+        let envelope = decode(r#"{"task":"email","kwargs":{"to":["a@example.com"]}}"#, "m-1").unwrap();
+        assert_eq!((envelope.id.as_str(), envelope.task.as_str(), envelope.queue.as_str()), ("m-1", "email", "default"));
+        assert_eq!(envelope.payload(), r#"{"to":["a@example.com"]}"#);
+        assert_eq!((envelope.max_attempts, envelope.run_after), (None, None));
+        assert_eq!(decode(r#"{"task_name":"t","surprise":1}"#, "m-1").unwrap().task, "t");
+    }
+
+    #[test]
+    fn every_field_survives_encoding() {
+        let body = r#"{"task":"a.b:c","id":"x/1","args":[1,"é"],"kwargs":{"n":1e400,"t":"\u0000\ud83d\ude00"},"queue":"fast","run_after":"2026-11-20T12:00:00.000Z","expires":"2026-11-21T12:00:00.000Z","max_attempts":3,"callback_url":"https://example.com/x","group":"g","notification_id":"n","user":"u","context":{"k":[1]},"trace":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}"#;
+        assert_eq!(encode(&decode(body, "m-1").unwrap()), body);
+    }
+
+    #[test]
+    fn control_characters_survive_the_queue() {
+        let body = format!(r#"{{"task":"t","kwargs":{{"a":"{}","b":"\u0000\u001f"}}}}"#, "\u{fffe}\u{ffff}\u{7f}");
+        let encoded = encode(&decode(&body, "m-1").unwrap());
+        assert!(
+            encoded.chars().all(|c| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)),
+            "{encoded}"
+        );
+        let value = |body: &str| serde_json::from_str::<serde_json::Value>(decode(body, "m-1").unwrap().payload()).unwrap();
+        assert_eq!(value(&encoded), value(&body));
+    }
+
+    #[test]
+    fn bulk_takes_an_array_of_payloads() {
+        assert!(decode(r#"{"task":"t","kwargs":[{}],"context":{"bulk":true}}"#, "m").unwrap().context.bulk);
+        assert_eq!(
+            problems(r#"{"task":"t","kwargs":{},"context":{"bulk":true}}"#),
+            "/kwargs: expected an array of payloads, since context.bulk is true, got an object"
+        );
+        assert_eq!(problems(r#"{"task":"t","context":{"bulk":"yes"}}"#), "/context/bulk: expected a boolean, got a string");
+    }
+
+    #[test]
+    fn every_wrong_field_is_named_with_what_was_expected() {
+        let told = problems(
+            r#"{"task":"no spaces","id":"","args":{},"kwargs":[],"queue":"a b","run_after":"tomorrow","expires":5,"max_attempts":101,"callback_url":"http://x","group":"","notification_id":"","user":7,"context":[],"trace":"x"}"#,
+        );
+        for pointer in [
+            "task",
+            "id",
+            "args",
+            "kwargs",
+            "queue",
+            "run_after",
+            "expires",
+            "max_attempts",
+            "callback_url",
+            "group",
+            "notification_id",
+            "user",
+            "context",
+            "trace",
+        ] {
+            assert!(told.contains(&format!("/{pointer}: expected ")), "{pointer} in {told}");
+        }
+    }
+
+    #[test]
+    fn poison_is_refused_with_the_reason() {
+        for (body, reason) in [
+            ("", "is not JSON: EOF while parsing a value (line 1, column 0)"),
+            ("{not json", "is not JSON: key must be a string (line 1, column 2)"),
+            ("\0{", "is not JSON: expected value (line 1, column 1)"),
+            ("\u{feff}{}", "begins with a byte order mark; expected JSON (RFC 8259, section 8.1)"),
+            ("[]", "expected a JSON object, got an array"),
+            ("7", "expected a JSON object, got a number"),
+            ("null", "expected a JSON object, got null"),
+            ("{}", "/task: is required: the name of what to do"),
+            (r#"{"task":null}"#, "/task: is required: the name of what to do"),
+            (r#"{"task":"a","task":"b"}"#, "a field of the object is there twice"),
+            (r#"{"task":"t","kwargs":{"a":NaN}}"#, "is not JSON: expected value (line 1, column 27)"),
+        ] {
+            assert_eq!(problems(body), reason, "{body}");
+        }
+        assert!(problems(&format!(r#"{{"task":"{}"}}"#, "x".repeat(errand_core::BODY_LIMIT))).ends_with("at most 1040384 are accepted"));
+        assert!(decode(&format!(r#"{{"task":"t","kwargs":{{"a":"{}"}}}}"#, "x".repeat(1_000_000)), "m").is_ok());
+    }
+}
