@@ -1,1 +1,73 @@
 //! One batch of messages in, one verdict per message out.
+//!
+//! What the engine promises, each tested in `tests/promises.rs`:
+//! 1. One bad message never fails its batch, whatever it does.
+//! 2. Nothing is acknowledged that was not delivered, recorded as dead, or found done, cancelled or expired.
+//! 3. An id is delivered once while the store answers: it is claimed by one conditional write with a lease.
+//! 4. Retries wait hidden on the queue, with exponential backoff and full jitter; nothing is sent to the own queue again.
+//! 5. No delivery starts that may not end in the time left; what did not start returns to the queue.
+//! 6. Of a first-in-first-out group, nothing overtakes a message that must stay; other groups go on.
+//! 7. Early arrivals wait; late ones are recorded and not run; cancelled ones are dropped.
+//! 8. What is given up goes to the dead letters with its reason, and only then is acknowledged.
+
+mod attempt;
+mod backoff;
+mod batch;
+
+use std::{sync::Arc, time::Duration};
+
+use errand_core::{Clock, DynQueue, DynStore, Envelope, Message, Problems, Registry};
+
+/// A message and what it was read as.
+#[derive(Debug)]
+pub struct Record {
+    /// As the queue handed it over.
+    pub message: Message,
+    /// The envelope in it, or why there is none.
+    pub work: Result<Envelope, Problems>,
+}
+
+/// What becomes of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The queue can forget it.
+    Acknowledge,
+    /// The queue must hand it over again.
+    Keep,
+}
+
+/// How patient the engine is.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy {
+    /// The longest wait after the first failure; doubles with each further one.
+    pub retry_base: Duration,
+    /// Attempts before an envelope that does not say itself is given up.
+    pub max_attempts: u32,
+    /// Deliveries of a batch that are in flight together.
+    pub concurrency: usize,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { retry_base: Duration::from_secs(5), max_attempts: 6, concurrency: 50 }
+    }
+}
+
+/// Takes batches through claim, delivery, retry, dead letter and record. Holds no state of its own: any number of batches may run at
+/// once.
+pub struct Engine {
+    /// The providers.
+    pub registry: Registry,
+    /// Remembers ids. Without one delivery is at least once, and attempts are counted by the queue's receives.
+    pub store: Option<Arc<dyn DynStore>>,
+    /// Where the messages came from.
+    pub queue: Arc<dyn DynQueue>,
+    /// Tells the time and waits.
+    pub clock: Arc<dyn Clock>,
+    /// How patient it is.
+    pub policy: Policy,
+    /// Names this execution environment in records.
+    pub worker: String,
+    /// Names in records the way that messages come.
+    pub backend: String,
+}

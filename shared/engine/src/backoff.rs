@@ -1,0 +1,39 @@
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    time::Duration,
+};
+
+/// The longest that SQS can hide a message, counted from its receipt.
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html>
+pub(crate) const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);
+
+const SHORTEST: Duration = Duration::from_secs(1);
+
+/// How long to wait after the failed attempt `number` at `id`: exponential with full jitter, between one second and twelve hours.
+/// <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>
+///
+/// The jitter is a hash of id and attempt: spread over ids as a random number would be, and the same when computed again.
+pub(crate) fn backoff(base: Duration, id: &str, number: u32) -> Duration {
+    let ceiling = base.saturating_mul(2_u32.saturating_pow(number.saturating_sub(1))).min(LONGEST);
+    let mut hasher = DefaultHasher::new();
+    (id, number).hash(&mut hasher);
+    let share = f64::from((hasher.finish() >> 32) as u32) / f64::from(u32::MAX);
+    ceiling.mul_f64(share).max(SHORTEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_up_to_twelve_hours_and_are_spread_evenly() {
+        let base = Duration::from_secs(5);
+        for number in 1..=100 {
+            let ceiling = Duration::from_secs(5 << (number - 1).min(20)).min(LONGEST);
+            let waits: Vec<Duration> = (0..1000).map(|i| backoff(base, &format!("id-{i}"), number)).collect();
+            assert!(waits.iter().all(|wait| (SHORTEST..=ceiling).contains(wait)), "attempt {number}");
+            let mean = waits.iter().sum::<Duration>() / 1000;
+            assert!(mean > ceiling.mul_f64(0.45) && mean < ceiling.mul_f64(0.58), "attempt {number}: {mean:?} of {ceiling:?}");
+        }
+    }
+}
