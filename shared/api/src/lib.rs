@@ -1,1 +1,71 @@
-//! What the HTTP functions share: requests and answers, problem documents, authorisation.
+//! What the HTTP functions share: the routes, requests and answers, problem documents, authorisation.
+//!
+//! A function's handler is a plain function from [`Request`] to [`Response`]. [`gateway`] turns API Gateway's events into these and back;
+//! the local server turns real HTTP into them.
+
+mod access;
+pub mod gateway;
+mod problem;
+mod routes;
+
+pub use access::{Access, Scope, Verified};
+pub use problem::ProblemDocument;
+pub use routes::{Operation, Route, route};
+
+use bytes::Bytes;
+use errand_core::BODY_LIMIT;
+use serde::Serialize;
+
+/// An HTTP request with its whole body.
+pub type Request = http::Request<Bytes>;
+
+/// An HTTP answer with its whole body.
+pub type Response = http::Response<Bytes>;
+
+/// A JSON answer.
+pub fn json(status: http::StatusCode, body: &impl Serialize) -> Response {
+    match serde_json::to_vec(body) {
+        Ok(body) => answer(status, "application/json", body),
+        Err(_) => ProblemDocument::new(http::StatusCode::INTERNAL_SERVER_ERROR, "the answer cannot be written as JSON").into(),
+    }
+}
+
+/// The text of a JSON request.
+///
+/// # Errors
+/// 415 for another media type, 413 for a body over the limit, 400 for one that is not UTF-8.
+pub fn json_body(request: &Request) -> Result<&str, ProblemDocument> {
+    let media_type = request.headers().get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if essence != "application/json" && !(essence.starts_with("application/") && essence.ends_with("+json")) {
+        return Err(ProblemDocument::new(
+            http::StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "send JSON, with the header content-type: application/json",
+        ));
+    }
+    if request.body().len() > BODY_LIMIT {
+        let detail = format!("the body is {} bytes; at most {BODY_LIMIT} are accepted", request.body().len());
+        return Err(ProblemDocument::new(http::StatusCode::PAYLOAD_TOO_LARGE, &detail));
+    }
+    std::str::from_utf8(request.body()).map_err(|_| ProblemDocument::new(http::StatusCode::BAD_REQUEST, "the body is not UTF-8"))
+}
+
+/// A text as one segment of a path.
+#[must_use]
+pub fn encode_segment(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+/// The names and values of a query, decoded.
+pub fn query_pairs(query: &str) -> impl Iterator<Item = (String, String)> {
+    form_urlencoded::parse(query.as_bytes()).into_owned()
+}
+
+fn answer(status: http::StatusCode, media_type: &'static str, body: Vec<u8>) -> Response {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(media_type));
+    // Results change, and may be personal.
+    response.headers_mut().insert(http::header::CACHE_CONTROL, http::HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, ops::RangeInclusive};
 
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -22,14 +22,13 @@ impl Environment {
         self.get(name).ok_or_else(|| SettingsError::missing(name))
     }
 
-    /// The value of a variable as a number, a duration's seconds or another type with a text form.
+    /// The value of a variable as a whole number within `range`.
     ///
     /// # Errors
-    /// It is set and is no such value; `expected` says what would be.
-    pub fn parsed<T: std::str::FromStr>(&self, name: &str, expected: &str) -> Result<Option<T>, SettingsError> {
-        self.get(name)
-            .map(|text| text.trim().parse().map_err(|_| SettingsError::invalid(name, &format!("expected {expected}"))))
-            .transpose()
+    /// It is set and is no such number.
+    pub fn number(&self, name: &str, range: RangeInclusive<u32>) -> Result<Option<u32>, SettingsError> {
+        let wrong = || SettingsError::invalid(name, &format!("expected a whole number from {} to {}", range.start(), range.end()));
+        self.get(name).map(|text| text.trim().parse().ok().filter(|number| range.contains(number)).ok_or_else(wrong)).transpose()
     }
 
     /// Whether any variable begins with `prefix`.

@@ -1,0 +1,68 @@
+use errand_core::{Problem, Problems};
+use http::{HeaderName, HeaderValue, StatusCode};
+use serde::Serialize;
+
+use crate::{Response, answer};
+
+/// Why a call was refused, for the caller: a problem document (RFC 9457). A refused call has queued nothing.
+#[derive(Clone, Debug)]
+pub struct ProblemDocument {
+    status: StatusCode,
+    detail: String,
+    errors: Vec<Problem>,
+    header: Option<Box<(HeaderName, HeaderValue)>>,
+}
+
+impl ProblemDocument {
+    /// A problem of this status; `detail` says what to change.
+    #[must_use]
+    pub fn new(status: StatusCode, detail: &str) -> Self {
+        Self { status, detail: detail.to_owned(), errors: Vec::new(), header: None }
+    }
+
+    /// 400 for a body that is no JSON object, 422 for one with wrong fields: all of them, by JSON pointer.
+    #[must_use]
+    pub fn of_body(problems: Problems) -> Self {
+        match problems.0.as_slice() {
+            [Problem { pointer, detail }] if pointer.is_empty() => Self::new(StatusCode::BAD_REQUEST, &format!("the body {detail}")),
+            _ => Self { errors: problems.0, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "fields of the body are wrong: see errors") },
+        }
+    }
+
+    /// With a header beside it.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: &str) -> Self {
+        self.header = HeaderValue::from_str(value).ok().map(|value| Box::new((name, value)));
+        self
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+}
+
+impl From<ProblemDocument> for Response {
+    fn from(problem: ProblemDocument) -> Self {
+        #[derive(Serialize)]
+        struct Document<'a> {
+            // RFC 9457, section 4.2.1: no more is meant than the status says.
+            r#type: &'static str,
+            title: &'a str,
+            status: u16,
+            detail: &'a str,
+            #[serde(skip_serializing_if = "<[Problem]>::is_empty")]
+            errors: &'a [Problem],
+        }
+        let ProblemDocument { status, detail, errors, header } = &problem;
+        let title = status.canonical_reason().unwrap_or("Error");
+        let document = Document { r#type: "about:blank", title, status: status.as_u16(), detail, errors };
+        let body = serde_json::to_vec(&document).unwrap_or_default();
+        let mut response = answer(*status, "application/problem+json", body);
+        if let Some((name, value)) = header.as_deref() {
+            response.headers_mut().insert(name, value.clone());
+        }
+        response
+    }
+}

@@ -1,0 +1,97 @@
+use http::{Method, StatusCode, header};
+use percent_encoding::percent_decode_str;
+
+use crate::{ProblemDocument, Scope};
+
+/// What a call asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Run a task.
+    Enqueue,
+    /// Tell whether the parts work.
+    Health,
+    /// Tell how tasks stand.
+    ListTasks,
+    /// Tell how a task stands.
+    GetTask,
+    /// Do not run a task.
+    CancelTask,
+}
+
+/// The whole API. `None` as a scope: anyone may call.
+const ROUTES: [(Method, &str, Operation, Option<Scope>); 5] = [
+    (Method::POST, "/v1/tasks", Operation::Enqueue, Some(Scope::Send)),
+    (Method::GET, "/v1/tasks", Operation::ListTasks, Some(Scope::Read)),
+    (Method::GET, "/v1/tasks/{id}", Operation::GetTask, Some(Scope::Read)),
+    (Method::DELETE, "/v1/tasks/{id}", Operation::CancelTask, Some(Scope::Send)),
+    (Method::GET, "/v1/health", Operation::Health, None),
+];
+
+/// Where a call goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// What it asks for.
+    pub operation: Operation,
+    /// The scope that it needs; `None`: anyone may call.
+    pub scope: Option<Scope>,
+    /// The path's `{id}`, decoded; empty where it has none.
+    pub id: String,
+}
+
+/// Finds where a call goes.
+///
+/// # Errors
+/// 404 for an unknown path, 405 with `Allow` for a method that its path does not have.
+pub fn route(method: &Method, path: &str) -> Result<Route, ProblemDocument> {
+    let mut allowed = Vec::new();
+    for (known, pattern, operation, scope) in &ROUTES {
+        let Some(id) = matches(pattern, path) else { continue };
+        if known == method {
+            return Ok(Route { operation: *operation, scope: *scope, id });
+        }
+        allowed.push(known.as_str());
+    }
+    if allowed.is_empty() {
+        return Err(ProblemDocument::new(StatusCode::NOT_FOUND, "there is nothing at this path"));
+    }
+    let allow = allowed.join(", ");
+    Err(ProblemDocument::new(StatusCode::METHOD_NOT_ALLOWED, &format!("this path answers {allow}")).with_header(header::ALLOW, &allow))
+}
+
+/// The path's `{id}` if the path fits the pattern; empty where the pattern has none.
+fn matches(pattern: &str, path: &str) -> Option<String> {
+    match pattern.split_once("{id}") {
+        None => (pattern == path).then(String::new),
+        Some((before, after)) => {
+            let id = path.strip_prefix(before)?.strip_suffix(after)?;
+            if id.is_empty() || id.contains('/') {
+                return None;
+            }
+            percent_decode_str(id).decode_utf8().ok().map(|id| id.into_owned())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_and_method_find_their_operation() {
+        let found =
+            |method, path: &str| route(&method, path).map(|route| (route.operation, route.id)).map_err(|problem| problem.status().as_u16());
+        assert_eq!(found(Method::POST, "/v1/tasks"), Ok((Operation::Enqueue, String::new())));
+        assert_eq!(found(Method::GET, "/v1/tasks/a%2Fb"), Ok((Operation::GetTask, "a/b".to_owned())));
+        assert_eq!(found(Method::DELETE, "/v1/tasks/x"), Ok((Operation::CancelTask, "x".to_owned())));
+        assert_eq!(found(Method::PUT, "/v1/tasks"), Err(405));
+        for path in ["/", "/v1", "/v1/tasks/", "/v1/tasks/a/b", "/v1/tasksx", "/v1/nothing"] {
+            assert_eq!(found(Method::GET, path), Err(404), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_method_is_told_the_right_ones() {
+        let response: crate::Response = route(&Method::PATCH, "/v1/tasks").unwrap_err().into();
+        assert_eq!(response.headers()[header::ALLOW], "POST, GET");
+    }
+}

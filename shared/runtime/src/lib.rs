@@ -1,0 +1,69 @@
+//! What the functions' mains share: logs, the clock, and the way from settings to a running function.
+
+mod logs;
+
+use std::{process::ExitCode, time::Duration};
+
+use errand_core::{BoxFuture, Clock, Environment, SettingsError, Timestamp};
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use serde::{Serialize, de::DeserializeOwned};
+
+pub use logs::{hide_panics, start_logs};
+
+/// Tokio's clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TokioClock;
+
+impl Clock for TokioClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(duration))
+    }
+}
+
+/// When the invocation of an event ends.
+#[must_use]
+pub fn deadline<T>(event: &LambdaEvent<T>) -> Timestamp {
+    Timestamp::from_millis(i64::try_from(event.context.deadline).unwrap_or(i64::MAX))
+}
+
+/// A function's whole `main`: reads the environment, builds the handler from it and runs it on the Lambda runtime until the execution
+/// environment ends. `build` must do no I/O.
+///
+/// A setting that is missing or wrong ends the process before its first invocation, with one line on standard error that names it.
+pub fn serve<H, In, Out, Fut>(build: impl FnOnce(&Environment) -> Result<H, SettingsError>) -> ExitCode
+where
+    H: Fn(LambdaEvent<In>) -> Fut + Clone + Send + Sync + 'static,
+    In: DeserializeOwned + Send + 'static,
+    Out: Serialize + Send + 'static,
+    Fut: Future<Output = Out> + Send + 'static,
+{
+    let env: Environment = std::env::vars().collect();
+    start_logs(&env);
+    hide_panics();
+    let handler = match build(&env) {
+        Ok(handler) => handler,
+        Err(error) => return stop(&error),
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return stop(&error),
+    };
+    let run = lambda_runtime::run(service_fn(move |event| {
+        let answer = handler(event);
+        async move { Ok::<_, Error>(answer.await) }
+    }));
+    match runtime.block_on(run) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => stop(&error),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "what stops a function is its last word, in any log format")]
+fn stop(error: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("stopped: {error}");
+    ExitCode::FAILURE
+}
