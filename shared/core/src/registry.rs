@@ -96,7 +96,7 @@ impl Registry {
         let prefix = format!("ERRAND_{}_", P::NAME.to_uppercase().replace('-', "_"));
         match env.section(&prefix).and_then(|settings| P::new(settings, cx)) {
             Ok(provider) => self.insert(provider),
-            Err(error) if error.missing && !env.any_with(&prefix) => {
+            Err(error) if error.missing && env.with_prefix(&prefix).next().is_none() => {
                 for task in P::TASKS {
                     self.tasks.entry(task).or_insert_with(|| Slot::Off(error.clone()));
                 }

@@ -31,10 +31,10 @@ impl Environment {
         self.get(name).map(|text| text.trim().parse().ok().filter(|number| range.contains(number)).ok_or_else(wrong)).transpose()
     }
 
-    /// Whether any variable begins with `prefix`.
-    #[must_use]
-    pub fn any_with(&self, prefix: &str) -> bool {
-        self.0.range(prefix.to_owned()..).next().is_some_and(|(name, _)| name.starts_with(prefix))
+    /// The variables that begin with `prefix`, with their whole names.
+    pub fn with_prefix(&self, prefix: &str) -> impl Iterator<Item = (&str, &str)> {
+        let from_prefix = self.0.range(prefix.to_owned()..).map(|(name, value)| (name.as_str(), value.as_str()));
+        from_prefix.take_while(move |(name, _)| name.starts_with(prefix))
     }
 
     /// The variables that begin with `prefix` as a struct: field `from` is variable `<prefix>FROM`.
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn an_empty_value_is_not_set_and_nothing_prints_a_value() {
         let env: Environment = [("ERRAND_X_TOKEN", ""), ("ERRAND_Y_TOKEN", "hunter2")].into_iter().collect();
-        assert!(!env.any_with("ERRAND_X_") && env.any_with("ERRAND_Y_") && env.required("ERRAND_X_TOKEN").is_err());
+        assert!(env.with_prefix("ERRAND_X_").next().is_none() && env.with_prefix("ERRAND_Y_").next().is_some() && env.required("ERRAND_X_TOKEN").is_err());
         assert!(!format!("{env:?} {:?}", Secret::new("hunter2")).contains("hunter2"));
     }
 }

@@ -1,0 +1,172 @@
+use std::{
+    error::Error,
+    fmt,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
+
+use aws_smithy_async::rt::sleep::TokioSleep;
+use aws_smithy_http_client::{
+    Connector,
+    tls::{Provider, TlsContext, rustls_provider::CryptoMode},
+};
+use aws_smithy_runtime_api::client::{
+    dns::ResolveDns,
+    http::{HttpConnector, HttpConnectorSettings, SharedHttpConnector},
+    orchestrator::HttpRequest,
+    result::ConnectorError,
+};
+use aws_smithy_types::body::SdkBody;
+use bytes::{Bytes, BytesMut};
+use errand_core::{DeliveryError, ErrorKind};
+use http_body_util::BodyExt;
+
+use crate::{
+    AllowList,
+    guard::{Forbidden, GuardedDns, check_host},
+    roots,
+};
+
+/// How long a connection, TLS included, may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How much of an answer is kept, in bytes. No service's answer that we read is longer; the rest of a longer one is dropped.
+const ANSWER_LIMIT: usize = 64 * 1024;
+
+/// The HTTP client: HTTP/1.1 and 2, kept-alive connections, no redirects, no proxies. Clones share connections. Nothing is built and no
+/// certificate parsed before the first request.
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    connector: LazyLock<SharedHttpConnector, Box<dyn FnOnce() -> SharedHttpConnector + Send>>,
+    /// What a guarded client may call beside the public internet.
+    guard: Option<AllowList>,
+}
+
+impl Client {
+    /// A client for hosts that the operator names.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Arc::new(Inner { connector: LazyLock::new(Box::new(|| connector(roots::web()))), guard: None }))
+    }
+
+    /// A client for hosts that callers name: it calls public addresses and those in `allowed`, and checks each when it connects.
+    #[must_use]
+    pub fn guarded(allowed: AllowList) -> Self {
+        let dns = GuardedDns(allowed.clone());
+        let connector = LazyLock::new(Box::new(move || guarded_connector(roots::web(), dns)) as Box<dyn FnOnce() -> _ + Send>);
+        Self(Arc::new(Inner { connector, guard: Some(allowed) }))
+    }
+
+    /// Sends a request; the answer has come, with any status, when it is `Ok`. `timeout` is for all of it.
+    ///
+    /// # Errors
+    /// Why there is no answer, and whether the request may have been done.
+    pub async fn send(&self, request: http::Request<Bytes>, timeout: Duration) -> Result<http::Response<Bytes>, SendError> {
+        if let Some(allowed) = &self.0.guard {
+            check_host(request.uri(), allowed).map_err(|Forbidden| SendError::Forbidden)?;
+        }
+        let request = HttpRequest::try_from(request.map(SdkBody::from)).map_err(|_| SendError::NotSent("the request is not valid HTTP"))?;
+        tokio::time::timeout(timeout, self.exchange(request)).await.unwrap_or(Err(SendError::Unanswered("no answer in time")))
+    }
+
+    async fn exchange(&self, request: HttpRequest) -> Result<http::Response<Bytes>, SendError> {
+        let response = self.0.connector.call(request).await.map_err(|error| classify(&error))?;
+        let response = response.try_into_http1x().map_err(|_| SendError::Unanswered("the answer is not valid HTTP"))?;
+        let (parts, mut body) = response.into_parts();
+        let mut kept = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| SendError::Unanswered("the connection broke within the answer"))?;
+            if let Ok(data) = frame.into_data() {
+                let room = ANSWER_LIMIT - kept.len();
+                kept.extend_from_slice(&data[..data.len().min(room)]);
+                if data.len() > room {
+                    break;
+                }
+            }
+        }
+        Ok(http::Response::from_parts(parts, kept.freeze()))
+    }
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn settings() -> HttpConnectorSettings {
+    HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).build()
+}
+
+fn connector(tls: Option<TlsContext>) -> SharedHttpConnector {
+    let builder =
+        Connector::builder().connector_settings(settings()).sleep_impl(TokioSleep::new()).tls_provider(Provider::Rustls(CryptoMode::Ring));
+    SharedHttpConnector::new(builder.tls_context(tls.unwrap_or_default()).build())
+}
+
+fn guarded_connector(tls: Option<TlsContext>, dns: impl ResolveDns + Clone + 'static) -> SharedHttpConnector {
+    let builder =
+        Connector::builder().connector_settings(settings()).sleep_impl(TokioSleep::new()).tls_provider(Provider::Rustls(CryptoMode::Ring));
+    SharedHttpConnector::new(builder.tls_context(tls.unwrap_or_default()).build_with_resolver(dns))
+}
+
+/// Why a request has no answer. No text names the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendError {
+    /// The host's address is not one that may be called.
+    Forbidden,
+    /// Nothing left this machine.
+    NotSent(&'static str),
+    /// The request left; it may have been done.
+    Unanswered(&'static str),
+}
+
+/// Tells whether the request left. A kept-alive connection that was found dead before it took the request is replaced by the client itself;
+/// one that broke after it took the request may have carried it.
+pub(crate) fn classify(error: &ConnectorError) -> SendError {
+    if find::<Forbidden>(error).is_some() {
+        SendError::Forbidden
+    } else if find::<hyper_util::client::legacy::Error>(error).is_some_and(hyper_util::client::legacy::Error::is_connect) {
+        SendError::NotSent("no connection could be made")
+    } else if error.is_user() {
+        SendError::NotSent("the request is not valid HTTP")
+    } else {
+        SendError::Unanswered("the connection broke before the answer")
+    }
+}
+
+fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    std::iter::successors(Some(error), |&error| cause(error)).find_map(|error| error.downcast_ref())
+}
+
+/// What caused an error. An I/O error's `source` is not what it wraps but what caused that.
+fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match error.downcast_ref::<std::io::Error>() {
+        Some(io) => io.get_ref().map(|inner| inner as _),
+        None => error.source(),
+    }
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Forbidden => "the host's address is not public, and not one that the operator allows",
+            Self::NotSent(what) | Self::Unanswered(what) => what,
+        })
+    }
+}
+
+impl Error for SendError {}
+
+impl From<SendError> for DeliveryError {
+    fn from(error: SendError) -> Self {
+        let kind = match error {
+            SendError::Forbidden => ErrorKind::Rejected,
+            SendError::NotSent(_) => ErrorKind::Unavailable,
+            SendError::Unanswered(_) => ErrorKind::OutcomeUnknown,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
