@@ -7,7 +7,8 @@ use crate::{Fields, Problems};
 /// What a provider takes: an envelope's `kwargs`. A crate's payload type is built without its client, so that a call can be checked
 /// before it is queued.
 pub trait Payload: Sized + Send + 'static {
-    /// Reads the payload, noting every problem in `fields`; `None` when there was one.
+    /// Reads the payload, noting every problem in `fields`. What is answered after a problem was noted is not used: read all fields before
+    /// giving up, so that the caller is told everything at once.
     ///
     /// A type that derives `serde::Deserialize` may answer [`Fields::deserialize`], which tells the first problem only.
     fn read(fields: &mut Fields<'_>) -> Option<Self>;

@@ -1,1 +1,13 @@
-//! E-mail through Amazon SES.
+//! E-mail: the payload of task `email`, and, with feature `client`, its delivery through Amazon SES.
+
+mod address;
+mod payload;
+#[cfg(feature = "client")]
+mod ses;
+
+pub use payload::{Attachment, Email};
+#[cfg(feature = "client")]
+pub use ses::{Ses, Settings};
+
+/// The tasks that this crate does.
+pub const TASKS: &[&str] = &["email"];

@@ -1,0 +1,291 @@
+use std::collections::BTreeMap;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use errand_core::{Fields, Payload};
+
+use crate::address;
+
+/// The most recipients of one mail, `to`, `cc` and `bcc` together.
+/// <https://docs.aws.amazon.com/ses/latest/dg/quotas.html>
+const MOST_RECIPIENTS: usize = 50;
+
+/// The most headers that can be added, and how long a name and a value may be.
+/// <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_MessageHeader.html>
+const MOST_HEADERS: usize = 15;
+const LONGEST_HEADER_NAME: usize = 126;
+const LONGEST_HEADER_VALUE: usize = 870;
+
+/// Headers that fields of the payload or the service itself set.
+const OWN_HEADERS: [&str; 10] = ["from", "to", "cc", "bcc", "reply-to", "subject", "date", "message-id", "mime-version", "content-type"];
+
+/// What task `email` takes. The names are those of Django's `EmailMessage` and of django-notifs.
+#[derive(Clone)]
+pub struct Email {
+    /// The subject.
+    pub subject: String,
+    /// The text form.
+    pub body: Option<String>,
+    /// The HTML form.
+    pub html: Option<String>,
+    /// The sender; the operator's default when not said.
+    pub from_email: Option<String>,
+    /// Recipients.
+    pub to: Vec<String>,
+    /// Recipients of a copy.
+    pub cc: Vec<String>,
+    /// Recipients of a copy that the others do not see.
+    pub bcc: Vec<String>,
+    /// Where answers are to go.
+    pub reply_to: Vec<String>,
+    /// More headers.
+    pub headers: Vec<(String, String)>,
+    /// Files.
+    pub attachments: Vec<Attachment>,
+    /// SES message tags.
+    pub tags: Vec<(String, String)>,
+    /// SES configuration set; the operator's default when not said.
+    pub configuration_set: Option<String>,
+}
+
+/// A file in an [`Email`]: `{"filename", "content", "mimetype"}` with the content in base64, or Django's `[filename, content, mimetype]`.
+#[derive(Clone)]
+pub struct Attachment {
+    /// Its name.
+    pub filename: String,
+    /// Its bytes.
+    pub content: Vec<u8>,
+    /// Its media type.
+    pub mimetype: String,
+    /// Names it for `cid:` links of the HTML; it is then shown inline.
+    pub content_id: Option<String>,
+}
+
+impl Payload for Email {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let subject = fields.required::<String>("subject");
+        if subject.as_ref().is_some_and(|subject| subject.chars().any(char::is_control)) {
+            fields.refuse("subject", "expected one line without control characters");
+        }
+        let (body, html) = bodies(fields);
+        let from_email = fields.text("from_email", address::check);
+        let [to, cc, bcc, reply_to] = ["to", "cc", "bcc", "reply_to"].map(|name| addresses(fields, name));
+        let recipients = to.len() + cc.len() + bcc.len();
+        if recipients == 0 && fields.raw("to").is_none_or(|to| to.get() == "[]") {
+            fields.refuse("to", "is required: at least one address, here or in cc or bcc");
+        }
+        if recipients > MOST_RECIPIENTS {
+            fields.refuse("to", format!("expected at most {MOST_RECIPIENTS} recipients in to, cc and bcc together, got {recipients}"));
+        }
+        Some(Self {
+            subject: subject.unwrap_or_default(),
+            body,
+            html,
+            from_email,
+            to,
+            cc,
+            bcc,
+            reply_to,
+            headers: headers(fields),
+            attachments: attachments(fields),
+            tags: tags(fields),
+            configuration_set: fields.text("configuration_set", name),
+        })
+    }
+}
+
+/// The text and the HTML form; Django's `content_subtype` says which of them `body` is.
+fn bodies(fields: &mut Fields<'_>) -> (Option<String>, Option<String>) {
+    let (body, html) = (fields.optional::<String>("body"), fields.optional::<String>("html"));
+    if fields.raw("body").is_none() && fields.raw("html").is_none() {
+        fields.refuse("body", "is required, or html");
+    }
+    match fields.optional::<String>("content_subtype").as_deref() {
+        Some("html") if html.is_none() => (None, body),
+        Some("html" | "plain") | None => (body, html),
+        Some(_) => {
+            fields.refuse("content_subtype", "expected plain or html");
+            (body, html)
+        }
+    }
+}
+
+/// A list of addresses, or one.
+fn addresses(fields: &mut Fields<'_>, name: &str) -> Vec<String> {
+    let one = fields.raw(name).is_some_and(|raw| raw.get().starts_with('"'));
+    let list: Vec<String> = if one { fields.optional(name).into_iter().collect() } else { fields.list(name) };
+    for (place, text) in list.iter().enumerate() {
+        if let Err(expected) = address::check(text) {
+            fields.refuse(&if one { name.to_owned() } else { format!("{name}/{place}") }, format!("expected {expected}"));
+        }
+    }
+    list
+}
+
+/// `headers`, and `extra_headers` as Django's mails name them.
+fn headers(fields: &mut Fields<'_>) -> Vec<(String, String)> {
+    let mut headers = Vec::new();
+    for field in ["headers", "extra_headers"] {
+        for (header, value) in fields.optional::<BTreeMap<String, String>>(field).unwrap_or_default() {
+            if let Err(expected) = check_header(&header, &value) {
+                fields.refuse(&format!("{field}/{}", header.replace('~', "~0").replace('/', "~1")), format!("expected {expected}"));
+            }
+            headers.push((header, value));
+        }
+    }
+    if headers.len() > MOST_HEADERS {
+        fields.refuse("headers", format!("expected at most {MOST_HEADERS} headers, got {}", headers.len()));
+    }
+    headers
+}
+
+fn check_header(name: &str, value: &str) -> Result<(), &'static str> {
+    let token = (1..=LONGEST_HEADER_NAME).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic() && b != b':');
+    if !token {
+        return Err("a header's name of 1 to 126 visible ASCII characters without a colon");
+    }
+    if OWN_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
+        return Err("no header that a field of the payload or the service sets");
+    }
+    if value.is_empty() || value.len() > LONGEST_HEADER_VALUE || !value.bytes().all(|b| b == b' ' || b.is_ascii_graphic()) {
+        return Err("a header's value of 1 to 870 printable ASCII characters");
+    }
+    Ok(())
+}
+
+/// `tags` as an object, or as SES has it: `[{"name", "value"}]`.
+fn tags(fields: &mut Fields<'_>) -> Vec<(String, String)> {
+    let tags: Vec<(String, String)> = if fields.raw("tags").is_some_and(|raw| raw.get().starts_with('[')) {
+        fields.objects("tags", |tag| Some((tag.required("name")?, tag.required("value")?)))
+    } else {
+        fields.optional::<BTreeMap<String, String>>("tags").unwrap_or_default().into_iter().collect()
+    };
+    if tags.iter().any(|(tag, value)| name(tag).is_err() || name(value).is_err()) {
+        fields.refuse("tags", "expected names and values of 1 to 256 of the characters A-Z a-z 0-9 _ -");
+    }
+    tags
+}
+
+/// <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_MessageTag.html>
+fn name(text: &str) -> Result<(), &'static str> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    if (1..=256).contains(&text.len()) && text.bytes().all(allowed) { Ok(()) } else { Err("1 to 256 of the characters A-Z a-z 0-9 _ -") }
+}
+
+fn attachments(fields: &mut Fields<'_>) -> Vec<Attachment> {
+    let tuples = fields.raw("attachments").is_some_and(|raw| raw.get()[1..].trim_start().starts_with('['));
+    if !tuples {
+        return fields.objects("attachments", |file| {
+            let (filename, content) = (file.text("filename", file_name), file.required::<String>("content"));
+            if file.raw("filename").is_none() {
+                file.refuse("filename", "is required");
+            }
+            let (mimetype, content_id) = (file.text("mimetype", media_type), file.text("content_id", content_id));
+            let bytes = content.and_then(|content| STANDARD.decode(content).map_err(|_| file.refuse("content", "expected base64")).ok());
+            Some(attachment(filename?, bytes?, mimetype, content_id))
+        });
+    }
+    let list = fields.list::<(String, String, Option<String>)>("attachments").into_iter().enumerate();
+    list.filter_map(|(place, (filename, content, mimetype))| {
+        let sound = file_name(&filename).and_then(|()| mimetype.as_deref().map_or(Ok(()), media_type));
+        let bytes = sound.and_then(|()| STANDARD.decode(content).map_err(|_| "the content in base64"));
+        let bytes = bytes.map_err(|expected| fields.refuse(&format!("attachments/{place}"), format!("expected {expected}"))).ok()?;
+        Some(attachment(filename, bytes, mimetype, None))
+    })
+    .collect()
+}
+
+fn attachment(filename: String, content: Vec<u8>, mimetype: Option<String>, content_id: Option<String>) -> Attachment {
+    Attachment { filename, content, mimetype: mimetype.unwrap_or_else(|| "application/octet-stream".to_owned()), content_id }
+}
+
+/// <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_Attachment.html>
+fn file_name(text: &str) -> Result<(), &'static str> {
+    let sized = !text.is_empty() && text.chars().count() <= 255;
+    if sized && !text.chars().any(|c| c.is_control() || c == '/' || c == '\\') {
+        Ok(())
+    } else {
+        Err("a file's name of 1 to 255 characters, without a folder")
+    }
+}
+
+fn media_type(text: &str) -> Result<(), &'static str> {
+    let sized = (1..=78).contains(&text.len()) && text.contains('/');
+    if sized && text.bytes().all(|b| b.is_ascii_graphic() || b == b' ') { Ok(()) } else { Err("a media type, such as image/png") }
+}
+
+fn content_id(text: &str) -> Result<(), &'static str> {
+    let allowed = |b: u8| b.is_ascii_graphic() && b != b'<' && b != b'>';
+    if (1..=78).contains(&text.len()) && text.bytes().all(allowed) {
+        Ok(())
+    } else {
+        Err("1 to 78 visible ASCII characters without < and >")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(json: &str) -> String {
+        Email::from_json(json).err().map(|problems| problems.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn mails_of_django_notifs_are_read() {
+        let mail = Email::from_json(r#"{"subject":"Hello","body":"Plain text body","to":["a@example.com"]}"#).unwrap();
+        assert_eq!((mail.body.as_deref(), mail.html), (Some("Plain text body"), None));
+        let mail = Email::from_json(
+            r#"{"subject":"Html","body":"<b>hi</b>","to":["a@example.com"],"content_subtype":"html","extra_headers":{"X-Order":"42"}}"#,
+        )
+        .unwrap();
+        assert_eq!((mail.body, mail.html.as_deref()), (None, Some("<b>hi</b>")));
+        assert_eq!(mail.headers, [("X-Order".to_owned(), "42".to_owned())]);
+    }
+
+    #[test]
+    fn one_address_may_stand_for_a_list() {
+        let mail = Email::from_json(r#"{"subject":"s","body":"b","bcc":"a@example.com"}"#).unwrap();
+        assert_eq!((mail.to.len(), mail.bcc.as_slice()), (0, ["a@example.com".to_owned()].as_slice()));
+    }
+
+    #[test]
+    fn attachments_come_as_objects_and_as_djangos_tuples() {
+        let mail = Email::from_json(r#"{"subject":"s","body":"b","to":"a@b.c","attachments":[{"filename":"a.txt","content":"aGk=","mimetype":"text/plain","content_id":"x"}]}"#).unwrap();
+        assert_eq!((mail.attachments[0].content.as_slice(), mail.attachments[0].content_id.as_deref()), (b"hi".as_slice(), Some("x")));
+        let mail = Email::from_json(r#"{"subject":"s","body":"b","to":"a@b.c","attachments":[ ["a.txt","aGk=",null]]}"#).unwrap();
+        assert_eq!(mail.attachments[0].mimetype, "application/octet-stream");
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told_at_once() {
+        let told = problems(
+            r#"{"subject":5,"to":["a@example.com","nobody"],"cc":"a@b@c","from_email":"x","headers":{"From":"x","X-A":"a\nb"},"tags":{"a b":"c"},"attachments":[{"filename":"../x","content":"%"}],"configuration_set":"a b"}"#,
+        );
+        for pointer in [
+            "/subject",
+            "/body",
+            "/to/1",
+            "/cc",
+            "/from_email",
+            "/headers/From",
+            "/headers/X-A",
+            "/tags",
+            "/attachments/0/filename",
+            "/attachments/0/content",
+            "/configuration_set",
+        ] {
+            assert!(told.contains(&format!("{pointer}: ")), "{pointer} in {told}");
+        }
+        assert!(!told.contains("nobody"));
+    }
+
+    #[test]
+    fn a_mail_has_one_to_fifty_recipients() {
+        assert_eq!(problems(r#"{"subject":"s","body":"b"}"#), "/to: is required: at least one address, here or in cc or bcc");
+        assert_eq!(problems(r#"{"subject":"s","body":"b","to":[]}"#), "/to: is required: at least one address, here or in cc or bcc");
+        let many =
+            |count| format!(r#"{{"subject":"s","body":"b","to":{}}}"#, serde_json::to_string(&vec!["a@example.com"; count]).unwrap());
+        assert_eq!(problems(&many(50)), "");
+        assert!(problems(&many(51)).contains("at most 50 recipients"));
+    }
+}

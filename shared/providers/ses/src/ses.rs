@@ -1,0 +1,137 @@
+use aws_sdk_sesv2::{
+    Client,
+    operation::send_email::{SendEmailError, builders::SendEmailFluentBuilder},
+    types::{
+        Attachment as SesAttachment, AttachmentContentDisposition, Body, Content, Destination, EmailContent, Message, MessageHeader,
+        MessageTag,
+    },
+};
+use aws_smithy_types::{Blob, error::operation::BuildError, retry::RetryConfig};
+use errand_core::{Attempt, DeliveryError, ErrorKind, Init, Provider, Receipt, SettingsError};
+use errand_http::aws::{Failure, SdkConfig};
+use serde::Deserialize;
+
+use crate::{Attachment, Email, address};
+
+/// The tag that every mail has: the key of its attempt, so that SES's events can be joined with the task.
+const KEY_TAG: &str = "errand-id";
+
+/// `ERRAND_SES_*`.
+#[derive(Deserialize)]
+pub struct Settings {
+    /// The sender of mails that name none.
+    pub from: String,
+    /// The configuration set of mails that name none.
+    pub configuration_set: Option<String>,
+}
+
+/// Sends mail through Amazon SES, API version 2. <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html>
+pub struct Ses {
+    client: Client,
+    settings: Settings,
+}
+
+impl Provider for Ses {
+    const NAME: &'static str = "ses";
+    const TASKS: &'static [&'static str] = crate::TASKS;
+    type Settings = Settings;
+    type Payload = Email;
+
+    fn new(settings: Settings, cx: &Init) -> Result<Self, SettingsError> {
+        address::check(&settings.from).map_err(|expected| SettingsError::invalid("ERRAND_SES_FROM", &format!("expected {expected}")))?;
+        let shared = cx.shared::<SdkConfig>()?;
+        // SES has no idempotency token: a call without an answer may have sent the mail, and only the engine decides about a second.
+        let config = aws_sdk_sesv2::config::Builder::from(shared).retry_config(RetryConfig::disabled()).build();
+        Ok(Self { client: Client::from_conf(config), settings })
+    }
+
+    async fn deliver(&self, email: Email, attempt: &Attempt) -> Result<Receipt, DeliveryError> {
+        let request = self
+            .request(email, &attempt.key)
+            .map_err(|error| DeliveryError::new(ErrorKind::InvalidPayload, "SES cannot take the mail").caused_by(error))?;
+        let sent = request.send().await.map_err(|error| classify(&Failure::of::<SendEmailError>(&error)))?;
+        Ok(sent.message_id().map(Receipt::message_id).unwrap_or_default())
+    }
+}
+
+impl Ses {
+    fn request(&self, email: Email, key: &str) -> Result<SendEmailFluentBuilder, BuildError> {
+        let message = Message::builder()
+            .subject(utf8(email.subject)?)
+            .body(Body::builder().set_text(email.body.map(utf8).transpose()?).set_html(email.html.map(utf8).transpose()?).build())
+            .set_headers(some(each(email.headers, |(name, value)| MessageHeader::builder().name(name).value(value).build())?))
+            .set_attachments(some(each(email.attachments, attachment)?));
+        let destination = Destination::builder()
+            .set_to_addresses(some(email.to))
+            .set_cc_addresses(some(email.cc))
+            .set_bcc_addresses(some(email.bcc))
+            .build();
+        let key_tag = (KEY_TAG.to_owned(), tag_value(key));
+        let tags =
+            each(email.tags.into_iter().chain([key_tag]).collect(), |(name, value)| MessageTag::builder().name(name).value(value).build())?;
+        Ok(self
+            .client
+            .send_email()
+            .from_email_address(email.from_email.unwrap_or_else(|| self.settings.from.clone()))
+            .destination(destination)
+            .set_reply_to_addresses(some(email.reply_to))
+            .content(EmailContent::builder().simple(message.build()).build())
+            .set_email_tags(Some(tags))
+            .set_configuration_set_name(email.configuration_set.or_else(|| self.settings.configuration_set.clone())))
+    }
+}
+
+fn each<T, U>(list: Vec<T>, build: impl Fn(T) -> Result<U, BuildError>) -> Result<Vec<U>, BuildError> {
+    list.into_iter().map(build).collect()
+}
+
+fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
+    if list.is_empty() { None } else { Some(list) }
+}
+
+fn utf8(text: String) -> Result<Content, BuildError> {
+    Content::builder().data(text).charset("UTF-8").build()
+}
+
+fn attachment(file: Attachment) -> Result<SesAttachment, BuildError> {
+    let disposition =
+        if file.content_id.is_some() { AttachmentContentDisposition::Inline } else { AttachmentContentDisposition::Attachment };
+    SesAttachment::builder()
+        .file_name(file.filename)
+        .raw_content(Blob::new(file.content))
+        .content_type(file.mimetype)
+        .content_disposition(disposition)
+        .set_content_id(file.content_id)
+        .build()
+}
+
+/// The key with what SES does not allow in a tag replaced.
+fn tag_value(key: &str) -> String {
+    key.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' }).collect()
+}
+
+/// What a failed call means. <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html#API_SendEmail_Errors>
+///
+/// SES's messages repeat addresses: they are looked at, and never passed on.
+fn classify(failure: &Failure) -> DeliveryError {
+    let kind = match failure {
+        Failure::NotSent => ErrorKind::Unavailable,
+        Failure::Unanswered => ErrorKind::OutcomeUnknown,
+        Failure::Answered { code, status, message } => match code.as_str() {
+            "TooManyRequestsException" | "LimitExceededException" => ErrorKind::RateLimited,
+            // In the sandbox, an address that is not verified is the operator's to verify.
+            "MessageRejected" if message.contains("not verified") => ErrorKind::Misconfigured,
+            "MessageRejected" | "BadRequestException" => ErrorKind::Rejected,
+            "MailFromDomainNotVerifiedException" | "NotFoundException" | "AccountSuspendedException" | "SendingPausedException" => {
+                ErrorKind::Misconfigured
+            }
+            code if code.contains("Throttling") => ErrorKind::RateLimited,
+            // Signature, token or permission, whatever its name: https://docs.aws.amazon.com/ses/latest/APIReference-V2/CommonErrors.html
+            _ if matches!(status, 401 | 403) => ErrorKind::Misconfigured,
+            _ if *status == 429 => ErrorKind::RateLimited,
+            _ if *status >= 500 => ErrorKind::Unavailable,
+            _ => ErrorKind::Rejected,
+        },
+    };
+    DeliveryError::new(kind, format!("SES: {failure}"))
+}
