@@ -1,5 +1,7 @@
 //! The engine's promises, each provoked.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{
     sync::{
         Arc, Mutex,

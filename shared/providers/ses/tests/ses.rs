@@ -1,5 +1,7 @@
 //! The provider against a service that speaks as SES does.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use errand_core::{Environment, ErrorKind, Init, Payload, Provider};
 use errand_provider_ses::{Email, Ses, Settings};
 use errand_testkit::{
@@ -9,7 +11,9 @@ use errand_testkit::{
 
 fn ses(url: &str) -> Ses {
     let env: Environment =
-        [("AWS_REGION", "eu-west-1"), ("AWS_ACCESS_KEY_ID", "AKID"), ("AWS_SECRET_ACCESS_KEY", "hunter2"), ("AWS_ENDPOINT_URL", url)].into_iter().collect();
+        [("AWS_REGION", "eu-west-1"), ("AWS_ACCESS_KEY_ID", "AKID"), ("AWS_SECRET_ACCESS_KEY", "hunter2"), ("AWS_ENDPOINT_URL", url)]
+            .into_iter()
+            .collect();
     let cx = Init::default().with(errand_http::aws::sdk_config(&env).unwrap());
     Ses::new(Settings { from: "Errand <noreply@example.com>".to_owned(), configuration_set: Some("default-set".to_owned()) }, &cx).unwrap()
 }
@@ -59,7 +63,12 @@ async fn every_answer_has_its_consequence() {
         answer(400, "SendingPausedException", "Email sending is paused.", Misconfigured),
         answer(400, "MailFromDomainNotVerifiedException", "The MAIL FROM domain is not verified.", Misconfigured),
         answer(404, "NotFoundException", "Configuration set <x> does not exist.", Misconfigured),
-        answer(400, "MessageRejected", "Email address is not verified. The following identities failed the check in region EU-WEST-1: noreply@example.com", Misconfigured),
+        answer(
+            400,
+            "MessageRejected",
+            "Email address is not verified. The following identities failed the check in region EU-WEST-1: noreply@example.com",
+            Misconfigured,
+        ),
         answer(400, "MessageRejected", "Message contains a virus: hunter2", Rejected),
         answer(400, "BadRequestException", "Illegal address a@example.com", Rejected),
         answer(400, "BadRequestException", "Missing final '@domain'", Rejected),

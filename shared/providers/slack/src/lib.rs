@@ -1,1 +1,12 @@
-//! Messages to Slack channels.
+//! Messages to Slack: the payload of task `slack`, and, with feature `client`, its delivery.
+
+mod payload;
+#[cfg(feature = "client")]
+mod slack;
+
+pub use payload::Message;
+#[cfg(feature = "client")]
+pub use slack::{Settings, Slack};
+
+/// The tasks that this crate does.
+pub const TASKS: &[&str] = &["slack"];

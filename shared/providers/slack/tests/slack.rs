@@ -1,0 +1,93 @@
+//! The provider against a service that speaks as Slack does.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use errand_core::{Environment, ErrorKind, Init, Payload, Provider, Registry};
+use errand_provider_slack::{Message, Slack};
+use errand_testkit::{
+    Answer, Stub,
+    provider::{attempt, case, conformance},
+};
+
+fn slack(url: &str) -> Slack {
+    let env: Environment = [("ERRAND_SLACK_TOKEN", "xoxb-hunter2"), ("ERRAND_SLACK_URL", url)].into_iter().collect();
+    Slack::new(env.section("ERRAND_SLACK_").unwrap(), &Init::default().with(errand_http::Client::new())).unwrap()
+}
+
+const MESSAGE: &str = r##"{"channel":"#secret-channel","text":"secret-text"}"##;
+
+#[tokio::test]
+async fn a_message_is_posted_with_the_token() {
+    let stub = Stub::start(|_| Answer::json(200, r#"{"ok":true,"channel":"C1","ts":"1700000000.000100","message":{}}"#)).await;
+    let receipt = slack(stub.url()).deliver(Message::from_json(MESSAGE).unwrap(), &attempt("k")).await.unwrap();
+    assert_eq!(receipt.0, serde_json::json!({ "channel": "C1", "ts": "1700000000.000100" }));
+    let request = stub.requests().remove(0);
+    assert_eq!((request.method.as_str(), request.uri.path()), ("POST", "/chat.postMessage"));
+    assert_eq!(
+        (&request.headers["authorization"], &request.headers["content-type"]),
+        (&"Bearer xoxb-hunter2".parse().unwrap(), &"application/json; charset=utf-8".parse().unwrap())
+    );
+    assert_eq!(request.body, MESSAGE);
+}
+
+#[tokio::test]
+async fn every_answer_has_its_consequence() {
+    use ErrorKind::{Misconfigured, OutcomeUnknown, RateLimited, RecipientGone, Rejected, Unavailable};
+    let said = |code: &str, kind| case(200, &format!(r#"{{"ok":false,"error":"{code}"}}"#), kind);
+    let cases = vec![
+        case(429, r#"{"ok":false,"error":"ratelimited"}"#, RateLimited).after("retry-after", "30", 30),
+        case(429, "", RateLimited).after("retry-after", "7", 7),
+        said("message_limit_exceeded", RateLimited),
+        said("internal_error", Unavailable),
+        said("fatal_error", Unavailable),
+        said("service_unavailable", Unavailable),
+        said("request_timeout", Unavailable),
+        said("invalid_auth", Misconfigured),
+        said("not_authed", Misconfigured),
+        said("token_revoked", Misconfigured),
+        said("account_inactive", Misconfigured),
+        said("missing_scope", Misconfigured),
+        said("channel_not_found", RecipientGone),
+        said("not_in_channel", RecipientGone),
+        said("is_archived", RecipientGone),
+        said("msg_too_long", Rejected),
+        said("no_text", Rejected),
+        said("invalid_blocks", Rejected),
+        said("something_new", Rejected),
+        case(503, "<html>", Unavailable),
+        case(500, r#"{"ok":false,"error":"something_new"}"#, Unavailable),
+        case(403, "", Misconfigured),
+        case(302, "", Rejected),
+        case(200, "<html>", OutcomeUnknown),
+        case(200, r#"{"ok":false,"error":"secret-text"}"#, Rejected),
+    ];
+    conformance(slack, MESSAGE, &["hunter2", "secret-channel", "secret-text"], cases).await;
+}
+
+fn add(vars: &[(&str, &str)]) -> Result<Registry, String> {
+    let mut registry = Registry::default();
+    let env: Environment = vars.iter().copied().collect();
+    registry.add::<Slack>(&env, &Init::default().with(errand_http::Client::new())).map_err(|error| error.to_string())?;
+    Ok(registry)
+}
+
+#[test]
+fn settings_are_checked_when_the_function_starts() {
+    assert_eq!(add(&[]).unwrap().task("slack").err().unwrap().message, "not configured: set ERRAND_SLACK_TOKEN");
+    assert_eq!(add(&[("ERRAND_SLACK_URL", "https://x")]).err().unwrap(), "ERRAND_SLACK_TOKEN: must be set, or ERRAND_SLACK_WEBHOOK_URL");
+    assert!(add(&[("ERRAND_SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/T/B/X")]).is_ok());
+    let wrong = add(&[("ERRAND_SLACK_WEBHOOK_URL", "https://example.com/hunter2")]).err().unwrap();
+    assert!(wrong.starts_with("ERRAND_SLACK_WEBHOOK_URL: ") && !wrong.contains("hunter2"));
+    assert!(add(&[("ERRAND_SLACK_TOKEN", "x"), ("ERRAND_SLACK_URL", "nowhere")]).err().unwrap().starts_with("ERRAND_SLACK_URL: "));
+}
+
+#[tokio::test]
+async fn a_channel_without_a_token_is_told_what_to_set() {
+    let env: Environment = [("ERRAND_SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/T/B/X")].into_iter().collect();
+    let slack = Slack::new(env.section("ERRAND_SLACK_").unwrap(), &Init::default().with(errand_http::Client::new())).unwrap();
+    let error = slack.deliver(Message::from_json(MESSAGE).unwrap(), &attempt("k")).await.unwrap_err();
+    assert_eq!(
+        (error.kind, error.message.as_str()),
+        (ErrorKind::Misconfigured, "a message to a channel needs a token: set ERRAND_SLACK_TOKEN")
+    );
+}
