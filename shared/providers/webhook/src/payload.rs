@@ -1,0 +1,116 @@
+use std::collections::BTreeMap;
+
+use errand_core::{Fields, Payload, Secret};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use serde_json::value::RawValue;
+
+/// Headers that the connection, the signature or the body decide about.
+const OWN_HEADERS: [HeaderName; 9] = [
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::HOST,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    HeaderName::from_static("keep-alive"),
+];
+
+/// What task `webhook` takes.
+pub struct Call {
+    /// Where to; `http` or `https`.
+    pub url: Uri,
+    /// The JSON to send, as it was written; `null` when not said.
+    pub body: Box<RawValue>,
+    /// More headers.
+    pub headers: HeaderMap,
+    /// POST when not said, or PUT.
+    pub method: Method,
+    /// A `whsec_` secret to sign with in place of the operator's.
+    pub secret: Option<Secret>,
+}
+
+impl Payload for Call {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let url = fields.required::<String>("url");
+        let url = url.and_then(|text| uri(&text).map_err(|expected| fields.refuse("url", format!("expected {expected}"))).ok());
+        let headers = headers(fields);
+        let method = match fields.optional::<String>("method").as_deref() {
+            None | Some("POST") => Method::POST,
+            Some("PUT") => Method::PUT,
+            Some(_) => {
+                fields.refuse("method", "expected POST or PUT");
+                Method::POST
+            }
+        };
+        let secret = fields.text("secret", secret).map(Secret::new);
+        let body = fields.raw("body").unwrap_or(RawValue::NULL).to_owned();
+        Some(Self { url: url?, body, headers, method, secret })
+    }
+}
+
+fn uri(text: &str) -> Result<Uri, &'static str> {
+    const EXPECTED: &str = "an http or https URL with a host and without a user";
+    let uri: Uri = text.parse().map_err(|_| EXPECTED)?;
+    let user = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
+    let known = matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty());
+    if known && !user { Ok(uri) } else { Err(EXPECTED) }
+}
+
+fn headers(fields: &mut Fields<'_>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in fields.optional::<BTreeMap<String, String>>("headers").unwrap_or_default() {
+        match (HeaderName::try_from(&name), HeaderValue::try_from(value)) {
+            (Ok(known), _) if OWN_HEADERS.contains(&known) || known.as_str().starts_with("webhook-") => {
+                fields.refuse(&format!("headers/{known}"), "expected no header that the connection or the signature sets");
+            }
+            (Ok(known), Ok(mut value)) => {
+                value.set_sensitive(true);
+                headers.insert(known, value);
+            }
+            _ => fields
+                .refuse(&format!("headers/{}", name.replace('~', "~0").replace('/', "~1")), "expected an HTTP header's name and value"),
+        }
+    }
+    headers
+}
+
+fn secret(text: &str) -> Result<(), &'static str> {
+    // What the key is made of is checked where it is used: the check needs the client's libraries.
+    if text.starts_with("whsec_") { Ok(()) } else { Err("a secret that begins with whsec_") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_enough() {
+        let call = Call::from_json(r#"{"url":"https://example.com/hook?x=1"}"#).unwrap();
+        assert_eq!((call.method, call.body.get(), call.headers.len()), (Method::POST, "null", 0));
+    }
+
+    #[test]
+    fn the_body_is_kept_as_it_was_written() {
+        assert_eq!(
+            Call::from_json(r#"{"url":"https://example.com","body":{ "n": 1.50, "z":1 }}"#).unwrap().body.get(),
+            r#"{ "n": 1.50, "z":1 }"#
+        );
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told_at_once() {
+        let told =
+            Call::from_json(r#"{"url":"ftp://x","method":"GET","secret":"hunter2","headers":{"Host":"x","Webhook-Id":"y","a b":"z"}}"#)
+                .err()
+                .unwrap()
+                .to_string();
+        for pointer in ["/url: ", "/method: ", "/secret: ", "/headers/host: ", "/headers/webhook-id: ", "/headers/a b: "] {
+            assert!(told.contains(pointer), "{pointer} in {told}");
+        }
+        for url in ["", "example.com/x", "https://", "https://user:pw@example.com/", "//example.com", "file:///etc/passwd"] {
+            assert!(Call::from_json(&format!(r#"{{"url":"{url}"}}"#)).is_err(), "{url}");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Signatures by the Standard Webhooks specification:
+//! <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>
+
+use std::borrow::Cow;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use errand_core::Secret;
+use ring::{
+    digest::{SHA256, digest},
+    hmac,
+};
+
+/// A secret's key: `whsec_` and the base64 of 24 to 64 bytes.
+pub(crate) fn key(secret: &Secret) -> Result<hmac::Key, &'static str> {
+    const EXPECTED: &str = "expected whsec_ and the base64 of 24 to 64 bytes";
+    let bytes = secret.expose().strip_prefix("whsec_").and_then(|encoded| STANDARD.decode(encoded).ok()).ok_or(EXPECTED)?;
+    if (24..=64).contains(&bytes.len()) { Ok(hmac::Key::new(hmac::HMAC_SHA256, &bytes)) } else { Err(EXPECTED) }
+}
+
+/// The value of `webhook-signature`: one signature for each key, so that receivers can change over from one to the next.
+pub(crate) fn signatures(keys: &[hmac::Key], id: &str, timestamp: i64, body: &[u8]) -> String {
+    let mut signed = format!("{id}.{timestamp}.").into_bytes();
+    signed.extend_from_slice(body);
+    let all: Vec<String> = keys.iter().map(|key| format!("v1,{}", STANDARD.encode(hmac::sign(key, &signed)))).collect();
+    all.join(" ")
+}
+
+/// The value of `webhook-id`: the attempt's key, or its hash when that has a dot, which would make the signed text ambiguous.
+pub(crate) fn message_id(key: &str) -> Cow<'_, str> {
+    if key.contains('.') { Cow::Owned(format!("msg_{}", STANDARD.encode(digest(&SHA256, key.as_bytes())))) } else { Cow::Borrowed(key) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+    #[test]
+    fn the_specifications_example_has_the_specifications_signature() {
+        let key = key(&Secret::new(SECRET)).unwrap();
+        let signed = signatures(&[key], "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, br#"{"test": 2432232314}"#);
+        assert_eq!(signed, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+    }
+
+    #[test]
+    fn a_secret_of_another_form_is_refused() {
+        for wrong in ["", "whsec_", "whsec_%", "whsec_aGk=", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"] {
+            assert!(key(&Secret::new(wrong)).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn no_id_makes_the_signed_text_ambiguous() {
+        assert_eq!(message_id("order-1"), "order-1");
+        assert!(!message_id("a.1700000000").contains('.') && message_id("a.1") != message_id("a.2"));
+    }
+}

@@ -1,0 +1,113 @@
+//! The provider against a receiver.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use errand_core::{Environment, ErrorKind, Init, Payload, Provider, Registry};
+use errand_provider_webhook::{Call, Webhook};
+use errand_testkit::{
+    Answer, Stub,
+    provider::{attempt, case},
+};
+
+const SECRETS: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw, whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+
+fn webhook(vars: &[(&str, &str)]) -> Webhook {
+    let env: Environment = vars.iter().copied().collect();
+    Webhook::new(env.section("ERRAND_WEBHOOK_").unwrap(), &Init::default()).unwrap()
+}
+
+fn local() -> Webhook {
+    webhook(&[("ERRAND_WEBHOOK_ALLOW", "127.0.0.0/8"), ("ERRAND_WEBHOOK_SECRET", SECRETS), ("ERRAND_WEBHOOK_TIMEOUT_SECONDS", "2")])
+}
+
+fn call(url: &str) -> Call {
+    Call::from_json(&format!(r#"{{"url":"{url}/hook?a=1","body":{{ "n": 1.50 }},"headers":{{"X-Key":"hunter2"}}}}"#)).unwrap()
+}
+
+#[tokio::test]
+async fn a_call_is_signed_with_every_secret_and_sent_as_it_was_written() {
+    let stub = Stub::start(|_| Answer::json(204, "")).await;
+    local().deliver(call(stub.url()), &attempt("order-1")).await.unwrap();
+    let request = stub.requests().remove(0);
+    assert_eq!((request.method.as_str(), request.uri.to_string().as_str()), ("POST", "/hook?a=1"));
+    assert_eq!(request.body, r#"{ "n": 1.50 }"#);
+    assert_eq!((&request.headers["webhook-id"], &request.headers["x-key"]), (&"order-1".parse().unwrap(), &"hunter2".parse().unwrap()));
+    for secret in SECRETS.split(", ") {
+        standardwebhooks::Webhook::new(secret).unwrap().verify(&request.body, &request.headers).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_calls_own_secret_takes_the_place_of_the_operators() {
+    let stub = Stub::start(|_| Answer::json(200, "")).await;
+    let own = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+    let call = Call::from_json(&format!(r#"{{"url":"{}","secret":"{own}"}}"#, stub.url())).unwrap();
+    local().deliver(call, &attempt("k")).await.unwrap();
+    let request = stub.requests().remove(0);
+    assert_eq!(request.headers["webhook-signature"].to_str().unwrap().split(' ').count(), 1);
+    standardwebhooks::Webhook::new(own).unwrap().verify(&request.body, &request.headers).unwrap();
+}
+
+#[tokio::test]
+async fn every_answer_has_its_consequence() {
+    use ErrorKind::{RateLimited, RecipientGone, Rejected, Unavailable};
+    let cases = [
+        case(429, "", RateLimited).after("retry-after", "120", 120),
+        case(502, "", RateLimited),
+        case(504, "", RateLimited),
+        case(500, "hunter2", Unavailable),
+        case(503, "", Unavailable).after("retry-after", "5", 5),
+        case(408, "", Unavailable),
+        case(425, "", Unavailable),
+        case(401, "", Unavailable),
+        case(403, "", Unavailable),
+        case(404, "", Unavailable),
+        case(410, "", RecipientGone),
+        case(400, "", Rejected),
+        case(422, "", Rejected),
+        case(301, "", Rejected).after("retry-after", "1", 1),
+    ];
+    for expected in cases {
+        let (answer, told) = (expected.answer.clone(), format!("{:?}", expected.answer));
+        let stub = Stub::start(move |_| answer.clone().header("location", "http://127.0.0.1:1/")).await;
+        let error = local().deliver(call(stub.url()), &attempt("k")).await.unwrap_err();
+        assert_eq!((error.kind, error.retry_after.map(|delay| delay.as_secs())), (expected.kind, expected.retry_after), "{told}");
+        assert_eq!(stub.requests().len(), 1, "no redirect is followed: {told}");
+        assert!(!format!("{error:?}").contains("hunter2") && !error.message.contains("127.0.0.1"));
+    }
+}
+
+#[tokio::test]
+async fn what_left_and_what_did_not_is_told_apart() {
+    let silent = Stub::start(|_| Answer::Silence).await;
+    assert_eq!(local().deliver(call(silent.url()), &attempt("k")).await.unwrap_err().kind, ErrorKind::OutcomeUnknown);
+    assert_eq!(local().deliver(call("http://127.0.0.1:1"), &attempt("k")).await.unwrap_err().kind, ErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn an_address_that_is_not_public_is_called_only_when_the_operator_allows_it() {
+    let stub = Stub::start(|_| Answer::json(200, "")).await;
+    let by_name = stub.url().replace("127.0.0.1", "localhost");
+    for url in [stub.url(), &by_name] {
+        let error = webhook(&[]).deliver(call(url), &attempt("k")).await.unwrap_err();
+        assert_eq!((error.kind, error.message.contains("not public")), (ErrorKind::Rejected, true), "{url}: {error}");
+    }
+    assert!(stub.requests().is_empty());
+    assert!(webhook(&[("ERRAND_WEBHOOK_ALLOW", "127.0.0.1/32,::1/128")]).deliver(call(&by_name), &attempt("k")).await.is_ok());
+}
+
+#[test]
+fn settings_are_checked_when_the_function_starts() {
+    let add = |name: &str, value: &str| {
+        let env: Environment = [(name, value)].into_iter().collect();
+        Registry::default().add::<Webhook>(&env, &Init::default()).map_err(|error| error.to_string())
+    };
+    assert_eq!(
+        add("ERRAND_WEBHOOK_SECRET", "hunter2").unwrap_err(),
+        "ERRAND_WEBHOOK_SECRET: expected whsec_ and the base64 of 24 to 64 bytes"
+    );
+    assert!(add("ERRAND_WEBHOOK_ALLOW", "here").unwrap_err().starts_with("ERRAND_WEBHOOK_ALLOW: "));
+    assert!(add("ERRAND_WEBHOOK_TIMEOUT_SECONDS", "60").unwrap_err().starts_with("ERRAND_WEBHOOK_TIMEOUT_SECONDS: "));
+    assert!(add("ERRAND_WEBHOOK_TIMEOUT_SECONDS", "x").unwrap_err().starts_with("ERRAND_WEBHOOK_TIMEOUT_SECONDS: "));
+    assert!(add("ERRAND_OTHER", "x").is_ok());
+}
