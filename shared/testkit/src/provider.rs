@@ -63,11 +63,15 @@ pub async fn conformance<P: Provider>(build: impl Fn(&str) -> P, payload: &str, 
         assert_discreet(&error, secrets);
     }
     let provider = build("http://127.0.0.1:1");
-    let refused = provider.deliver(P::Payload::from_json(payload).expect("a valid payload"), &attempt("key-1")).await.expect_err("nobody listens there");
+    let refused = provider
+        .deliver(P::Payload::from_json(payload).expect("a valid payload"), &attempt("key-1"))
+        .await
+        .expect_err("nobody listens there");
     assert_eq!(refused.kind, ErrorKind::Unavailable, "a connection that was refused carried nothing");
     assert_discreet(&refused, secrets);
 
-    let silent = tokio::time::timeout(Provider::timeout(&provider) + Duration::from_secs(1), deliver(&build, payload, Answer::Silence)).await;
+    let silent =
+        tokio::time::timeout(Provider::timeout(&provider) + Duration::from_secs(1), deliver(&build, payload, Answer::Silence)).await;
     let silent = silent.expect("a provider keeps its timeout").expect_err("nobody answered");
     assert_eq!(silent.kind, ErrorKind::OutcomeUnknown, "a request that left without an answer may have been done");
     assert_discreet(&silent, secrets);

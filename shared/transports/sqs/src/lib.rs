@@ -1,1 +1,26 @@
-//! Amazon SQS: publish envelopes; hide and bury what a consumer received.
+//! Amazon SQS: publishes envelopes, and hides and buries what a consumer received.
+
+mod bury;
+mod queue;
+mod queues;
+mod transport;
+
+pub use queue::SqsQueue;
+pub use queues::Queues;
+pub use transport::SqsTransport;
+
+use errand_core::PublishError;
+use errand_http::aws::Failure;
+
+/// What a message may hold with its attributes, and a batch of messages, in bytes.
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>
+const LIMIT: usize = 1024 * 1024;
+
+/// What a failed call means for who wants to publish.
+fn publish_error(failure: &Failure) -> PublishError {
+    if failure.passes() {
+        PublishError::Unavailable(format!("SQS: {failure}"))
+    } else {
+        PublishError::Misconfigured(format!("SQS: {failure}"))
+    }
+}

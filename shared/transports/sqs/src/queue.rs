@@ -1,0 +1,48 @@
+use std::time::Duration;
+
+use aws_sdk_sqs::{Client, types::MessageAttributeValue};
+use errand_core::{DeadLetter, Environment, Message, Queue, QueueError, SettingsError};
+use errand_http::aws::{Failure, SdkConfig};
+
+use crate::{Queues, bury::Burial, queues};
+
+/// The queues that a consumer's messages come from, and their dead-letter queue.
+pub struct SqsQueue {
+    client: Client,
+    queues: Queues,
+    dead_letter_url: String,
+}
+
+impl SqsQueue {
+    /// The queues of the settings.
+    ///
+    /// # Errors
+    /// A setting is missing or wrong.
+    pub fn new(env: &Environment, sdk: &SdkConfig) -> Result<Self, SettingsError> {
+        const DEAD: &str = "ERRAND_DEAD_LETTER_URL";
+        let dead_letter_url = queues::url(DEAD, env.required(DEAD)?)?;
+        Ok(Self { client: Client::new(sdk), queues: Queues::from_env(env)?, dead_letter_url })
+    }
+}
+
+impl Queue for SqsQueue {
+    async fn hide(&self, message: &Message, duration: Duration) -> Result<(), QueueError> {
+        let seconds = i32::try_from(duration.as_millis().div_ceil(1000)).unwrap_or(i32::MAX);
+        let call = self.client.change_message_visibility().queue_url(self.queues.of_arn(&message.source)).receipt_handle(&message.receipt);
+        call.visibility_timeout(seconds).send().await.map(drop).map_err(|error| QueueError(format!("SQS: {}", Failure::of(&error))))
+    }
+
+    async fn bury(&self, message: &Message, letter: &DeadLetter) -> Result<(), QueueError> {
+        let Burial { body, attributes } = Burial::of(&message.body, letter);
+        let mut call = self.client.send_message().queue_url(&self.dead_letter_url).message_body(body);
+        for (name, value) in attributes {
+            let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();
+            call = call
+                .message_attributes(name, value.map_err(|_| QueueError("an attribute of the dead letter cannot be written".to_owned()))?);
+        }
+        if self.dead_letter_url.ends_with(".fifo") {
+            call = call.message_group_id(message.lane.as_deref().unwrap_or("default")).message_deduplication_id(&message.id);
+        }
+        call.send().await.map(drop).map_err(|error| QueueError(format!("SQS: {}", Failure::of(&error))))
+    }
+}

@@ -1,0 +1,99 @@
+use std::collections::BTreeMap;
+
+use errand_core::{Environment, SettingsError};
+
+/// The queues that the settings name: `ERRAND_QUEUE_URL` as `default`, and those of `ERRAND_QUEUES`.
+#[derive(Clone)]
+pub struct Queues {
+    urls: BTreeMap<String, String>,
+    default: String,
+}
+
+const DEFAULT: &str = "default";
+
+impl Queues {
+    /// Reads the settings.
+    ///
+    /// # Errors
+    /// One is missing or wrong.
+    pub fn from_env(env: &Environment) -> Result<Self, SettingsError> {
+        let default = url("ERRAND_QUEUE_URL", env.required("ERRAND_QUEUE_URL")?)?;
+        let mut urls = BTreeMap::new();
+        if let Some(json) = env.get("ERRAND_QUEUES") {
+            let wrong =
+                |_| SettingsError::invalid("ERRAND_QUEUES", r#"expected a JSON object of names and URLs, such as {"fast":"https://…"}"#);
+            for (name, address) in serde_json::from_str::<BTreeMap<String, String>>(json).map_err(wrong)? {
+                urls.insert(name, url("ERRAND_QUEUES", &address)?);
+            }
+        }
+        urls.insert(DEFAULT.to_owned(), default.clone());
+        Ok(Self { urls, default })
+    }
+
+    /// The queue of this name.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<&str> {
+        self.urls.get(name).map(String::as_str)
+    }
+
+    /// The queue of this ARN: the one whose URL ends as it does, else the default one.
+    #[must_use]
+    pub fn of_arn(&self, arn: &str) -> &str {
+        let name = arn.rsplit(':').next().unwrap_or_default();
+        self.urls.values().find(|url| last_segment(url) == name).unwrap_or(&self.default)
+    }
+
+    /// The names, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.urls.keys().map(String::as_str)
+    }
+
+    /// The URLs.
+    pub fn urls(&self) -> impl Iterator<Item = &str> {
+        self.urls.values().map(String::as_str)
+    }
+}
+
+/// The name of a queue: its URL's last segment.
+pub(crate) fn last_segment(url: &str) -> &str {
+    url.rsplit('/').next().unwrap_or_default()
+}
+
+/// A setting's value as a queue's URL.
+pub(crate) fn url(setting: &str, text: &str) -> Result<String, SettingsError> {
+    let named =
+        (text.starts_with("https://") || text.starts_with("http://")) && text.matches('/').count() >= 3 && !last_segment(text).is_empty();
+    if named {
+        Ok(text.to_owned())
+    } else {
+        Err(SettingsError::invalid(setting, "expected the URL of a queue, such as https://sqs.eu-west-1.amazonaws.com/123456789012/name"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn queues(vars: &[(&str, &str)]) -> Result<Queues, String> {
+        Queues::from_env(&vars.iter().copied().collect()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_queue_is_found_by_name_and_by_arn() {
+        let queues =
+            queues(&[("ERRAND_QUEUE_URL", "https://sqs/1/main"), ("ERRAND_QUEUES", r#"{"fast":"https://sqs/1/fast.fifo"}"#)]).unwrap();
+        assert_eq!(
+            (queues.named("default"), queues.named("fast"), queues.named("x")),
+            (Some("https://sqs/1/main"), Some("https://sqs/1/fast.fifo"), None)
+        );
+        assert_eq!(queues.of_arn("arn:aws:sqs:eu-west-1:1:fast.fifo"), "https://sqs/1/fast.fifo");
+        assert_eq!(queues.of_arn("arn:aws:sqs:eu-west-1:1:other"), "https://sqs/1/main");
+    }
+
+    #[test]
+    fn a_wrong_setting_is_named() {
+        assert_eq!(queues(&[]).err().unwrap(), "ERRAND_QUEUE_URL: must be set");
+        assert!(queues(&[("ERRAND_QUEUE_URL", "main")]).err().unwrap().starts_with("ERRAND_QUEUE_URL: expected the URL of a queue"));
+        assert!(queues(&[("ERRAND_QUEUE_URL", "https://sqs/1/q"), ("ERRAND_QUEUES", "[]")]).err().unwrap().starts_with("ERRAND_QUEUES: "));
+    }
+}

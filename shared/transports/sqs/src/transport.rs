@@ -1,0 +1,168 @@
+use std::time::Duration;
+
+use aws_sdk_sqs::{
+    Client,
+    types::{QueueAttributeName, SendMessageBatchRequestEntry},
+};
+use errand_core::{BODY_LIMIT, Envelope, Environment, PublishError, Published, SettingsError, Timestamp, Transport};
+use errand_http::aws::{Failure, SdkConfig};
+use futures_util::{StreamExt, stream};
+use ring::digest::{SHA256, digest};
+
+use crate::{LIMIT, Queues, publish_error};
+
+/// The most messages of one call. <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html>
+const BATCH: usize = 10;
+
+/// Calls that are under way together.
+const CONCURRENCY: usize = 16;
+
+/// How often a message that failed for a passing reason is sent at most, and how long is waited between, doubling.
+const TRIES: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Sends envelopes to SQS.
+pub struct SqsTransport {
+    client: Client,
+    queues: Queues,
+    encode: fn(&Envelope) -> String,
+}
+
+/// A message to send, and whose answer it is.
+struct Entry {
+    place: usize,
+    url: String,
+    request: SendMessageBatchRequestEntry,
+    size: usize,
+}
+
+type Answer = Result<Published, PublishError>;
+
+impl SqsTransport {
+    /// A transport to the queues of the settings; `encode` makes a message's body.
+    ///
+    /// # Errors
+    /// A setting is missing or wrong.
+    pub fn new(env: &Environment, sdk: &SdkConfig, encode: fn(&Envelope) -> String) -> Result<Self, SettingsError> {
+        Ok(Self { client: Client::new(sdk), queues: Queues::from_env(env)?, encode })
+    }
+
+    fn entry(&self, place: usize, envelope: &Envelope, now: Timestamp) -> Result<Entry, PublishError> {
+        let url = self.queues.named(&envelope.queue).ok_or_else(|| {
+            let known: Vec<&str> = self.queues.names().collect();
+            PublishError::Refused(format!("there is no queue of this name; there are: {}", known.join(", ")))
+        })?;
+        let body = (self.encode)(envelope);
+        if body.len() > BODY_LIMIT {
+            return Err(PublishError::TooLarge { limit: BODY_LIMIT });
+        }
+        let size = body.len();
+        let mut request = SendMessageBatchRequestEntry::builder().id(place.to_string()).message_body(body);
+        if url.ends_with(".fifo") {
+            // Order is kept within a group, and a message's own delay is not allowed: the consumer hides what comes early.
+            request = request.message_group_id(envelope.group.as_deref().unwrap_or("default")).message_deduplication_id(hex(&envelope.id));
+        } else {
+            // On a standard queue a group is a tenant, for fair queues.
+            request = request.set_message_group_id(envelope.group.clone()).delay_seconds(delay_seconds(envelope, now));
+        }
+        let request = request.build().map_err(|_| PublishError::Refused("no SQS message can be made of the task".to_owned()))?;
+        Ok(Entry { place, url: url.to_owned(), request, size })
+    }
+
+    /// Sends one batch, and again what failed for a passing reason.
+    async fn send(&self, mut batch: Vec<Entry>) -> Vec<(usize, Answer)> {
+        let mut answers = Vec::with_capacity(batch.len());
+        for attempt in 1.. {
+            let told = self.send_once(&batch).await;
+            let last = attempt == TRIES;
+            batch.retain(|entry| {
+                let answer = told.iter().find(|(place, _)| *place == entry.place).map(|(_, answer)| answer.clone());
+                let answer = answer.unwrap_or_else(|| Err(PublishError::Unavailable("SQS: no answer for the message".to_owned())));
+                let again = !last && matches!(answer, Err(PublishError::Unavailable(_)));
+                if !again {
+                    answers.push((entry.place, answer));
+                }
+                again
+            });
+            if batch.is_empty() {
+                break;
+            }
+            tokio::time::sleep(PAUSE * 2_u32.pow(attempt)).await;
+        }
+        answers
+    }
+
+    async fn send_once(&self, batch: &[Entry]) -> Vec<(usize, Answer)> {
+        let Some(url) = batch.first().map(|entry| entry.url.as_str()) else { return Vec::new() };
+        let entries = batch.iter().map(|entry| entry.request.clone()).collect();
+        match self.client.send_message_batch().queue_url(url).set_entries(Some(entries)).send().await {
+            Ok(told) => {
+                let sent =
+                    told.successful().iter().map(|sent| (sent.id(), Ok(Published { message_id: Some(sent.message_id().to_owned()) })));
+                let failed = told.failed().iter().map(|failed| {
+                    let why = format!("SQS: {}", failed.code());
+                    (failed.id(), Err(if failed.sender_fault() { PublishError::Refused(why) } else { PublishError::Unavailable(why) }))
+                });
+                sent.chain(failed).filter_map(|(id, answer)| Some((id.parse().ok()?, answer))).collect()
+            }
+            Err(error) => {
+                let error = publish_error(&Failure::of(&error));
+                batch.iter().map(|entry| (entry.place, Err(error.clone()))).collect()
+            }
+        }
+    }
+}
+
+impl Transport for SqsTransport {
+    const NAME: &'static str = "sqs";
+    const MAX_DELAY: Duration = Duration::from_secs(900);
+
+    async fn publish(&self, envelopes: &[Envelope]) -> Vec<Answer> {
+        let now = Timestamp::now();
+        let (mut answers, mut entries) = (Vec::new(), Vec::new());
+        for (place, envelope) in envelopes.iter().enumerate() {
+            match self.entry(place, envelope, now) {
+                Ok(entry) => entries.push(entry),
+                Err(error) => answers.push((place, Err(error))),
+            }
+        }
+        answers.extend(stream::iter(batches(entries)).map(|batch| self.send(batch)).buffer_unordered(CONCURRENCY).concat().await);
+        answers.sort_by_key(|(place, _)| *place);
+        answers.into_iter().map(|(_, answer)| answer).collect()
+    }
+
+    async fn check(&self) -> Result<(), PublishError> {
+        for url in self.queues.urls() {
+            let told = self.client.get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::QueueArn).send().await;
+            told.map_err(|error| publish_error(&Failure::of(&error)))?;
+        }
+        Ok(())
+    }
+}
+
+/// Batches of one queue, of at most ten messages and 1 MiB, in order.
+fn batches(entries: Vec<Entry>) -> Vec<Vec<Entry>> {
+    let mut batches: Vec<Vec<Entry>> = Vec::new();
+    for entry in entries {
+        let fits = |batch: &&mut Vec<Entry>| {
+            let size: usize = batch.iter().map(|entry| entry.size).sum();
+            batch.first().is_some_and(|first| first.url == entry.url) && batch.len() < BATCH && size + entry.size <= LIMIT
+        };
+        match batches.last_mut().filter(fits) {
+            Some(batch) => batch.push(entry),
+            None => batches.push(vec![entry]),
+        }
+    }
+    batches
+}
+
+/// The delay that SQS is asked for: not shorter than what is left, so that the message is not seen early.
+fn delay_seconds(envelope: &Envelope, now: Timestamp) -> i32 {
+    let delay = envelope.delay(now).min(SqsTransport::MAX_DELAY);
+    i32::try_from(delay.as_millis().div_ceil(1000)).unwrap_or_default()
+}
+
+/// The SHA-256 of an id in hexadecimal: as unique as the id, of letters and digits.
+fn hex(id: &str) -> String {
+    digest(&SHA256, id.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}

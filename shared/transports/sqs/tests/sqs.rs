@@ -1,0 +1,151 @@
+//! Transport and queue against a service that speaks as SQS does.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use errand_core::{DeadLetter, Envelope, Environment, ErrorKind, Message, PublishError, Queue, Transport};
+use errand_http::aws::{SdkConfig, sdk_config};
+use errand_testkit::{
+    Answer, Request, Stub,
+    transport::{conformance, delayed, envelope},
+};
+use errand_transport_sqs::{SqsQueue, SqsTransport};
+use serde_json::{Value, json};
+
+fn settings(url: &str) -> (Environment, SdkConfig) {
+    let env: Environment = [
+        ("AWS_REGION", "eu-west-1"),
+        ("AWS_ACCESS_KEY_ID", "a"),
+        ("AWS_SECRET_ACCESS_KEY", "s"),
+        ("AWS_ENDPOINT_URL", url),
+        ("ERRAND_QUEUE_URL", "https://sqs/1/main"),
+        ("ERRAND_QUEUES", r#"{"ordered":"https://sqs/1/ordered.fifo"}"#),
+        ("ERRAND_DEAD_LETTER_URL", "https://sqs/1/dead"),
+    ]
+    .into_iter()
+    .collect();
+    let sdk = sdk_config(&env).unwrap();
+    (env, sdk)
+}
+
+fn transport(url: &str) -> SqsTransport {
+    let (env, sdk) = settings(url);
+    SqsTransport::new(&env, &sdk, |envelope| envelope.kwargs.as_ref().map_or(envelope.id.clone(), |kwargs| kwargs.get().to_owned()))
+        .unwrap()
+}
+
+fn body(request: &Request) -> Value {
+    serde_json::from_slice(&request.body).unwrap()
+}
+
+/// Takes every message of a batch.
+fn accept(request: &Request) -> Answer {
+    let entries = body(request)["Entries"].as_array().cloned().unwrap_or_default();
+    let sent: Vec<Value> = entries.iter().map(|entry| json!({ "Id": entry["Id"], "MessageId": "m", "MD5OfMessageBody": "" })).collect();
+    Answer::Reply(
+        200,
+        vec![("content-type", "application/x-amz-json-1.0".to_owned())],
+        json!({ "Successful": sent, "Failed": [] }).to_string(),
+    )
+}
+
+#[tokio::test]
+async fn it_keeps_the_contract_of_a_transport() {
+    let working = Stub::start(accept).await;
+    let failing = Stub::start(|_| Answer::json(503, r#"{"__type":"com.amazonaws.sqs#ServiceUnavailable"}"#)).await;
+    conformance(&transport(working.url()), &transport(failing.url()), &transport("http://127.0.0.1:1")).await;
+}
+
+#[tokio::test]
+async fn messages_go_in_batches_of_ten_and_of_one_mebibyte() {
+    let stub = Stub::start(accept).await;
+    let large = |id: &str| Envelope { kwargs: Some(serde_json::value::to_raw_value(&"x".repeat(400_000)).unwrap()), ..envelope(id) };
+    let mut batch: Vec<Envelope> = (0..25).map(|i| envelope(&format!("{i}"))).collect();
+    batch.extend([large("a"), large("b"), large("c")]);
+    assert!(transport(stub.url()).publish(&batch).await.iter().all(Result::is_ok));
+    let mut sizes: Vec<usize> = stub.requests().iter().map(|request| body(request)["Entries"].as_array().unwrap().len()).collect();
+    sizes.sort_unstable();
+    assert_eq!(sizes, [1, 7, 10, 10], "two large ones fit beside the five small ones, the third does not");
+}
+
+#[tokio::test]
+async fn only_the_messages_that_failed_are_sent_again() {
+    static CALLS: AtomicUsize = AtomicUsize::new(0);
+    let stub = Stub::start(|request| {
+        if CALLS.fetch_add(1, Ordering::SeqCst) > 0 {
+            return accept(request);
+        }
+        let failed = json!([{ "Id": "1", "SenderFault": false, "Code": "InternalError" }, { "Id": "2", "SenderFault": true, "Code": "InvalidParameterValue" }]);
+        Answer::json(200, &json!({ "Successful": [{ "Id": "0", "MessageId": "m", "MD5OfMessageBody": "0" }], "Failed": failed }).to_string())
+    })
+    .await;
+    let answers = transport(stub.url()).publish(&[envelope("a"), envelope("b"), envelope("c")]).await;
+    assert!(answers[0].is_ok() && answers[1].is_ok());
+    assert_eq!(answers[2], Err(PublishError::Refused("SQS: InvalidParameterValue".to_owned())));
+    let bodies: Vec<Value> =
+        body(&stub.requests()[1])["Entries"].as_array().unwrap().iter().map(|entry| entry["MessageBody"].clone()).collect();
+    assert_eq!(bodies, ["b"]);
+}
+
+#[tokio::test]
+async fn delay_group_and_identity_are_what_each_kind_of_queue_takes() {
+    let stub = Stub::start(accept).await;
+    let tenant = Envelope { group: Some("tenant".to_owned()), ..delayed("a", Duration::from_millis(4_500)) };
+    let ordered = Envelope { queue: "ordered".to_owned(), ..tenant.clone() };
+    assert!(transport(stub.url()).publish(&[tenant, ordered]).await.iter().all(Result::is_ok));
+    let requests = stub.requests();
+    let entry = |queue: &str| {
+        let request = requests.iter().map(body).find(|body| body["QueueUrl"].as_str().unwrap().ends_with(queue)).unwrap();
+        request["Entries"][0].clone()
+    };
+    let standard = entry("main");
+    assert_eq!(
+        (&standard["DelaySeconds"], &standard["MessageGroupId"], &standard["MessageDeduplicationId"]),
+        (&json!(5), &json!("tenant"), &Value::Null)
+    );
+    let fifo = entry("ordered.fifo");
+    assert_eq!((&fifo["DelaySeconds"], &fifo["MessageGroupId"]), (&Value::Null, &json!("tenant")));
+    assert_eq!(fifo["MessageDeduplicationId"], "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb");
+}
+
+#[tokio::test]
+async fn what_an_operator_must_mend_is_told_apart() {
+    let stub =
+        Stub::start(|_| Answer::json(403, r#"{"__type":"com.amazon.coral.service#AccessDeniedException","message":"secret"}"#)).await;
+    let answer = transport(stub.url()).publish(&[envelope("a")]).await.remove(0);
+    assert_eq!(answer, Err(PublishError::Misconfigured("SQS: HTTP 403 AccessDeniedException".to_owned())));
+    let huge = Envelope { kwargs: Some(serde_json::value::to_raw_value(&"x".repeat(1_100_000)).unwrap()), ..envelope("a") };
+    assert!(matches!(transport(stub.url()).publish(&[huge]).await[0], Err(PublishError::TooLarge { .. })));
+}
+
+#[tokio::test]
+async fn a_message_is_hidden_on_its_own_queue_and_buried_with_its_reason() {
+    let stub = Stub::start(|_| Answer::json(200, r#"{"MessageId":"m"}"#)).await;
+    let (env, sdk) = settings(stub.url());
+    let queue = SqsQueue::new(&env, &sdk).unwrap();
+    let message = Message {
+        id: "m-1".to_owned(),
+        receipt: "r-1".to_owned(),
+        body: "{not json".to_owned(),
+        receive_count: 1,
+        source: "arn:aws:sqs:eu-west-1:1:ordered.fifo".to_owned(),
+        lane: Some("g".to_owned()),
+    };
+    queue.hide(&message, Duration::from_millis(76_001)).await.unwrap();
+    let hidden = body(&stub.requests()[0]);
+    assert_eq!(hidden, json!({ "QueueUrl": "https://sqs/1/ordered.fifo", "ReceiptHandle": "r-1", "VisibilityTimeout": 77 }));
+    let letter = DeadLetter { kind: ErrorKind::Malformed, reason: "is not JSON".to_owned(), attempts: 0, id: None, task: None };
+    queue.bury(&message, &letter).await.unwrap();
+    let buried = body(&stub.requests()[1]);
+    assert_eq!((&buried["QueueUrl"], &buried["MessageBody"]), (&json!("https://sqs/1/dead"), &json!("{not json")));
+    assert_eq!(buried["MessageAttributes"]["errand-reason"]["StringValue"], "is not JSON");
+    assert_eq!(buried["MessageAttributes"]["errand-kind"]["StringValue"], "malformed");
+    let refusing = Stub::start(|_| Answer::json(400, r#"{"__type":"com.amazonaws.sqs#ReceiptHandleIsInvalid"}"#)).await;
+    let (env, sdk) = settings(refusing.url());
+    let error = SqsQueue::new(&env, &sdk).unwrap().hide(&message, Duration::ZERO).await.unwrap_err();
+    assert_eq!(error.to_string(), "SQS: HTTP 400 ReceiptHandleIsInvalid");
+}
