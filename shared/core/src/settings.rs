@@ -155,7 +155,11 @@ mod tests {
     #[test]
     fn an_empty_value_is_not_set_and_nothing_prints_a_value() {
         let env: Environment = [("ERRAND_X_TOKEN", ""), ("ERRAND_Y_TOKEN", "hunter2")].into_iter().collect();
-        assert!(env.with_prefix("ERRAND_X_").next().is_none() && env.with_prefix("ERRAND_Y_").next().is_some() && env.required("ERRAND_X_TOKEN").is_err());
+        assert!(
+            env.with_prefix("ERRAND_X_").next().is_none()
+                && env.with_prefix("ERRAND_Y_").next().is_some()
+                && env.required("ERRAND_X_TOKEN").is_err()
+        );
         assert!(!format!("{env:?} {:?}", Secret::new("hunter2")).contains("hunter2"));
     }
 }

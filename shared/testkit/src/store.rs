@@ -1,1 +1,222 @@
-//! What every store must do.
+//! What every store must do. The checks use ids of their own, so that they can share a table with others.
+
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use errand_core::{Begin, Cancel, Claim, Envelope, Filter, Finish, Outcome, Status, Store, TaskError, TaskResult, Timestamp};
+use serde_json::{Value, json};
+
+use crate::transport::envelope;
+
+const LEASE: Duration = Duration::from_secs(60);
+
+/// An id that no other check and no other run has.
+fn id(name: &str) -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    format!("{name}-{}-{}-{}", Timestamp::now().millis(), std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst))
+}
+
+fn new(name: &str) -> Envelope {
+    envelope(&id(name))
+}
+
+fn claim(envelope: &Envelope, now: Timestamp) -> Claim<'_> {
+    Claim { envelope, now, lease_until: now + LEASE, worker: "worker", backend: "queue" }
+}
+
+fn error(text: &str) -> TaskError {
+    TaskError { exception_class_path: "errand.unavailable".to_owned(), traceback: text.to_owned() }
+}
+
+async fn begin<S: Store>(store: &S, envelope: &Envelope, now: Timestamp) -> Begin {
+    store.begin(&claim(envelope, now)).await.expect("the store answers")
+}
+
+async fn get<S: Store>(store: &S, id: &str) -> TaskResult {
+    store.get(id).await.expect("the store answers").expect("the id is known")
+}
+
+fn claimed(attempt: u32) -> Begin {
+    Begin::Claimed { attempt, done: Vec::new() }
+}
+
+/// Runs all checks.
+///
+/// # Panics
+/// The store breaks the contract; the message says how.
+pub async fn conformance<S: Store>(store: &S) {
+    store.check().await.expect("the store answers");
+    registering_is_for_ids_that_are_not_known(store).await;
+    what_was_said_is_kept(store).await;
+    a_claim_excludes_others_until_its_lease_ends(store).await;
+    a_stale_attempt_writes_nothing(store).await;
+    a_failed_attempt_gives_the_claim_back(store).await;
+    an_id_that_has_ended_stays_so(store).await;
+    what_waits_can_be_cancelled(store).await;
+    of_many_that_claim_one_wins(store).await;
+    failures_are_kept_up_to_a_number(store).await;
+    lists_are_complete_and_newest_first(store).await;
+}
+
+async fn registering_is_for_ids_that_are_not_known<S: Store>(store: &S) {
+    let (envelope, now) = (new("register"), Timestamp::now());
+    assert_eq!(store.get(&envelope.id).await, Ok(None), "what nobody registered is not known");
+    store.register(&envelope, Status::Scheduled, "sqs", now).await.expect("the store answers");
+    store.register(&envelope, Status::Ready, "other", now + LEASE).await.expect("an id that is known is no error");
+    let known = get(store, &envelope.id).await;
+    assert_eq!((known.status, known.backend.as_str(), known.enqueued_at, known.attempts), (Status::Scheduled, "sqs", now, 0));
+    begin(store, &envelope, now).await;
+    store.register(&envelope, Status::Ready, "sqs", now).await.expect("the store answers");
+    assert_eq!(get(store, &envelope.id).await.status, Status::Running, "a record that is late does not go backwards");
+}
+
+async fn what_was_said_is_kept<S: Store>(store: &S) {
+    let now = Timestamp::from_millis(1_800_000_000_123);
+    let raw = |value: &Value| serde_json::value::to_raw_value(value).ok();
+    let (args, kwargs) = (json!([1, "é\u{0}"]), json!({ "a": { "b": null }, "n": 1.5 }));
+    let full = Envelope { args: raw(&args), kwargs: raw(&kwargs), run_after: Some(now + LEASE), ..new("full") };
+    store.register(&full, Status::Scheduled, "sqs", now).await.expect("the store answers");
+    assert_eq!(get(store, &full.id).await, TaskResult::new(&full, Status::Scheduled, "sqs", now));
+    begin(store, &full, now + LEASE).await;
+    let value = json!({ "message_id": "m", "list": [1, null] });
+    assert_eq!(store.finish(&full.id, 1, &Outcome::Succeeded(value.clone()), now + LEASE).await, Ok(Finish::Recorded));
+    let done = get(store, &full.id).await;
+    assert_eq!((done.args, done.kwargs, done.return_value, done.run_after), (args, kwargs, value, Some(now + LEASE)));
+    assert_eq!(
+        (done.enqueued_at, done.started_at, done.last_attempted_at, done.finished_at),
+        (now, Some(now + LEASE), Some(now + LEASE), Some(now + LEASE))
+    );
+    assert_eq!((done.worker_ids, done.errors), (vec!["worker".to_owned()], Vec::new()));
+
+    let large = Envelope { kwargs: raw(&json!({ "a": "x".repeat(TaskResult::ARGUMENTS_LIMIT) })), ..new("large") };
+    begin(store, &large, now).await;
+    assert_eq!(get(store, &large.id).await.kwargs, Value::Null, "arguments over the limit are not kept");
+}
+
+async fn a_claim_excludes_others_until_its_lease_ends<S: Store>(store: &S) {
+    let (envelope, now) = (new("lease"), Timestamp::now());
+    assert_eq!(begin(store, &envelope, now).await, claimed(1), "an id that is not known is claimed");
+    let running = get(store, &envelope.id).await;
+    assert_eq!((running.status, running.attempts, running.backend.as_str()), (Status::Running, 1, "queue"));
+    assert_eq!(begin(store, &envelope, now + LEASE / 2).await, Begin::Held { until: now + LEASE });
+    assert_eq!(begin(store, &envelope, now + LEASE).await, claimed(2), "a lease that has ended holds nothing");
+    let again = get(store, &envelope.id).await;
+    assert_eq!((again.started_at, again.last_attempted_at), (Some(now), Some(now + LEASE)));
+}
+
+async fn a_stale_attempt_writes_nothing<S: Store>(store: &S) {
+    let (envelope, now) = (new("stale"), Timestamp::now());
+    begin(store, &envelope, now).await;
+    begin(store, &envelope, now + LEASE).await;
+    let before = get(store, &envelope.id).await;
+    assert_eq!(store.finish(&envelope.id, 1, &Outcome::Failed(error("old")), now + LEASE).await, Ok(Finish::Stale));
+    assert_eq!(get(store, &envelope.id).await, before);
+    assert_eq!(store.finish(&envelope.id, 2, &Outcome::Succeeded(Value::Null), now + LEASE).await, Ok(Finish::Recorded));
+    assert_eq!(store.finish(&envelope.id, 2, &Outcome::Expired, now + LEASE).await, Ok(Finish::Stale), "an attempt ends once");
+    assert_eq!(store.finish(&id("nobody"), 1, &Outcome::Expired, now).await, Ok(Finish::Stale));
+}
+
+async fn a_failed_attempt_gives_the_claim_back<S: Store>(store: &S) {
+    let (envelope, now) = (new("retry"), Timestamp::now());
+    begin(store, &envelope, now).await;
+    let retry = Outcome::Retry { error: error("one"), done: vec![0, 2] };
+    assert_eq!(store.finish(&envelope.id, 1, &retry, now).await, Ok(Finish::Recorded));
+    let waiting = get(store, &envelope.id).await;
+    assert_eq!((waiting.status, waiting.errors, waiting.finished_at), (Status::Ready, vec![error("one")], None));
+    assert_eq!(begin(store, &envelope, now).await, Begin::Claimed { attempt: 2, done: vec![0, 2] }, "at once, and knowing what is done");
+}
+
+async fn an_id_that_has_ended_stays_so<S: Store>(store: &S) {
+    let now = Timestamp::now();
+    let ends = [
+        (Outcome::Succeeded(json!(1)), Status::Successful),
+        (Outcome::Failed(error("last")), Status::Failed),
+        (Outcome::Expired, Status::Expired),
+    ];
+    for (outcome, status) in ends {
+        let envelope = new("end");
+        begin(store, &envelope, now).await;
+        store.finish(&envelope.id, 1, &outcome, now + LEASE).await.expect("the store answers");
+        assert_eq!(begin(store, &envelope, now + LEASE * 9).await, Begin::Ended(status));
+        let ended = get(store, &envelope.id).await;
+        assert_eq!((ended.status, ended.attempts, ended.finished_at), (status, 1, Some(now + LEASE)));
+    }
+}
+
+async fn what_waits_can_be_cancelled<S: Store>(store: &S) {
+    let now = Timestamp::now();
+    assert_eq!(store.cancel(&id("nobody"), now).await, Ok(Cancel::Unknown));
+    for status in [Status::Ready, Status::Scheduled] {
+        let envelope = new("cancel");
+        store.register(&envelope, status, "sqs", now).await.expect("the store answers");
+        let Ok(Cancel::Cancelled(cancelled)) = store.cancel(&envelope.id, now).await else {
+            panic!("a task that is {status} can be cancelled")
+        };
+        assert_eq!((cancelled.status, cancelled.finished_at), (Status::Cancelled, Some(now)));
+        assert_eq!(begin(store, &envelope, now).await, Begin::Ended(Status::Cancelled));
+        assert!(matches!(store.cancel(&envelope.id, now).await, Ok(Cancel::TooLate(task)) if task.status == Status::Cancelled));
+    }
+    let running = new("running");
+    begin(store, &running, now).await;
+    assert!(matches!(store.cancel(&running.id, now).await, Ok(Cancel::TooLate(task)) if task.status == Status::Running));
+    assert!(matches!(store.cancel(&running.id, now + LEASE).await, Ok(Cancel::Cancelled(_))), "an attempt that died holds nothing");
+    assert_eq!(store.finish(&running.id, 1, &Outcome::Succeeded(Value::Null), now + LEASE).await, Ok(Finish::Stale));
+}
+
+async fn of_many_that_claim_one_wins<S: Store>(store: &S) {
+    let (envelope, now) = (new("race"), Timestamp::now());
+    let claims: Vec<Claim<'_>> = (0..20).map(|_| claim(&envelope, now)).collect();
+    let answers = futures_util::future::join_all(claims.iter().map(|claim| store.begin(claim))).await;
+    let won = answers.iter().filter(|answer| **answer == Ok(claimed(1))).count();
+    let held = answers.iter().filter(|answer| **answer == Ok(Begin::Held { until: now + LEASE })).count();
+    assert_eq!((won, held), (1, 19), "{answers:?}");
+}
+
+async fn failures_are_kept_up_to_a_number<S: Store>(store: &S) {
+    let (envelope, now) = (new("failures"), Timestamp::now());
+    for attempt in 1..=12 {
+        assert_eq!(begin(store, &envelope, now).await, claimed(attempt));
+        let outcome = Outcome::Retry { error: error(&attempt.to_string()), done: Vec::new() };
+        assert_eq!(store.finish(&envelope.id, attempt, &outcome, now).await, Ok(Finish::Recorded));
+    }
+    let failed = get(store, &envelope.id).await;
+    let kept: Vec<&str> = failed.errors.iter().map(|error| error.traceback.as_str()).collect();
+    assert_eq!(kept, ["3", "4", "5", "6", "7", "8", "9", "10", "11", "12"], "the last ones are kept");
+    assert_eq!((failed.attempts, failed.worker_ids.len()), (12, TaskResult::ERRORS_LIMIT));
+}
+
+async fn lists_are_complete_and_newest_first<S: Store>(store: &S) {
+    // A task's name of its own tells this run's records from all others.
+    let (task, now) = (id("list"), Timestamp::now());
+    let mut wanted = Vec::new();
+    for i in 0..25 {
+        let envelope = Envelope { task: task.clone(), ..new("listed") };
+        // Several of the same millisecond.
+        store.register(&envelope, Status::Ready, "sqs", now + Duration::from_millis(i / 5)).await.expect("the store answers");
+        if i % 3 == 0 {
+            store.cancel(&envelope.id, now).await.expect("the store answers");
+        }
+        wanted.push((now + Duration::from_millis(i / 5), envelope.id, i % 3 == 0));
+    }
+    wanted.sort_by(|a, b| (b.0, &b.1).cmp(&(a.0, &a.1)));
+    let all = pages(store, Filter { task: Some(task.clone()), limit: 4, ..Filter::default() }).await;
+    assert_eq!(all, wanted.iter().map(|(_, id, _)| id.clone()).collect::<Vec<_>>());
+    let cancelled = pages(store, Filter { task: Some(task), status: Some(Status::Cancelled), limit: 4, ..Filter::default() }).await;
+    assert_eq!(cancelled, wanted.iter().filter(|(_, _, cancelled)| *cancelled).map(|(_, id, _)| id.clone()).collect::<Vec<_>>());
+}
+
+/// The ids on all pages of a list.
+async fn pages<S: Store>(store: &S, mut filter: Filter) -> Vec<String> {
+    let mut ids = Vec::new();
+    loop {
+        let page = store.list(&filter).await.expect("the store answers");
+        assert!(page.results.len() <= filter.limit, "a page is not larger than asked for");
+        ids.extend(page.results.into_iter().map(|result| result.id));
+        match page.cursor {
+            Some(cursor) => filter.cursor = Some(cursor),
+            None => return ids,
+        }
+    }
+}

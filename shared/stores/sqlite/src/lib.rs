@@ -1,1 +1,9 @@
-//! A store and a queue in one SQLite file.
+//! A store and a queue in one SQLite file: what one machine needs. What was answered survives `kill -9` and power loss.
+
+mod database;
+mod queue;
+mod store;
+
+pub use database::Database;
+pub use queue::{Buried, SqliteQueue};
+pub use store::SqliteStore;

@@ -1,0 +1,107 @@
+use serde::{Deserialize, Serialize};
+
+use crate::{Begin, Cancel, Claim, Envelope, Finish, Outcome, Status, TaskResult, Timestamp};
+
+/// What a store keeps of an envelope, and the only ways in which it changes: for stores that read, change and write a whole record in one
+/// step. (One that cannot says the same in the conditions of its writes.)
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// What is told of it.
+    pub result: TaskResult,
+    /// Until when a running attempt holds it.
+    lease_until: Timestamp,
+    /// The places of a bulk envelope's payloads that are delivered.
+    done: Vec<usize>,
+}
+
+impl Record {
+    /// The record of an envelope that is seen for the first time.
+    #[must_use]
+    pub fn new(envelope: &Envelope, status: Status, backend: &str, now: Timestamp) -> Self {
+        Self { result: TaskResult::new(envelope, status, backend, now), lease_until: now, done: Vec::new() }
+    }
+
+    /// [`crate::Store::begin`] on this record.
+    pub fn begin(&mut self, claim: &Claim<'_>) -> Begin {
+        if self.result.status.ended() {
+            return Begin::Ended(self.result.status);
+        }
+        if self.held(claim.now) {
+            return Begin::Held { until: self.lease_until };
+        }
+        self.lease_until = claim.lease_until;
+        let result = &mut self.result;
+        result.status = Status::Running;
+        result.attempts += 1;
+        result.started_at.get_or_insert(claim.now);
+        result.last_attempted_at = Some(claim.now);
+        push_last(&mut result.worker_ids, claim.worker.to_owned());
+        Begin::Claimed { attempt: result.attempts, done: self.done.clone() }
+    }
+
+    /// [`crate::Store::finish`] on this record.
+    pub fn finish(&mut self, attempt: u32, outcome: &Outcome, now: Timestamp) -> Finish {
+        if self.result.status != Status::Running || self.result.attempts != attempt {
+            return Finish::Stale;
+        }
+        match outcome {
+            Outcome::Succeeded(value) => {
+                self.result.return_value = value.clone();
+                self.end(Status::Successful, now);
+            }
+            Outcome::Retry { error, done } => {
+                push_last(&mut self.result.errors, error.clone());
+                self.done.clone_from(done);
+                self.result.status = Status::Ready;
+            }
+            Outcome::Failed(error) => {
+                push_last(&mut self.result.errors, error.clone());
+                self.end(Status::Failed, now);
+            }
+            Outcome::Expired => self.end(Status::Expired, now),
+        }
+        Finish::Recorded
+    }
+
+    /// [`crate::Store::cancel`] on this record.
+    pub fn cancel(&mut self, now: Timestamp) -> Cancel {
+        if self.result.status.ended() || self.held(now) {
+            return Cancel::TooLate(self.result.clone());
+        }
+        self.end(Status::Cancelled, now);
+        Cancel::Cancelled(self.result.clone())
+    }
+
+    /// Ends a running attempt's hold: whoever had it is known to be dead.
+    pub fn release(&mut self, now: Timestamp) {
+        self.lease_until = self.lease_until.min(now);
+    }
+
+    /// Sorts the newest last; the id tells records of the same millisecond apart.
+    #[must_use]
+    pub fn position(&self) -> String {
+        position(self.result.enqueued_at, &self.result.id)
+    }
+
+    fn held(&self, now: Timestamp) -> bool {
+        self.result.status == Status::Running && self.lease_until > now
+    }
+
+    fn end(&mut self, status: Status, now: Timestamp) {
+        self.result.status = status;
+        self.result.finished_at = Some(now);
+    }
+}
+
+/// Where a record stands among all, by the time it was enqueued: text that sorts the newest last. A page's cursor.
+#[must_use]
+pub fn position(enqueued_at: Timestamp, id: &str) -> String {
+    format!("{enqueued_at}#{id}")
+}
+
+fn push_last<T>(list: &mut Vec<T>, value: T) {
+    if list.len() == TaskResult::ERRORS_LIMIT {
+        list.remove(0);
+    }
+    list.push(value);
+}
