@@ -1,1 +1,73 @@
-//! The one list of what this build contains: providers, transports, stores.
+//! The one list of what a build contains, and the only `cfg`s: one feature and one call for each provider, transport and store.
+
+use errand_core::{Environment, Init, Payloads, Registry, SettingsError};
+
+#[cfg(any(feature = "sqs", feature = "scheduler", feature = "dynamodb"))]
+use {errand_http::aws::SdkConfig, std::sync::Arc};
+
+/// Adds the providers of this build.
+///
+/// # Errors
+/// A provider's setting is missing or wrong.
+pub fn providers(registry: &mut Registry, env: &Environment, cx: &Init) -> Result<(), SettingsError> {
+    #[cfg(feature = "console")]
+    registry.add::<errand_provider_console::Console>(env, cx)?;
+    #[cfg(feature = "ses")]
+    registry.add::<errand_provider_ses::Ses>(env, cx)?;
+    #[cfg(feature = "slack")]
+    registry.add::<errand_provider_slack::Slack>(env, cx)?;
+    #[cfg(feature = "webhook")]
+    registry.add::<errand_provider_webhook::Webhook>(env, cx)?;
+    let _ = (registry, env, cx);
+    Ok(())
+}
+
+/// The tasks that can be called, with every provider's payload type and without the providers.
+#[cfg(feature = "payloads")]
+#[must_use]
+pub fn payloads() -> Payloads {
+    Payloads::default()
+        .with::<errand_provider_console::Line>(errand_provider_console::TASKS)
+        .with::<errand_provider_ses::Email>(errand_provider_ses::TASKS)
+        .with::<errand_provider_slack::Message>(errand_provider_slack::TASKS)
+        .with::<errand_provider_webhook::Call>(errand_provider_webhook::TASKS)
+}
+
+/// The transport for what is due soon.
+///
+/// # Errors
+/// One of its settings is missing or wrong.
+#[cfg(feature = "sqs")]
+pub fn transport(env: &Environment, sdk: &SdkConfig) -> Result<Arc<dyn errand_core::DynTransport>, SettingsError> {
+    Ok(Arc::new(errand_transport_sqs::SqsTransport::new(env, sdk, errand_wire::encode)?))
+}
+
+/// The transport for what is due later; `None` when its settings are not there.
+///
+/// # Errors
+/// Some of its settings are there but not all, or one is wrong.
+#[cfg(feature = "scheduler")]
+pub fn scheduler(env: &Environment, sdk: &SdkConfig) -> Result<Option<Arc<dyn errand_core::DynTransport>>, SettingsError> {
+    const SETTINGS: [&str; 3] = ["ERRAND_QUEUE_ARN", "ERRAND_SCHEDULER_ROLE_ARN", "ERRAND_SCHEDULER_GROUP"];
+    if SETTINGS.iter().all(|name| env.get(name).is_none()) {
+        return Ok(None);
+    }
+    Ok(Some(Arc::new(errand_transport_scheduler::SchedulerTransport::new(env, sdk, errand_wire::encode)?)))
+}
+
+/// The queue that a consumer's messages come from.
+///
+/// # Errors
+/// One of its settings is missing or wrong.
+#[cfg(feature = "sqs")]
+pub fn queue(env: &Environment, sdk: &SdkConfig) -> Result<Arc<dyn errand_core::DynQueue>, SettingsError> {
+    Ok(Arc::new(errand_transport_sqs::SqsQueue::new(env, sdk)?))
+}
+
+/// The store that `ERRAND_TABLE` names, if it is set.
+#[cfg(feature = "dynamodb")]
+#[must_use]
+pub fn store(env: &Environment, sdk: &SdkConfig) -> Option<Arc<dyn errand_core::DynStore>> {
+    let table = env.get("ERRAND_TABLE")?;
+    Some(Arc::new(errand_store_dynamodb::DynamoStore::new(sdk, table)))
+}

@@ -256,9 +256,15 @@ pub struct TaskError {
     pub traceback: String,
 }
 
+impl TaskError {
+    /// How much of a failure's message is kept, in bytes: with a hundred of them, a record still fits DynamoDB's 400 KB.
+    const MESSAGE_LIMIT: usize = 1024;
+}
+
 impl From<&DeliveryError> for TaskError {
     fn from(error: &DeliveryError) -> Self {
-        Self { exception_class_path: format!("errand.{}", error.kind), traceback: error.message.clone() }
+        let message = &error.message[..error.message.floor_char_boundary(Self::MESSAGE_LIMIT)];
+        Self { exception_class_path: format!("errand.{}", error.kind), traceback: message.to_owned() }
     }
 }
 

@@ -1,10 +1,12 @@
-//! What no body may be, whatever its format: checked before any of it is parsed.
+//! Guards the parsers.
 
 use errand_core::{BODY_LIMIT, DEPTH_LIMIT, Problems};
 
+/// Checks what no body may be, whatever its format; quick, and before any of it is parsed.
+///
 /// # Errors
 /// The body is too large, nested too deep, or begins with a byte order mark.
-pub(crate) fn check(body: &str) -> Result<(), Problems> {
+pub fn check(body: &str) -> Result<(), Problems> {
     if body.len() > BODY_LIMIT {
         return Err(Problems::whole(format!("is {} bytes; at most {BODY_LIMIT} are accepted", body.len())));
     }

@@ -5,6 +5,7 @@
 mod guard;
 pub mod native;
 
+pub use guard::check as check_body;
 pub use native::encode;
 
 use errand_core::{Envelope, Fields, Problems};

@@ -1,0 +1,139 @@
+//! A record as a table's item, and back.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use errand_core::{Status, StoreError, TaskError, TaskResult, Timestamp, position};
+use serde_json::Value;
+
+pub(crate) type Item = HashMap<String, AttributeValue>;
+
+/// Parts of the index: one part takes 1,000 writes a second.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html>
+pub(crate) const SHARDS: u64 = 8;
+
+pub(crate) fn text(value: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(value.into())
+}
+
+pub(crate) fn number(value: impl ToString) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+pub(crate) fn time(at: Timestamp) -> AttributeValue {
+    number(at.millis())
+}
+
+/// When a record that changed now may be deleted, in seconds since 1970, as DynamoDB's time to live has it.
+pub(crate) fn ttl(now: Timestamp) -> AttributeValue {
+    number(now.seconds() + TaskResult::RETENTION_SECONDS)
+}
+
+pub(crate) fn places(done: &[usize]) -> AttributeValue {
+    AttributeValue::L(done.iter().map(number).collect())
+}
+
+/// A failure, as a list of one to append. An id has at most a hundred attempts, so that no list outgrows an item.
+pub(crate) fn errors(error: &TaskError) -> AttributeValue {
+    AttributeValue::L(vec![AttributeValue::L(vec![text(&error.exception_class_path), text(&error.traceback)])])
+}
+
+/// A worker, as a list of one to append.
+pub(crate) fn workers(worker: &str) -> AttributeValue {
+    AttributeValue::L(vec![text(worker)])
+}
+
+/// The attributes of a record that is seen for the first time and do not change.
+pub(crate) fn lasting(result: &TaskResult) -> Vec<(&'static str, AttributeValue)> {
+    let mut attributes = vec![
+        ("task", text(&result.task)),
+        ("backend", text(&result.backend)),
+        ("enqueued_at", time(result.enqueued_at)),
+        ("args", text(result.args.to_string())),
+        ("kwargs", text(result.kwargs.to_string())),
+        ("shard", number(shard(&result.id))),
+        ("position", text(position(result.enqueued_at, &result.id))),
+    ];
+    attributes.extend(result.run_after.map(|at| ("run_after", time(at))));
+    attributes
+}
+
+/// FNV-1a: spreads ids evenly, and the same in every version.
+fn shard(id: &str) -> u64 {
+    id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)) % SHARDS
+}
+
+/// Reads an item's attributes.
+pub(crate) struct Reader<'a>(pub(crate) &'a Item);
+
+impl Reader<'_> {
+    pub(crate) fn text(&self, name: &str) -> Result<&str, StoreError> {
+        self.0.get(name).and_then(|value| value.as_s().ok()).map(String::as_str).ok_or_else(|| wrong(name))
+    }
+
+    fn number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, StoreError> {
+        self.0.get(name).map(|value| value.as_n().ok().and_then(|number| number.parse().ok()).ok_or_else(|| wrong(name))).transpose()
+    }
+
+    pub(crate) fn time(&self, name: &str) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.number(name)?.map(Timestamp::from_millis))
+    }
+
+    pub(crate) fn status(&self) -> Result<Status, StoreError> {
+        self.text("status")?.parse()
+    }
+
+    pub(crate) fn attempts(&self) -> Result<u32, StoreError> {
+        Ok(self.number("attempts")?.unwrap_or_default())
+    }
+
+    pub(crate) fn done(&self) -> Result<Vec<usize>, StoreError> {
+        let Some(value) = self.0.get("done") else { return Ok(Vec::new()) };
+        let places = value.as_l().map_err(|_| wrong("done"))?;
+        places.iter().map(|place| place.as_n().ok().and_then(|place| place.parse().ok()).ok_or_else(|| wrong("done"))).collect()
+    }
+
+    fn json(&self, name: &str) -> Result<Value, StoreError> {
+        if self.0.contains_key(name) { serde_json::from_str(self.text(name)?).map_err(|_| wrong(name)) } else { Ok(Value::Null) }
+    }
+
+    /// The last elements of a list, as many as are told.
+    fn last(&self, name: &str) -> Result<&[AttributeValue], StoreError> {
+        let Some(value) = self.0.get(name) else { return Ok(&[]) };
+        let list = value.as_l().map_err(|_| wrong(name))?;
+        Ok(&list[list.len().saturating_sub(TaskResult::ERRORS_LIMIT)..])
+    }
+
+    pub(crate) fn result(&self) -> Result<TaskResult, StoreError> {
+        Ok(TaskResult {
+            id: self.text("id")?.to_owned(),
+            task: self.text("task")?.to_owned(),
+            status: self.status()?,
+            enqueued_at: self.time("enqueued_at")?.ok_or_else(|| wrong("enqueued_at"))?,
+            started_at: self.time("started_at")?,
+            finished_at: self.time("finished_at")?,
+            last_attempted_at: self.time("last_attempted_at")?,
+            run_after: self.time("run_after")?,
+            args: self.json("args")?,
+            kwargs: self.json("kwargs")?,
+            backend: self.text("backend")?.to_owned(),
+            errors: self.last("errors")?.iter().map(|value| error(value).ok_or_else(|| wrong("errors"))).collect::<Result<_, _>>()?,
+            worker_ids: self.last("workers")?.iter().filter_map(|worker| worker.as_s().ok().cloned()).collect(),
+            return_value: self.json("return_value")?,
+            attempts: self.attempts()?,
+        })
+    }
+}
+
+fn error(value: &AttributeValue) -> Option<TaskError> {
+    match value.as_l().ok()?.as_slice() {
+        [AttributeValue::S(kind), AttributeValue::S(message)] => {
+            Some(TaskError { exception_class_path: kind.clone(), traceback: message.clone() })
+        }
+        _ => None,
+    }
+}
+
+fn wrong(name: &str) -> StoreError {
+    StoreError(format!("DynamoDB: a record's {name} is not as this version writes it"))
+}

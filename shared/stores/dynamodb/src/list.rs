@@ -1,0 +1,106 @@
+//! Lists: the newest of every part of the index, merged, and then read whole.
+
+use std::{cmp::Reverse, collections::HashMap};
+
+use aws_sdk_dynamodb::types::KeysAndAttributes;
+use errand_core::{Filter, Page, StoreError, TaskResult};
+use errand_http::aws::Failure;
+use futures_util::future::try_join_all;
+
+use crate::{
+    DynamoStore,
+    item::{Item, Reader, SHARDS, number, text},
+    store::failed,
+};
+
+const INDEX: &str = "by-time";
+
+/// How many rounds of reading one call makes at most: a filter that fits nothing must not read the whole table.
+const ROUNDS: usize = 8;
+
+/// How often keys that DynamoDB did not get to are asked for again.
+const TRIES: usize = 4;
+
+impl DynamoStore {
+    pub(crate) async fn page(&self, filter: &Filter) -> Result<Page, StoreError> {
+        let mut page = Page { results: Vec::new(), cursor: filter.cursor.clone() };
+        for _ in 0..ROUNDS {
+            let candidates = self.newest(page.cursor.as_deref(), filter.limit).await?;
+            let end = candidates.len() < filter.limit;
+            let wanted = candidates
+                .iter()
+                .filter(|(_, task, _)| filter.task.as_ref().is_none_or(|wanted| wanted == task))
+                .map(|(_, _, id)| id.clone());
+            let mut results = self.read(wanted.collect()).await?;
+            for (position, _, id) in candidates {
+                page.cursor = Some(position);
+                page.results.extend(results.remove(&id).filter(|result| filter.status.is_none_or(|status| result.status == status)));
+                if page.results.len() == filter.limit {
+                    return Ok(page);
+                }
+            }
+            if end {
+                page.cursor = None;
+                return Ok(page);
+            }
+        }
+        Ok(page)
+    }
+
+    /// Position, task and id of the newest records before `cursor`, the newest first; fewer than `limit` only when there are no more.
+    async fn newest(&self, cursor: Option<&str>, limit: usize) -> Result<Vec<(String, String, String)>, StoreError> {
+        let mut all: Vec<_> =
+            try_join_all((0..SHARDS).map(|shard| self.newest_of(shard, cursor, limit))).await?.into_iter().flatten().collect();
+        all.sort_by_key(|(position, _, _)| Reverse(position.clone()));
+        all.truncate(limit);
+        Ok(all)
+    }
+
+    async fn newest_of(&self, shard: u64, cursor: Option<&str>, limit: usize) -> Result<Vec<(String, String, String)>, StoreError> {
+        let mut query = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name(INDEX)
+            .scan_index_forward(false)
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX));
+        query =
+            query.key_condition_expression(if cursor.is_some() { "#shard = :shard AND #position < :cursor" } else { "#shard = :shard" });
+        query = query.expression_attribute_names("#shard", "shard").expression_attribute_values(":shard", number(shard));
+        if let Some(cursor) = cursor {
+            query = query.expression_attribute_names("#position", "position").expression_attribute_values(":cursor", text(cursor));
+        }
+        let told = query.send().await.map_err(|error| failed(&Failure::of(&error)))?;
+        let key = |item: &Item| {
+            let reader = Reader(item);
+            Ok((reader.text("position")?.to_owned(), reader.text("task")?.to_owned(), reader.text("id")?.to_owned()))
+        };
+        told.items().iter().map(key).collect()
+    }
+
+    /// The records of these ids, at most 100; those that are gone are left out.
+    async fn read(&self, ids: Vec<String>) -> Result<HashMap<String, TaskResult>, StoreError> {
+        let mut results = HashMap::new();
+        let mut keys: Vec<Item> = ids.into_iter().map(|id| HashMap::from([("id".to_owned(), text(id))])).collect();
+        for _ in 0..TRIES {
+            if keys.is_empty() {
+                return Ok(results);
+            }
+            let wanted = KeysAndAttributes::builder().set_keys(Some(std::mem::take(&mut keys))).consistent_read(true).build();
+            let wanted = wanted.map_err(|_| StoreError("DynamoDB: the keys of a page cannot be asked for".to_owned()))?;
+            let told = self
+                .client
+                .batch_get_item()
+                .request_items(&self.table, wanted)
+                .send()
+                .await
+                .map_err(|error| failed(&Failure::of(&error)))?;
+            for item in told.responses.into_iter().flatten().flat_map(|(_, items)| items) {
+                let result = Reader(&item).result()?;
+                results.insert(result.id.clone(), result);
+            }
+            keys = told.unprocessed_keys.into_iter().flatten().flat_map(|(_, left)| left.keys).collect();
+        }
+        if keys.is_empty() { Ok(results) } else { Err(StoreError("DynamoDB: throttled".to_owned())) }
+    }
+}

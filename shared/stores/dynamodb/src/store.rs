@@ -1,0 +1,176 @@
+use aws_sdk_dynamodb::{
+    Client,
+    operation::update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
+    types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure},
+};
+use errand_core::{Begin, Cancel, Claim, Envelope, Filter, Finish, Outcome, Page, Status, Store, StoreError, TaskResult, Timestamp};
+use errand_http::aws::{Failure, SdkConfig};
+
+use crate::item::{self, Item, Reader, number, text, time};
+
+/// What no attempt holds: it waits, or whoever had it was not heard of in time.
+const FREE: &str = "#status IN (:ready, :scheduled) OR (#status = :running AND lease_until <= :now)";
+
+/// The store in a table. Clones share a client.
+#[derive(Clone)]
+pub struct DynamoStore {
+    pub(crate) client: Client,
+    pub(crate) table: String,
+}
+
+/// A conditional write: done, or the item that stood in its way, if there is one.
+type Written = Result<Item, Option<Item>>;
+
+impl DynamoStore {
+    /// The store in the table of this name.
+    #[must_use]
+    pub fn new(sdk: &SdkConfig, table: &str) -> Self {
+        Self { client: Client::new(sdk), table: table.to_owned() }
+    }
+
+    fn update(&self, id: &str, set: &str, condition: &str) -> UpdateItemFluentBuilder {
+        self.client
+            .update_item()
+            .table_name(&self.table)
+            .key("id", text(id))
+            .update_expression(set)
+            .condition_expression(condition)
+            .expression_attribute_names("#status", "status")
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+    }
+}
+
+async fn write(update: UpdateItemFluentBuilder) -> Result<Written, StoreError> {
+    match update.send().await {
+        Ok(told) => Ok(Ok(told.attributes.unwrap_or_default())),
+        Err(error) => match error.as_service_error() {
+            Some(UpdateItemError::ConditionalCheckFailedException(stood)) => Ok(Err(stood.item.clone().filter(|item| !item.is_empty()))),
+            _ => Err(failed(&Failure::of(&error))),
+        },
+    }
+}
+
+pub(crate) fn failed(failure: &Failure) -> StoreError {
+    StoreError(format!("DynamoDB: {failure}"))
+}
+
+fn status(status: Status) -> AttributeValue {
+    text(status.as_str())
+}
+
+/// The values that [`FREE`] compares with.
+fn free(update: UpdateItemFluentBuilder, now: Timestamp) -> UpdateItemFluentBuilder {
+    update
+        .expression_attribute_values(":ready", status(Status::Ready))
+        .expression_attribute_values(":scheduled", status(Status::Scheduled))
+        .expression_attribute_values(":running", status(Status::Running))
+        .expression_attribute_values(":now", time(now))
+}
+
+impl Store for DynamoStore {
+    async fn register(&self, envelope: &Envelope, state: Status, backend: &str, now: Timestamp) -> Result<(), StoreError> {
+        let mut put = self.client.put_item().table_name(&self.table).condition_expression("attribute_not_exists(id)");
+        put = put
+            .item("id", text(&envelope.id))
+            .item("status", status(state))
+            .item("ttl", item::ttl(envelope.run_after.unwrap_or(now).max(now)));
+        for (name, value) in item::lasting(&TaskResult::new(envelope, state, backend, now)) {
+            put = put.item(name, value);
+        }
+        match put.send().await {
+            Ok(_) => Ok(()),
+            Err(error) if error.as_service_error().is_some_and(|error| error.is_conditional_check_failed_exception()) => Ok(()),
+            Err(error) => Err(failed(&Failure::of(&error))),
+        }
+    }
+
+    async fn begin(&self, claim: &Claim<'_>) -> Result<Begin, StoreError> {
+        let mut set = "SET #status = :running, lease_until = :lease, attempts = if_not_exists(attempts, :zero) + :one, done = if_not_exists(done, :none), \
+                       started_at = if_not_exists(started_at, :now), last_attempted_at = :now, #ttl = :ttl, \
+                       workers = list_append(if_not_exists(workers, :none), :worker)"
+            .to_owned();
+        let lasting = item::lasting(&TaskResult::new(claim.envelope, Status::Running, claim.backend, claim.now));
+        for (name, _) in &lasting {
+            set.push_str(&format!(", #{name} = if_not_exists(#{name}, :{name})"));
+        }
+        let mut update = free(self.update(&claim.envelope.id, &set, &format!("attribute_not_exists(id) OR {FREE}")), claim.now)
+            .expression_attribute_names("#ttl", "ttl")
+            .expression_attribute_values(":ttl", item::ttl(claim.now))
+            .expression_attribute_values(":lease", time(claim.lease_until))
+            .expression_attribute_values(":zero", number(0))
+            .expression_attribute_values(":one", number(1))
+            .expression_attribute_values(":none", item::places(&[]))
+            .expression_attribute_values(":worker", item::workers(claim.worker))
+            .return_values(ReturnValue::UpdatedNew);
+        for (name, value) in lasting {
+            update = update.expression_attribute_names(format!("#{name}"), name).expression_attribute_values(format!(":{name}"), value);
+        }
+        match write(update).await? {
+            Ok(new) => Ok(Begin::Claimed { attempt: Reader(&new).attempts()?, done: Reader(&new).done()? }),
+            Err(Some(old)) => match Reader(&old).status()? {
+                Status::Running => Ok(Begin::Held { until: Reader(&old).time("lease_until")?.unwrap_or(claim.now) }),
+                ended => Ok(Begin::Ended(ended)),
+            },
+            Err(None) => Err(StoreError("DynamoDB: a claim failed without telling why".to_owned())),
+        }
+    }
+
+    async fn finish(&self, id: &str, attempt: u32, outcome: &Outcome, now: Timestamp) -> Result<Finish, StoreError> {
+        let (state, own) = match outcome {
+            Outcome::Succeeded(_) => (Status::Successful, ", finished_at = :now, return_value = :value"),
+            Outcome::Retry { .. } => (Status::Ready, ", errors = list_append(if_not_exists(errors, :none), :error), done = :done"),
+            Outcome::Failed(_) => (Status::Failed, ", finished_at = :now, errors = list_append(if_not_exists(errors, :none), :error)"),
+            Outcome::Expired => (Status::Expired, ", finished_at = :now"),
+        };
+        let mut update = self
+            .update(id, &format!("SET #status = :status, #ttl = :ttl{own}"), "#status = :running AND attempts = :attempt")
+            .expression_attribute_names("#ttl", "ttl")
+            .expression_attribute_values(":status", status(state))
+            .expression_attribute_values(":running", status(Status::Running))
+            .expression_attribute_values(":attempt", number(attempt))
+            .expression_attribute_values(":ttl", item::ttl(now));
+        if state.ended() {
+            update = update.expression_attribute_values(":now", time(now));
+        }
+        if let Outcome::Succeeded(value) = outcome {
+            update = update.expression_attribute_values(":value", text(value.to_string()));
+        }
+        if let Outcome::Retry { done, .. } = outcome {
+            update = update.expression_attribute_values(":done", item::places(done));
+        }
+        if let Outcome::Retry { error, .. } | Outcome::Failed(error) = outcome {
+            update =
+                update.expression_attribute_values(":error", item::errors(error)).expression_attribute_values(":none", item::places(&[]));
+        }
+        Ok(if write(update).await?.is_ok() { Finish::Recorded } else { Finish::Stale })
+    }
+
+    async fn get(&self, id: &str) -> Result<Option<TaskResult>, StoreError> {
+        let told = self.client.get_item().table_name(&self.table).key("id", text(id)).consistent_read(true).send().await;
+        let item = told.map_err(|error| failed(&Failure::of(&error)))?.item;
+        item.map(|item| Reader(&item).result()).transpose()
+    }
+
+    async fn list(&self, filter: &Filter) -> Result<Page, StoreError> {
+        self.page(filter).await
+    }
+
+    async fn cancel(&self, id: &str, now: Timestamp) -> Result<Cancel, StoreError> {
+        let update = free(self.update(id, "SET #status = :cancelled, finished_at = :now, #ttl = :ttl", FREE), now)
+            .expression_attribute_names("#ttl", "ttl")
+            .expression_attribute_values(":cancelled", status(Status::Cancelled))
+            .expression_attribute_values(":ttl", item::ttl(now))
+            .return_values(ReturnValue::AllNew);
+        match write(update).await? {
+            Ok(new) => Ok(Cancel::Cancelled(Reader(&new).result()?)),
+            Err(Some(old)) => Ok(Cancel::TooLate(Reader(&old).result()?)),
+            Err(None) => Ok(Cancel::Unknown),
+        }
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        // An id that no envelope can have.
+        let told = self.client.get_item().table_name(&self.table).key("id", text(" ")).projection_expression("id").send().await;
+        told.map(drop).map_err(|error| failed(&Failure::of(&error)))
+    }
+}
