@@ -1,1 +1,24 @@
-fn main() {}
+//! `errand`: all of Errand in one process on one SQLite file.
+
+mod cli;
+mod guard;
+mod lock;
+mod mail;
+mod serve;
+mod web;
+mod worker;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    match cli.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            cli::complain(error.as_ref());
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! What a caller sends: an envelope's fields, and `countdown`.
+
+use std::time::Duration;
+
+use errand_api::ProblemDocument;
+use errand_core::{Envelope, Fields, Payloads, Problems, Timestamp, limits};
+use errand_wire::native;
+
+/// The longest delay: a year with its leap day.
+const LONGEST_DELAY: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+/// Reads a call's body, and checks the payload against the task's own type. `trace` is the call's own `traceparent`.
+pub(crate) fn read(body: &str, trace: Option<&str>, payloads: &Payloads, now: Timestamp) -> Result<Envelope, ProblemDocument> {
+    errand_wire::check_body(body).and_then(|()| envelope(body, payloads, now)).map_err(ProblemDocument::of_body).map(|mut envelope| {
+        envelope.trace = envelope.trace.or_else(|| trace.filter(|trace| limits::traceparent(trace).is_ok()).map(ToOwned::to_owned));
+        envelope
+    })
+}
+
+fn envelope(body: &str, payloads: &Payloads, now: Timestamp) -> Result<Envelope, Problems> {
+    let mut fields = Fields::of(body)?;
+    let mut envelope = native::read(&mut fields, || uuid::Uuid::now_v7().to_string());
+    if let Some(envelope) = &mut envelope {
+        if let Some(delay) = countdown(&mut fields) {
+            envelope.run_after = Some(now + delay);
+        }
+        check_times(&mut fields, envelope, now);
+        check_payload(&mut fields, envelope, payloads);
+    }
+    fields.finish(envelope)
+}
+
+/// Seconds from now, as Celery and django-notifs say it.
+fn countdown(fields: &mut Fields<'_>) -> Option<Duration> {
+    let seconds = fields.optional::<f64>("countdown")?;
+    if fields.raw("run_after").is_some() {
+        fields.refuse("countdown", "expected either countdown or run_after, got both");
+    }
+    let delay = Duration::try_from_secs_f64(seconds).ok().filter(|delay| *delay <= LONGEST_DELAY);
+    if delay.is_none() {
+        fields.refuse("countdown", format!("expected seconds from 0 to {}", LONGEST_DELAY.as_secs()));
+    }
+    delay
+}
+
+fn check_times(fields: &mut Fields<'_>, envelope: &Envelope, now: Timestamp) {
+    if envelope.delay(now) > LONGEST_DELAY {
+        fields.refuse("run_after", "expected a time within 366 days from now");
+    }
+    if envelope.expires.is_some_and(|expires| expires <= now.max(envelope.run_after.unwrap_or(now))) {
+        fields.refuse("expires", "expected a time that is ahead, and after run_after");
+    }
+}
+
+fn check_payload(fields: &mut Fields<'_>, envelope: &Envelope, payloads: &Payloads) {
+    // What is no task or no payload by its form is a problem already.
+    if limits::task(&envelope.task).is_err() || (fields.raw("kwargs").is_some() && envelope.kwargs.is_none()) {
+        return;
+    }
+    match payloads.check(&envelope.task, envelope.payload(), envelope.context.bulk) {
+        Ok(()) => {}
+        Err(Some(problems)) => fields.adopt("kwargs", problems),
+        Err(None) => {
+            fields.refuse("task", format!("is no task that is known here; known are: {}", payloads.tasks().collect::<Vec<_>>().join(", ")))
+        }
+    }
+}

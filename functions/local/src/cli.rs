@@ -1,0 +1,56 @@
+use std::{error::Error, net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+use errand_core::Environment;
+
+use crate::serve;
+
+/// Notifications and background tasks on one machine: HTTP API, queue, scheduler and store in one process.
+///
+/// Without a command it serves. Mail is caught and shown at /mail unless ERRAND_SES_FROM names a sender. Settings are environment variables;
+/// the README lists them.
+#[derive(Parser)]
+#[command(name = "errand", version)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: Serve,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Answer HTTP calls and run what they ask for (the default)
+    Serve(Serve),
+}
+
+/// Where to serve.
+#[derive(Args)]
+pub(crate) struct Serve {
+    /// The address to listen on; other machines can only reach it when ERRAND_API_KEYS is set
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:3000")]
+    pub(crate) listen: SocketAddr,
+    /// The folder for what must survive: the queue, results, caught mail
+    #[arg(long, value_name = "FOLDER", default_value = ".errand")]
+    pub(crate) data: PathBuf,
+}
+
+impl Cli {
+    /// Does what the command line says, until it is done or told to stop.
+    pub(crate) fn run(self) -> Result<(), Box<dyn Error>> {
+        let env: Environment = std::env::vars().collect();
+        errand_runtime::start_logs(&env);
+        errand_runtime::hide_panics();
+        let options = match self.command {
+            Some(Command::Serve(options)) => options,
+            None => self.serve,
+        };
+        tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(serve::serve(&options, &env))
+    }
+}
+
+/// Tells the user why it stopped.
+#[expect(clippy::print_stderr, reason = "a command's complaint belongs on standard error, in any log format")]
+pub(crate) fn complain(error: &dyn Error) {
+    eprintln!("errand: {error}");
+}

@@ -1,0 +1,47 @@
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use errand_core::{Attempt, DeliveryError, ErrorKind, Init, Provider, Receipt, SettingsError};
+use errand_provider_ses::Email;
+
+use super::{Attachment, Inbox, Mail};
+
+/// Takes the mail that a real provider would send and keeps it for the pages. The same attempt's mail is kept once, even when the process
+/// died between keeping it and saying so.
+pub(crate) struct Catcher(pub(crate) Inbox);
+
+impl Provider for Catcher {
+    const NAME: &'static str = "mail-catcher";
+    const TASKS: &'static [&'static str] = errand_provider_ses::TASKS;
+    type Settings = ();
+    type Payload = Email;
+
+    fn new((): (), cx: &Init) -> Result<Self, SettingsError> {
+        Ok(Self(cx.shared::<Inbox>()?.clone()))
+    }
+
+    async fn deliver(&self, email: Email, attempt: &Attempt) -> Result<Receipt, DeliveryError> {
+        let id =
+            self.0.keep(&attempt.key, mail(email)).await.map_err(|error| DeliveryError::new(ErrorKind::Unavailable, error.to_string()))?;
+        Ok(Receipt::message_id(&id.to_string()))
+    }
+}
+
+fn mail(email: Email) -> Mail {
+    let attachment = |file: errand_provider_ses::Attachment| Attachment {
+        name: file.filename,
+        media_type: file.mimetype,
+        content_id: file.content_id,
+        content: STANDARD.encode(file.content),
+    };
+    Mail {
+        from: email.from_email.unwrap_or_else(|| "errand@localhost".to_owned()),
+        to: email.to,
+        cc: email.cc,
+        bcc: email.bcc,
+        reply_to: email.reply_to,
+        subject: email.subject,
+        text: email.body,
+        html: email.html,
+        headers: email.headers,
+        attachments: email.attachments.into_iter().map(attachment).collect(),
+    }
+}

@@ -1,0 +1,112 @@
+use std::{error::Error, future::IntoFuture, sync::Arc};
+
+use errand_api::Access;
+use errand_consumer::Consumer;
+use errand_core::{Environment, Init, Registry, SettingsError};
+use errand_engine::Engine;
+use errand_enqueue::Enqueue;
+use errand_provider_console::Console;
+use errand_runtime::TokioClock;
+use errand_status::Tasks;
+use errand_store_sqlite::{Database, SqliteQueue, SqliteStore};
+use tokio::{net::TcpListener, signal::unix::SignalKind, sync::watch, task::JoinSet};
+
+use crate::{
+    cli::Serve,
+    guard,
+    lock::Lock,
+    mail::{Catcher, Inbox},
+    web::{self, Functions},
+    worker,
+};
+
+/// Batches that are worked on together.
+const WORKERS: usize = 4;
+
+/// Serves until SIGTERM or SIGINT; then finishes what runs.
+pub(crate) async fn serve(options: &Serve, env: &Environment) -> Result<(), Box<dyn Error>> {
+    let access = || Access::from_env(env).map(Access::open_without_keys);
+    guard::check_address(options.listen, access()?.is_open())?;
+    let _lock = Lock::take(&options.data)?;
+    let database = Database::open(&options.data.join("errand.sqlite3")).await?;
+    let store = Arc::new(SqliteStore::new(database.clone()));
+    let queue = SqliteQueue::new(database.clone(), errand_wire::encode);
+    let inbox = Inbox::open(database.clone()).await?;
+    let consumer = Arc::new(Consumer { engine: engine(env, queue.clone(), store.clone(), inbox.clone()).await? });
+    let enqueue = Enqueue {
+        access: access()?,
+        payloads: errand_catalog::payloads(),
+        transport: Arc::new(queue.clone()),
+        scheduler: None,
+        store: Some(store.clone()),
+    };
+    let functions = Functions { enqueue: Arc::new(enqueue), tasks: Arc::new(Tasks { access: access()?, store }) };
+    let listener = TcpListener::bind(options.listen).await.map_err(|error| format!("cannot listen on {}: {error}", options.listen))?;
+
+    // The lock says that whoever took these messages and leases is dead.
+    database.release_all().await?;
+    let (stop, stopped) = watch::channel(false);
+    let mut workers = JoinSet::new();
+    for _ in 0..WORKERS {
+        workers.spawn(worker::work(queue.clone(), Arc::clone(&consumer), stopped.clone()));
+    }
+    let mut until = stopped.clone();
+    let server = axum::serve(listener, web::router(functions, inbox)).with_graceful_shutdown(async move {
+        let _ = until.wait_for(|stop| *stop).await;
+    });
+    let server = tokio::spawn(server.into_future());
+    greet(options, access()?.is_open());
+    told_to_stop().await?;
+    tracing::info!("stopping: finishing what runs");
+    stop.send_replace(true);
+    workers.join_all().await;
+    server.await??;
+    Ok(())
+}
+
+async fn engine(env: &Environment, queue: SqliteQueue, store: Arc<SqliteStore>, inbox: Inbox) -> Result<Engine, SettingsError> {
+    let sends_mail = env.get("ERRAND_SES_FROM").is_some();
+    let mut cx = Init::default().with(errand_http::Client::new());
+    if sends_mail {
+        cx = cx.with(sdk_config().await);
+    }
+    let providers = |registry: &mut Registry, env: &Environment, cx: &Init| {
+        errand_catalog::providers(registry, env, cx)?;
+        registry.add::<Console>(env, cx)?;
+        if !sends_mail {
+            registry.insert(Catcher(inbox));
+        }
+        Ok(())
+    };
+    Ok(Engine {
+        registry: errand_consumer::registry(env, &cx, providers)?,
+        store: Some(store),
+        queue: Arc::new(queue),
+        clock: Arc::new(TokioClock),
+        policy: errand_consumer::policy(env)?,
+        worker: format!("local-{}", std::process::id()),
+        backend: "local".to_owned(),
+    })
+}
+
+/// AWS as this machine's user has set it up: profiles, single sign-on, a container's or an instance's role.
+async fn sdk_config() -> aws_config::SdkConfig {
+    aws_config::defaults(aws_config::BehaviorVersion::latest()).http_client(errand_http::aws::http_client()).load().await
+}
+
+#[expect(clippy::print_stdout, reason = "the one thing that is for the person who started it")]
+fn greet(options: &Serve, open: bool) {
+    let (address, key) = (options.listen, if open { "" } else { "-H 'authorization: Bearer YOUR-KEY' " });
+    println!("errand is ready on http://{address}, mail is shown at http://{address}/mail; send one:");
+    println!(
+        r#"curl {key}-H 'content-type: application/json' -d '{{"task":"email","kwargs":{{"to":["you@example.com"],"subject":"Hello","body":"It works."}}}}' http://{address}/v1/tasks"#
+    );
+}
+
+async fn told_to_stop() -> std::io::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        told = tokio::signal::ctrl_c() => told,
+    }
+}

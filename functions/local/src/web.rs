@@ -1,0 +1,78 @@
+//! The HTTP API by the functions' own handlers, and the pages beside it.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    extract::{Request, State},
+    http::StatusCode,
+    middleware::{self, Next},
+    response::{IntoResponse, Redirect, Response},
+    routing::get,
+};
+use errand_api::{Operation, ProblemDocument, Scope, route};
+use errand_core::BODY_LIMIT;
+use errand_enqueue::Enqueue;
+use errand_status::Tasks;
+
+use crate::{
+    guard,
+    mail::{self, Inbox},
+};
+
+/// The functions that answer calls.
+#[derive(Clone)]
+pub(crate) struct Functions {
+    pub(crate) enqueue: Arc<Enqueue>,
+    pub(crate) tasks: Arc<Tasks>,
+}
+
+/// Everything that is served.
+pub(crate) fn router(functions: Functions, inbox: Inbox) -> Router {
+    let pages = mail::routes(inbox).layer(middleware::from_fn_with_state(functions.clone(), only_for_readers));
+    let guard = middleware::from_fn_with_state(functions.clone(), only_for_this_machine);
+    Router::new().route("/", get(async || Redirect::to("/mail"))).fallback(api).with_state(functions).merge(pages).layer(guard)
+}
+
+async fn api(State(functions): State<Functions>, request: Request) -> Response {
+    let request = match whole(request).await {
+        Ok(request) => request,
+        Err(problem) => return errand_api::Response::from(problem).map(Body::from),
+    };
+    let operation = route(request.method(), request.uri().path()).map(|route| route.operation);
+    let response = match operation {
+        Ok(Operation::GetTask | Operation::ListTasks | Operation::CancelTask) => functions.tasks.handle(&request).await,
+        // The enqueue function also answers what is unknown, as it does on AWS.
+        Ok(Operation::Enqueue | Operation::Health) | Err(_) => functions.enqueue.handle(&request).await,
+    };
+    response.map(Body::from)
+}
+
+/// Reads a request's body, up to a little more than is accepted: the function then tells the limit.
+async fn whole(request: Request) -> Result<errand_api::Request, ProblemDocument> {
+    let (parts, body) = request.into_parts();
+    let too_large = |_| ProblemDocument::new(StatusCode::PAYLOAD_TOO_LARGE, &format!("at most {BODY_LIMIT} bytes are accepted"));
+    let body = to_bytes(body, 2 * BODY_LIMIT).await.map_err(too_large)?;
+    Ok(errand_api::Request::from_parts(parts, body))
+}
+
+/// A server without keys answers only who calls it by this machine's name.
+async fn only_for_this_machine(State(functions): State<Functions>, request: Request, next: Next) -> Response {
+    if functions.enqueue.access.is_open() && !guard::names_this_machine(request.headers()) {
+        let problem = ProblemDocument::new(StatusCode::FORBIDDEN, "call this server as localhost or 127.0.0.1, or set ERRAND_API_KEYS");
+        return errand_api::Response::from(problem).map(Body::from);
+    }
+    next.run(request).await
+}
+
+/// The pages show other people's mail: where there are keys, to see them takes one that may read.
+async fn only_for_readers(State(functions): State<Functions>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let head = errand_api::Request::from_parts(parts, bytes::Bytes::new());
+    if let Err(problem) = functions.enqueue.access.check(&head, Some(Scope::Read)) {
+        return errand_api::Response::from(problem).map(Body::from);
+    }
+    let (parts, _) = head.into_parts();
+    next.run(Request::from_parts(parts, body)).await.into_response()
+}

@@ -1,0 +1,58 @@
+//! Takes messages from the local queue as Lambda's event source takes them from SQS.
+
+use std::{sync::Arc, time::Duration};
+
+use errand_consumer::Consumer;
+use errand_core::{Message, Timestamp};
+use errand_store_sqlite::SqliteQueue;
+use tokio::{sync::watch, time::sleep};
+
+/// Messages that are taken at once.
+const BATCH: u32 = 10;
+
+/// How long a batch may take, as a function's timeout.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a batch's messages are hidden: longer than it can take, so that none comes again while it is worked on.
+const VISIBILITY: Duration = Duration::from_secs(60);
+
+/// How long to wait when the queue does not answer.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Works until `stop` says true; then ends after the batch in hand.
+pub(crate) async fn work(queue: SqliteQueue, consumer: Arc<Consumer>, mut stop: watch::Receiver<bool>) {
+    while !*stop.borrow() {
+        match queue.receive(BATCH, VISIBILITY).await {
+            Ok(messages) if messages.is_empty() => tokio::select! {
+                () = wait(&queue) => {}
+                _ = stop.wait_for(|stop| *stop) => {}
+            },
+            Ok(messages) => run(&queue, &consumer, messages).await,
+            Err(error) => {
+                tracing::error!(%error, "the queue does not answer");
+                sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn run(queue: &SqliteQueue, consumer: &Consumer, messages: Vec<Message>) {
+    let batch = messages.clone();
+    let kept = consumer.handle(messages, Timestamp::now() + TIMEOUT).await;
+    let done: Vec<Message> = batch.into_iter().filter(|message| !kept.iter().any(|kept| kept.id == message.id)).collect();
+    if let Err(error) = queue.acknowledge(&done).await {
+        tracing::error!(%error, "the queue does not answer: what is done comes again, and is found done");
+    }
+}
+
+/// Waits until there may be something to take.
+async fn wait(queue: &SqliteQueue) {
+    let next = match queue.next_visible_at().await {
+        Ok(next) => next.map_or(Duration::MAX, |at| at.since(Timestamp::now())),
+        Err(_) => PAUSE,
+    };
+    tokio::select! {
+        () = queue.changed() => {}
+        () = sleep(next) => {}
+    }
+}
