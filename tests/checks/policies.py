@@ -1,0 +1,40 @@
+"""Checks a transformed template's permissions and the numbers that must fit each other. Says what is wrong and exits with 1."""
+
+import json
+import sys
+
+
+def as_list(value):
+    return value if isinstance(value, list) else [value]
+
+
+def statements(resources):
+    for name, resource in resources.items():
+        properties = resource.get("Properties", {})
+        documents = [policy["PolicyDocument"] for policy in properties.get("Policies", []) if "PolicyDocument" in policy]
+        documents += [properties[key] for key in ("PolicyDocument", "AssumeRolePolicyDocument") if key in properties]
+        for document in documents:
+            for statement in document["Statement"]:
+                # A statement may hang on a condition of the template.
+                yield from ((name, branch) for branch in as_list(statement.get("Fn::If", [statement])) if isinstance(branch, dict) and "Action" in branch)
+
+
+def problems(resources):
+    for name, statement in statements(resources):
+        if "*" in as_list(statement.get("Resource", [])):
+            yield f"{name}: a statement is for every resource"
+        if any("*" in action for action in as_list(statement["Action"])):
+            yield f"{name}: a statement allows a wildcard of actions"
+    for name, resource in resources.items():
+        if resource.get("Properties", {}).get("ManagedPolicyArns"):
+            yield f"{name}: has a managed policy"
+    queue, dead = resources["Queue"]["Properties"], resources["DeadLetterQueue"]["Properties"]
+    if queue["VisibilityTimeout"] < 6 * resources["ConsumerFunction"]["Properties"]["Timeout"]:
+        yield "Queue: the visibility timeout is shorter than six times the consumer's timeout"
+    if dead["MessageRetentionPeriod"] <= queue["MessageRetentionPeriod"]:
+        yield "DeadLetterQueue: keeps messages no longer than the queue"
+
+
+found = list(problems(json.load(open(sys.argv[1]))["Resources"]))
+print("\n".join(found) or "permissions and timeouts: nothing wrong")
+sys.exit(bool(found))
