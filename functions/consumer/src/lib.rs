@@ -46,7 +46,7 @@ impl Consumer {
     ) -> Result<Self, SettingsError> {
         let sdk = errand_http::aws::sdk_config(env)?;
         let queue = errand_catalog::queue(env, &sdk)?;
-        let store = errand_catalog::store(env, &sdk);
+        let store = errand_catalog::store(env, &sdk).map(|store| Arc::new(store) as _);
         let cx = Init::default().with(errand_http::Client::new()).with(sdk);
         let worker = env.get("AWS_LAMBDA_LOG_STREAM_NAME").unwrap_or("local").to_owned();
         let engine = Engine {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use errand_api::{Access, Operation, ProblemDocument, Request, Response, gateway, json, route};
-use errand_core::{Cancel, DynStore, Environment, SettingsError, StoreError, TaskResult, Timestamp};
+use errand_core::{Cancel, DynResults, Environment, SettingsError, StoreError, TaskResult, Timestamp};
 use http::{StatusCode, header};
 use lambda_runtime::LambdaEvent;
 use serde::Serialize;
@@ -16,7 +16,7 @@ pub struct Tasks {
     /// Who may call.
     pub access: Access,
     /// Where tasks are remembered.
-    pub store: Arc<dyn DynStore>,
+    pub store: Arc<dyn DynResults>,
 }
 
 #[derive(Serialize)]
@@ -34,7 +34,7 @@ impl Tasks {
     pub fn from_env(env: &Environment) -> Result<Self, SettingsError> {
         let sdk = errand_http::aws::sdk_config(env)?;
         let store = errand_catalog::store(env, &sdk).ok_or_else(|| SettingsError::missing("ERRAND_TABLE"))?;
-        Ok(Self { access: Access::from_env(env)?, store })
+        Ok(Self { access: Access::from_env(env)?, store: Arc::new(store) })
     }
 
     /// Answers an invocation.

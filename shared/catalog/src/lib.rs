@@ -67,7 +67,6 @@ pub fn queue(env: &Environment, sdk: &SdkConfig) -> Result<Arc<dyn errand_core::
 /// The store that `ERRAND_TABLE` names, if it is set.
 #[cfg(feature = "dynamodb")]
 #[must_use]
-pub fn store(env: &Environment, sdk: &SdkConfig) -> Option<Arc<dyn errand_core::DynStore>> {
-    let table = env.get("ERRAND_TABLE")?;
-    Some(Arc::new(errand_store_dynamodb::DynamoStore::new(sdk, table)))
+pub fn store(env: &Environment, sdk: &SdkConfig) -> Option<errand_store_dynamodb::DynamoStore> {
+    Some(errand_store_dynamodb::DynamoStore::new(sdk, env.get("ERRAND_TABLE")?))
 }

@@ -53,11 +53,18 @@ erased! {
 }
 
 erased! {
-    /// [`Store`] with its type erased.
-    DynStore of Store {
-        fn register(envelope: &'a Envelope, status: Status, backend: &'a str, now: Timestamp) -> Result<(), StoreError>;
+    /// What an engine asks of a [`Store`], with its type erased. Apart from [`DynResults`], so that a consumer links no more of its database's
+    /// client than it uses.
+    DynClaims of Store {
         fn begin(claim: &'a Claim<'a>) -> Result<Begin, StoreError>;
         fn finish(id: &'a str, attempt: u32, outcome: &'a Outcome, now: Timestamp) -> Result<Finish, StoreError>;
+    }
+}
+
+erased! {
+    /// What the HTTP functions ask of a [`Store`], with its type erased.
+    DynResults of Store {
+        fn register(envelope: &'a Envelope, status: Status, backend: &'a str, now: Timestamp) -> Result<(), StoreError>;
         fn get(id: &'a str) -> Result<Option<TaskResult>, StoreError>;
         fn list(filter: &'a Filter) -> Result<Page, StoreError>;
         fn cancel(id: &'a str, now: Timestamp) -> Result<Cancel, StoreError>;

@@ -16,7 +16,7 @@ mod batch;
 
 use std::{sync::Arc, time::Duration};
 
-use errand_core::{Clock, DynQueue, DynStore, Envelope, Message, Problems, Registry};
+use errand_core::{Clock, DynClaims, DynQueue, Envelope, Message, Problems, Registry};
 
 /// A message and what it was read as.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ pub struct Engine {
     /// The providers.
     pub registry: Registry,
     /// Remembers ids. Without one delivery is at least once, and attempts are counted by the queue's receives.
-    pub store: Option<Arc<dyn DynStore>>,
+    pub store: Option<Arc<dyn DynClaims>>,
     /// Where the messages came from.
     pub queue: Arc<dyn DynQueue>,
     /// Tells the time and waits.

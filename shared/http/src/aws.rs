@@ -9,10 +9,6 @@ use std::{
 
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
-use aws_smithy_http_client::{
-    Connector,
-    tls::{Provider, rustls_provider::CryptoMode},
-};
 use aws_smithy_runtime_api::client::{
     behavior_version::BehaviorVersion,
     http::{HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn},
@@ -29,7 +25,7 @@ use errand_core::{Environment, SettingsError};
 
 pub use aws_types::SdkConfig;
 
-use crate::roots;
+use crate::{connect::connector, guard::Dns, roots};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// For the first byte of an answer. Every call that we make answers in milliseconds.
@@ -77,11 +73,7 @@ fn timeouts() -> TimeoutConfig {
 pub fn http_client() -> SharedHttpClient {
     let connector = Arc::new(LazyLock::new(|| {
         let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).build();
-        let builder = Connector::builder()
-            .connector_settings(settings)
-            .sleep_impl(TokioSleep::new())
-            .tls_provider(Provider::Rustls(CryptoMode::Ring));
-        SharedHttpConnector::new(builder.tls_context(roots::amazon().unwrap_or_default()).build())
+        connector(settings, roots::amazon(), Dns(None))
     }));
     http_client_fn(move |_, _| SharedHttpConnector::clone(&connector))
 }

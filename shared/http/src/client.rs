@@ -5,13 +5,7 @@ use std::{
     time::Duration,
 };
 
-use aws_smithy_async::rt::sleep::TokioSleep;
-use aws_smithy_http_client::{
-    Connector,
-    tls::{Provider, TlsContext, rustls_provider::CryptoMode},
-};
 use aws_smithy_runtime_api::client::{
-    dns::ResolveDns,
     http::{HttpConnector, HttpConnectorSettings, SharedHttpConnector},
     orchestrator::HttpRequest,
     result::ConnectorError,
@@ -23,7 +17,8 @@ use http_body_util::BodyExt;
 
 use crate::{
     AllowList,
-    guard::{Forbidden, GuardedDns, check_host},
+    connect::connector,
+    guard::{Dns, Forbidden, check_host},
     roots,
 };
 
@@ -48,15 +43,19 @@ impl Client {
     /// A client for hosts that the operator names.
     #[must_use]
     pub fn new() -> Self {
-        Self(Arc::new(Inner { connector: LazyLock::new(Box::new(|| connector(roots::web()))), guard: None }))
+        Self::with(None)
     }
 
     /// A client for hosts that callers name: it calls public addresses and those in `allowed`, and checks each when it connects.
     #[must_use]
     pub fn guarded(allowed: AllowList) -> Self {
-        let dns = GuardedDns(allowed.clone());
-        let connector = LazyLock::new(Box::new(move || guarded_connector(roots::web(), dns)) as Box<dyn FnOnce() -> _ + Send>);
-        Self(Arc::new(Inner { connector, guard: Some(allowed) }))
+        Self::with(Some(allowed))
+    }
+
+    fn with(guard: Option<AllowList>) -> Self {
+        let dns = Dns(guard.clone());
+        let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).build();
+        Self(Arc::new(Inner { connector: LazyLock::new(Box::new(move || connector(settings, roots::web(), dns))), guard }))
     }
 
     /// Sends a request; the answer has come, with any status, when it is `Ok`. `timeout` is for all of it.
@@ -94,22 +93,6 @@ impl Default for Client {
     fn default() -> Self {
         Self::new()
     }
-}
-
-fn settings() -> HttpConnectorSettings {
-    HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).build()
-}
-
-fn connector(tls: Option<TlsContext>) -> SharedHttpConnector {
-    let builder =
-        Connector::builder().connector_settings(settings()).sleep_impl(TokioSleep::new()).tls_provider(Provider::Rustls(CryptoMode::Ring));
-    SharedHttpConnector::new(builder.tls_context(tls.unwrap_or_default()).build())
-}
-
-fn guarded_connector(tls: Option<TlsContext>, dns: impl ResolveDns + Clone + 'static) -> SharedHttpConnector {
-    let builder =
-        Connector::builder().connector_settings(settings()).sleep_impl(TokioSleep::new()).tls_provider(Provider::Rustls(CryptoMode::Ring));
-    SharedHttpConnector::new(builder.tls_context(tls.unwrap_or_default()).build_with_resolver(dns))
 }
 
 /// Why a request has no answer. No text names the host.

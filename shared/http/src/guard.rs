@@ -102,17 +102,18 @@ pub(crate) fn check_host(uri: &http::Uri, allowed: &AllowList) -> Result<(), For
     if address.is_ok_and(|address| !allowed.allows(address)) { Err(Forbidden) } else { Ok(()) }
 }
 
-/// The system's resolver, refusing a name any of whose addresses may not be called. It answers the very connection that is made, so that a name
-/// cannot be one address when it is checked and another when it is called.
+/// The system's resolver, refusing a name any of whose addresses may not be called, where there is a list of what may be. It answers the very
+/// connection that is made, so that a name cannot be one address when it is checked and another when it is called.
 #[derive(Clone, Debug)]
-pub(crate) struct GuardedDns(pub(crate) AllowList);
+pub(crate) struct Dns(pub(crate) Option<AllowList>);
 
-impl ResolveDns for GuardedDns {
+impl ResolveDns for Dns {
     fn resolve_dns<'a>(&'a self, name: &'a str) -> DnsFuture<'a> {
         DnsFuture::new(async move {
             let addresses: Vec<IpAddr> =
                 tokio::net::lookup_host((name, 0)).await.map_err(ResolveDnsError::new)?.map(|address| address.ip()).collect();
-            if addresses.iter().all(|address| self.0.allows(*address)) { Ok(addresses) } else { Err(ResolveDnsError::new(Forbidden)) }
+            let allowed = |address: &IpAddr| self.0.as_ref().is_none_or(|list| list.allows(*address));
+            if addresses.iter().all(allowed) { Ok(addresses) } else { Err(ResolveDnsError::new(Forbidden)) }
         })
     }
 }
@@ -201,10 +202,10 @@ mod tests {
     async fn a_name_is_checked_by_all_that_it_resolves_to() {
         // Names that the system's resolver turns into addresses by itself.
         for name in ["localhost", "127.1", "0x7f.1", "2130706433"] {
-            let refused = GuardedDns(AllowList::default()).resolve_dns(name).await;
+            let refused = Dns(Some(AllowList::default())).resolve_dns(name).await;
             assert!(refused.is_err(), "{name}");
         }
-        let allowed = GuardedDns("127.0.0.0/8,::1/128".parse().unwrap());
+        let allowed = Dns(Some("127.0.0.0/8,::1/128".parse().unwrap()));
         assert!(allowed.resolve_dns("localhost").await.is_ok());
     }
 }

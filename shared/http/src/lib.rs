@@ -3,6 +3,7 @@
 pub mod aws;
 mod classify;
 mod client;
+mod connect;
 mod guard;
 mod roots;
 

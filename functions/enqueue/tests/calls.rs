@@ -1,0 +1,207 @@
+//! The handler, with a transport that keeps what it gets.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use errand_api::{Access, Request, Response};
+use errand_core::{BODY_LIMIT, Envelope, Environment, PublishError, Published, Status, Store, Transport};
+use errand_enqueue::Enqueue;
+use errand_store_memory::MemoryStore;
+use serde_json::{Value, json};
+
+/// Keeps what it gets, or answers as it is told.
+#[derive(Clone, Default)]
+struct Kept<const MAX_SECONDS: u64> {
+    envelopes: Arc<Mutex<Vec<Envelope>>>,
+    answer: Option<PublishError>,
+}
+
+impl<const MAX_SECONDS: u64> Transport for Kept<MAX_SECONDS> {
+    const NAME: &'static str = if MAX_SECONDS == SOON { "soon" } else { "late" };
+    const MAX_DELAY: Duration = Duration::from_secs(MAX_SECONDS);
+
+    async fn publish(&self, envelopes: &[Envelope]) -> Vec<Result<Published, PublishError>> {
+        if let Some(error) = &self.answer {
+            return vec![Err(error.clone()); envelopes.len()];
+        }
+        self.envelopes.lock().unwrap().extend_from_slice(envelopes);
+        vec![Ok(Published::default()); envelopes.len()]
+    }
+
+    async fn check(&self) -> Result<(), PublishError> {
+        self.answer.clone().map_or(Ok(()), Err)
+    }
+}
+
+const SOON: u64 = 900;
+const LATE: u64 = 366 * 24 * 60 * 60;
+
+struct World {
+    enqueue: Enqueue,
+    soon: Kept<SOON>,
+    late: Kept<LATE>,
+    store: MemoryStore,
+}
+
+impl World {
+    fn new() -> Self {
+        Self::answering(None)
+    }
+
+    fn answering(answer: Option<PublishError>) -> Self {
+        let (soon, late, store) = (Kept { answer: answer.clone(), ..Kept::default() }, Kept { answer, ..Kept::default() }, MemoryStore::default());
+        let enqueue = Enqueue {
+            access: Access::from_env(&Environment::default()).unwrap().open_without_keys(),
+            payloads: errand_catalog::payloads(),
+            transport: Arc::new(soon.clone()),
+            scheduler: Some(Arc::new(late.clone())),
+            store: Some(Arc::new(store.clone())),
+        };
+        Self { enqueue, soon, late, store }
+    }
+
+    async fn post(&self, body: impl ToString) -> (u16, Value) {
+        told(&self.enqueue.handle(&request("POST", "/v1/tasks", body)).await)
+    }
+
+    fn queued(&self) -> usize {
+        self.soon.envelopes.lock().unwrap().len() + self.late.envelopes.lock().unwrap().len()
+    }
+}
+
+fn request(method: &str, path: &str, body: impl ToString) -> Request {
+    http::Request::builder().method(method).uri(path).header("content-type", "application/json").body(body.to_string().into()).unwrap()
+}
+
+fn told(response: &Response) -> (u16, Value) {
+    (response.status().as_u16(), serde_json::from_slice(response.body()).unwrap())
+}
+
+fn mail() -> Value {
+    json!({ "task": "email", "kwargs": { "to": ["a@example.com"], "subject": "s", "body": "b" } })
+}
+
+fn with(name: &str, value: Value) -> Value {
+    let mut task = mail();
+    task[name] = value;
+    task
+}
+
+fn pointers(problem: &Value) -> Vec<&str> {
+    problem["errors"].as_array().unwrap().iter().map(|error| error["pointer"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_task_is_queued_noted_and_answered_with_its_state() {
+    let world = World::new();
+    let mut call = request("POST", "/v1/tasks", with("id", json!("a/1")));
+    call.headers_mut().insert("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".parse().unwrap());
+    let response = world.enqueue.handle(&call).await;
+    assert_eq!(response.headers()["location"], "/v1/tasks/a%2F1");
+    let (status, task) = told(&response);
+    assert_eq!((status, &task["id"], &task["status"], &task["backend"]), (202, &json!("a/1"), &json!("READY"), &json!("soon")));
+    assert_eq!(task["kwargs"], mail()["kwargs"]);
+    let envelope = world.soon.envelopes.lock().unwrap().remove(0);
+    assert_eq!((envelope.id.as_str(), envelope.trace.is_some()), ("a/1", true), "the call's trace goes on");
+    assert_eq!(world.store.get("a/1").await.unwrap().unwrap().status, Status::Ready);
+}
+
+#[tokio::test]
+async fn ids_are_made_where_none_is_given() {
+    let world = World::new();
+    let (first, second) = (world.post(mail()).await.1, world.post(mail()).await.1);
+    assert!(first["id"] != second["id"] && first["id"].as_str().unwrap().len() == 36);
+}
+
+#[tokio::test]
+async fn a_delay_chooses_the_transport_that_can_keep_it() {
+    let world = World::new();
+    for (delay, backend) in [(json!(0.5), "soon"), (json!(900), "soon"), (json!(901), "late"), (json!(31_000_000), "late")] {
+        let (status, task) = world.post(with("countdown", delay.clone())).await;
+        assert_eq!((status, task["backend"].as_str(), task["status"].as_str()), (202, Some(backend), Some("SCHEDULED")), "{delay}");
+    }
+    let (status, task) = world.post(with("run_after", json!("2020-01-01T00:00:00+01:00"))).await;
+    assert_eq!((status, &task["status"]), (202, &json!("READY")), "what was due is due");
+    let mut world = world;
+    world.enqueue.scheduler = None;
+    let (status, problem) = world.post(with("countdown", json!(901))).await;
+    assert!(status == 422 && problem["detail"].as_str().unwrap().contains("ERRAND_SCHEDULER_ROLE_ARN"), "{problem}");
+}
+
+#[tokio::test]
+async fn a_bad_call_is_told_everything_that_is_wrong_and_queues_nothing() {
+    let world = World::new();
+    let cases: [(Value, &[&str]); 14] = [
+        (json!({ "kwargs": {} }), &["/task"]),
+        (json!({ "task": "no.such.task" }), &["/task"]),
+        (with("task", json!("x".repeat(201))), &["/task"]),
+        (with("kwargs", json!([])), &["/kwargs"]),
+        (with("args", json!({})), &["/args"]),
+        (with("run_after", json!("tomorrow")), &["/run_after"]),
+        (with("run_after", json!("2099-01-01T00:00:00Z")), &["/run_after"]),
+        (with("countdown", json!(-5)), &["/countdown"]),
+        (with("countdown", json!(1e12)), &["/countdown"]),
+        (with("countdown", json!("5")), &["/countdown"]),
+        (with("expires", json!("2020-01-01T00:00:00Z")), &["/expires"]),
+        (with("max_attempts", json!(0)), &["/max_attempts"]),
+        (json!({ "task": "email", "kwargs": { "subject": 5, "to": ["nobody"] }, "max_attempts": 101 }), &["/max_attempts", "/kwargs/subject", "/kwargs/body", "/kwargs/to/0"]),
+        (json!({ "task": "email", "kwargs": [mail()["kwargs"], {}], "context": { "bulk": true } }), &["/kwargs/1/subject", "/kwargs/1/body", "/kwargs/1/to"]),
+    ];
+    for (body, wrong) in cases {
+        let (status, problem) = world.post(&body).await;
+        assert_eq!((status, pointers(&problem).as_slice()), (422, wrong), "{body} got {problem}");
+        assert!(problem["title"].is_string() && problem["type"] == "about:blank");
+    }
+    let (_, both) = world.post(json!({ "task": "console", "countdown": 1, "run_after": "2027-01-01T00:00:00Z" })).await;
+    assert_eq!(pointers(&both), ["/countdown"]);
+    let (_, unknown) = world.post(json!({ "task": "no.such.task" })).await;
+    assert!(unknown["errors"][0]["detail"].as_str().unwrap().ends_with("known are: console, email, slack, webhook"));
+    assert_eq!(world.queued(), 0);
+}
+
+#[tokio::test]
+async fn what_is_no_json_object_or_too_much_is_refused_by_its_status() {
+    let world = World::new();
+    for body in ["", "{", "[]", "7", "\u{feff}{}", r#"{"task":"a","task":"b"}"#] {
+        assert_eq!(world.post(body).await.0, 400, "{body}");
+    }
+    assert_eq!(world.post(format!(r#"{{"task":"console","kwargs":{{"a":"{}"}}}}"#, "x".repeat(BODY_LIMIT))).await.0, 413);
+    assert_eq!(world.post(format!(r#"{{"task":"console","kwargs":{{"a":{}}}}}"#, "[".repeat(99) + &"]".repeat(99))).await.0, 400);
+    let mut form = request("POST", "/v1/tasks", mail());
+    form.headers_mut().insert("content-type", "application/x-www-form-urlencoded".parse().unwrap());
+    let (status, problem) = told(&world.enqueue.handle(&form).await);
+    assert!(status == 415 && problem["detail"].as_str().unwrap().contains("application/json"));
+    assert_eq!(told(&world.enqueue.handle(&request("PUT", "/v1/tasks", "")).await).0, 405);
+    assert_eq!(told(&world.enqueue.handle(&request("GET", "/v2", "")).await).0, 404);
+    assert_eq!(world.queued(), 0);
+}
+
+#[tokio::test]
+async fn a_transport_that_does_not_take_it_is_no_success() {
+    let cases = [
+        (PublishError::Refused("why".to_owned()), 422, "why"),
+        (PublishError::TooLarge { limit: 7 }, 413, "7 bytes"),
+        (PublishError::Unavailable("secret".to_owned()), 503, "Try again"),
+        (PublishError::Misconfigured("secret".to_owned()), 503, "operator"),
+    ];
+    for (error, code, part) in cases {
+        let world = World::answering(Some(error));
+        let (status, problem) = world.post(with("id", json!("a"))).await;
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(status == code && detail.contains(part) && !detail.contains("secret"), "{status} {detail}");
+        assert_eq!(world.store.get("a").await, Ok(None), "what was not sent is not noted");
+    }
+}
+
+#[tokio::test]
+async fn health_tells_each_part() {
+    let (status, health) = told(&World::new().enqueue.handle(&request("GET", "/v1/health", "")).await);
+    assert_eq!((status, health), (200, json!({ "status": "ok", "checks": { "soon": "ok", "late": "ok", "store": "ok" } })));
+    let world = World::answering(Some(PublishError::Unavailable("SQS: HTTP 503".to_owned())));
+    let (status, health) = told(&world.enqueue.handle(&request("GET", "/v1/health", "")).await);
+    assert_eq!((status, &health["status"], &health["checks"]["soon"]), (503, &json!("failing"), &json!("unavailable: SQS: HTTP 503")));
+}

@@ -1,0 +1,54 @@
+"""Makes the emulator do for a deployed stack what AWS does by itself, and tells the tests where everything is, as shell exports."""
+
+import json
+import os
+import shlex
+import sys
+
+import boto3
+
+STACK = sys.argv[1]
+
+
+def outputs():
+    stack = boto3.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]
+    return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+
+def role(function):
+    return boto3.client("lambda").get_function(FunctionName=f"{STACK}-{function}")["Configuration"]["Role"].rsplit("/", 1)[-1]
+
+
+def give_numbers_as_numbers():
+    """Its CloudFormation hands a parameter's value over as text, which its poller cannot compare. CloudFormation itself converts it."""
+    client = boto3.client("lambda")
+    for mapping in client.list_event_source_mappings(FunctionName=f"{STACK}-consumer")["EventSourceMappings"]:
+        client.update_event_source_mapping(UUID=mapping["UUID"], BatchSize=int(mapping["BatchSize"]), ScalingConfig={"MaximumConcurrency": 20})
+
+
+def allow_what_it_names_otherwise(queue_arn):
+    """It asks for sqs:SendMessageBatch, which on AWS is part of sqs:SendMessage, and takes every schedule to be of the group default."""
+    schedules = queue_arn.replace(":sqs:", ":scheduler:").rsplit(":", 1)[0] + ":schedule/default/*"
+    statements = [{"Effect": "Allow", "Action": "sqs:SendMessageBatch", "Resource": queue_arn}, {"Effect": "Allow", "Action": "scheduler:CreateSchedule", "Resource": schedules}]
+    policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
+    boto3.client("iam").put_role_policy(RoleName=role("enqueue"), PolicyName="emulator", PolicyDocument=policy)
+
+
+def main():
+    found = outputs()
+    give_numbers_as_numbers()
+    allow_what_it_names_otherwise(found["QueueArn"])
+    boto3.client("sesv2").create_email_identity(EmailIdentity="example.com")
+    facts = {
+        "ERRAND_TEST_AWS_ENDPOINT": os.environ["AWS_ENDPOINT_URL"],
+        "ERRAND_TEST_API_ID": found["ApiId"],
+        "ERRAND_TEST_QUEUE_URL": found["QueueUrl"],
+        "ERRAND_TEST_QUEUE_ARN": found["QueueArn"],
+        "ERRAND_TEST_DEAD_LETTER_URL": found["DeadLetterUrl"],
+        "ERRAND_TEST_SCHEDULE_GROUP": found["ScheduleGroupName"],
+    }
+    for name, value in facts.items():
+        print(f"export {name}={shlex.quote(value)}")
+
+
+main()
