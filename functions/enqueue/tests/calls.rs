@@ -53,7 +53,8 @@ impl World {
     }
 
     fn answering(answer: Option<PublishError>) -> Self {
-        let (soon, late, store) = (Kept { answer: answer.clone(), ..Kept::default() }, Kept { answer, ..Kept::default() }, MemoryStore::default());
+        let (soon, late, store) =
+            (Kept { answer: answer.clone(), ..Kept::default() }, Kept { answer, ..Kept::default() }, MemoryStore::default());
         let enqueue = Enqueue {
             access: Access::from_env(&Environment::default()).unwrap().open_without_keys(),
             payloads: errand_catalog::payloads(),
@@ -148,8 +149,14 @@ async fn a_bad_call_is_told_everything_that_is_wrong_and_queues_nothing() {
         (with("countdown", json!("5")), &["/countdown"]),
         (with("expires", json!("2020-01-01T00:00:00Z")), &["/expires"]),
         (with("max_attempts", json!(0)), &["/max_attempts"]),
-        (json!({ "task": "email", "kwargs": { "subject": 5, "to": ["nobody"] }, "max_attempts": 101 }), &["/max_attempts", "/kwargs/subject", "/kwargs/body", "/kwargs/to/0"]),
-        (json!({ "task": "email", "kwargs": [mail()["kwargs"], {}], "context": { "bulk": true } }), &["/kwargs/1/subject", "/kwargs/1/body", "/kwargs/1/to"]),
+        (
+            json!({ "task": "email", "kwargs": { "subject": 5, "to": ["nobody"] }, "max_attempts": 101 }),
+            &["/max_attempts", "/kwargs/subject", "/kwargs/body", "/kwargs/to/0"],
+        ),
+        (
+            json!({ "task": "email", "kwargs": [mail()["kwargs"], {}], "context": { "bulk": true } }),
+            &["/kwargs/1/subject", "/kwargs/1/body", "/kwargs/1/to"],
+        ),
     ];
     for (body, wrong) in cases {
         let (status, problem) = world.post(&body).await;

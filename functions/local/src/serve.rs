@@ -1,4 +1,4 @@
-use std::{error::Error, future::IntoFuture, sync::Arc};
+use std::{error::Error, future::IntoFuture, net::SocketAddr, sync::Arc};
 
 use errand_api::Access;
 use errand_consumer::Consumer;
@@ -43,6 +43,8 @@ pub(crate) async fn serve(options: &Serve, env: &Environment) -> Result<(), Box<
     let functions = Functions { enqueue: Arc::new(enqueue), tasks: Arc::new(Tasks { access: access()?, store }) };
     let listener = TcpListener::bind(options.listen).await.map_err(|error| format!("cannot listen on {}: {error}", options.listen))?;
 
+    let address = listener.local_addr()?;
+
     // The lock says that whoever took these messages and leases is dead.
     database.release_all().await?;
     let (stop, stopped) = watch::channel(false);
@@ -55,7 +57,7 @@ pub(crate) async fn serve(options: &Serve, env: &Environment) -> Result<(), Box<
         let _ = until.wait_for(|stop| *stop).await;
     });
     let server = tokio::spawn(server.into_future());
-    greet(options, access()?.is_open());
+    greet(address, access()?.is_open());
     told_to_stop().await?;
     tracing::info!("stopping: finishing what runs");
     stop.send_replace(true);
@@ -95,8 +97,8 @@ async fn sdk_config() -> aws_config::SdkConfig {
 }
 
 #[expect(clippy::print_stdout, reason = "the one thing that is for the person who started it")]
-fn greet(options: &Serve, open: bool) {
-    let (address, key) = (options.listen, if open { "" } else { "-H 'authorization: Bearer YOUR-KEY' " });
+fn greet(address: SocketAddr, open: bool) {
+    let key = if open { "" } else { "-H 'authorization: Bearer YOUR-KEY' " };
     println!("errand is ready on http://{address}, mail is shown at http://{address}/mail; send one:");
     println!(
         r#"curl {key}-H 'content-type: application/json' -d '{{"task":"email","kwargs":{{"to":["you@example.com"],"subject":"Hello","body":"It works."}}}}' http://{address}/v1/tasks"#

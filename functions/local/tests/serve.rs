@@ -1,0 +1,259 @@
+//! The binary `errand`, as a newcomer uses it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use errand_http::Client;
+use serde_json::{Value, json};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running server; killed when it is dropped.
+struct Server {
+    process: Child,
+    url: String,
+    /// The `curl` that it printed.
+    curl: String,
+}
+
+fn command(data: &Path, vars: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_errand"));
+    command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data).env_clear().envs(vars.iter().copied());
+    command
+}
+
+impl Server {
+    fn start(data: &Path) -> Self {
+        Self::start_with(data, &[])
+    }
+
+    fn start_with(data: &Path, vars: &[(&str, &str)]) -> Self {
+        let mut process = command(data, vars).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let ready = lines.find(|line| line.starts_with("errand is ready on ")).expect("a line that says it is ready");
+        let curl = lines.next().unwrap();
+        // Its later lines are read and dropped, so that it never waits for a reader.
+        std::thread::spawn(move || lines.for_each(drop));
+        let url = ready.trim_start_matches("errand is ready on ").split(',').next().unwrap().to_owned();
+        Self { process, url, curl }
+    }
+
+    async fn call(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, String) {
+        self.call_with(method, path, body, &[]).await
+    }
+
+    async fn call_with(&self, method: &str, path: &str, body: Option<&Value>, headers: &[(&str, &str)]) -> (u16, String) {
+        let mut request =
+            http::Request::builder().method(method).uri(format!("{}{path}", self.url)).header("content-type", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(body.map_or_else(Bytes::new, |body| body.to_string().into())).unwrap();
+        let response = Client::new().send(request, PATIENCE).await.unwrap();
+        (response.status().as_u16(), String::from_utf8_lossy(response.body()).into_owned())
+    }
+
+    async fn send(&self, task: Value) -> String {
+        let (status, answer) = self.call("POST", "/v1/tasks", Some(&task)).await;
+        assert_eq!(status, 202, "{answer}");
+        serde_json::from_str::<Value>(&answer).unwrap()["id"].as_str().unwrap().to_owned()
+    }
+
+    async fn wait_for(&self, id: &str, status: &str) -> Value {
+        let started = Instant::now();
+        loop {
+            let (_, answer) = self.call("GET", &format!("/v1/tasks/{id}"), None).await;
+            let task: Value = serde_json::from_str(&answer).unwrap();
+            if task["status"] == status {
+                return task;
+            }
+            assert!(started.elapsed() < PATIENCE, "{id} is not {status} but {task}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        assert!(Command::new("kill").args([&format!("-{name}"), &self.process.id().to_string()]).status().unwrap().success());
+    }
+
+    fn wait(&mut self) -> ExitStatus {
+        self.process.wait().unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn mail(subject: &str) -> Value {
+    json!({ "task": "email", "kwargs": { "to": ["someone@example.com"], "subject": subject, "body": "It <works>." } })
+}
+
+fn delayed(mut task: Value, seconds: f64) -> Value {
+    task["countdown"] = json!(seconds);
+    task
+}
+
+#[tokio::test]
+async fn the_printed_curl_sends_a_mail_that_is_shown() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let sent = Command::new("sh").args(["-c", &format!("{} --silent", server.curl)]).output().unwrap();
+    let task: Value = serde_json::from_slice(&sent.stdout).unwrap();
+    let done = server.wait_for(task["id"].as_str().unwrap(), "SUCCESSFUL").await;
+    assert_eq!((&done["attempts"], &done["backend"]), (&json!(1), &json!("local")));
+    let (status, page) = server.call("GET", "/mail", None).await;
+    assert!(status == 200 && page.contains("you@example.com") && page.contains("Hello"), "{page}");
+}
+
+#[tokio::test]
+async fn a_mail_is_shown_in_all_its_parts_and_cannot_reach_out() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let mut task = mail("<script>alert(1)</script>");
+    task["kwargs"]["html"] = json!("<b>bold</b><img src='cid:logo'><script>alert(2)</script>");
+    task["kwargs"]["attachments"] = json!([{ "filename": "ü.txt", "content": "aGk=" }, { "filename": "l.png", "content": "aGk=", "mimetype": "image/png", "content_id": "logo" }]);
+    let id = server.send(task).await;
+    server.wait_for(&id, "SUCCESSFUL").await;
+    let (_, list) = server.call("GET", "/mail", None).await;
+    assert!(!list.contains("<script>") && list.contains("&lt;script&gt;"));
+    let (_, shown) = server.call("GET", "/mail/1", None).await;
+    assert!(
+        shown.contains("It &lt;works&gt;.") && shown.contains("<iframe title=\"HTML\" sandbox=\"\"") && shown.contains("ü.txt"),
+        "{shown}"
+    );
+    let (_, html) = server.call("GET", "/mail/1/html", None).await;
+    assert!(html.contains("<b>bold</b>") && html.contains("src='data:image/png;base64,aGk='"));
+    let request = http::Request::get(format!("{}/mail/1/html", server.url)).body(Bytes::new()).unwrap();
+    let headers = Client::new().send(request, PATIENCE).await.unwrap().headers().clone();
+    assert!(headers["content-security-policy"].to_str().unwrap().starts_with("sandbox; default-src 'none'"));
+    assert_eq!(server.call("GET", "/mail/1/attachments/0", None).await, (200, "hi".to_owned()));
+    let (_, message) = server.call("GET", "/mail/1/message.eml", None).await;
+    assert!(message.contains("To: someone@example.com") && message.contains("Message-ID: <1@errand.local>"), "{message}");
+    for nothing in ["/mail/2", "/mail/1/attachments/2", "/mail/2/html"] {
+        assert_eq!(server.call("GET", nothing, None).await.0, 404, "{nothing}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_lost_and_nothing_comes_twice_when_it_is_killed() {
+    let data = tempfile::tempdir().unwrap();
+    let mut server = Server::start(data.path());
+    let mut ids = Vec::new();
+    for i in 0..40 {
+        // Some are on their way when it is killed, some wait.
+        ids.push(server.send(delayed(mail(&format!("mail-{i}-")), f64::from(i % 4) * 0.3)).await);
+    }
+    server.signal("KILL");
+    server.wait();
+    let server = Server::start(data.path());
+    for id in &ids {
+        server.wait_for(id, "SUCCESSFUL").await;
+    }
+    let (_, page) = server.call("GET", "/mail", None).await;
+    for i in 0..40 {
+        assert_eq!(page.matches(&format!("mail-{i}-")).count(), 1, "mail {i}");
+    }
+}
+
+#[tokio::test]
+async fn it_finishes_what_runs_when_it_is_told_to_stop() {
+    let data = tempfile::tempdir().unwrap();
+    let receiver = errand_testkit::Stub::start(|_| {
+        std::thread::sleep(Duration::from_millis(500));
+        errand_testkit::Answer::json(200, "")
+    })
+    .await;
+    let vars = [("ERRAND_WEBHOOK_ALLOW", "127.0.0.0/8")];
+    let mut server = Server::start_with(data.path(), &vars);
+    let id = server.send(json!({ "task": "webhook", "kwargs": { "url": receiver.url() } })).await;
+    server.wait_for(&id, "RUNNING").await;
+    server.signal("TERM");
+    assert!(server.wait().success());
+    let server = Server::start_with(data.path(), &vars);
+    let done = server.wait_for(&id, "SUCCESSFUL").await;
+    assert_eq!((&done["attempts"], receiver.requests().len()), (&json!(1), 1));
+}
+
+#[tokio::test]
+async fn what_waits_can_be_cancelled_and_listed() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let id = server.send(delayed(mail("never"), 0.5)).await;
+    let (status, cancelled) = server.call("DELETE", &format!("/v1/tasks/{id}"), None).await;
+    assert!(status == 200 && cancelled.contains("CANCELLED"));
+    let after = server.send(delayed(mail("after"), 1.0)).await;
+    server.wait_for(&after, "SUCCESSFUL").await;
+    assert!(!server.call("GET", "/mail", None).await.1.contains("never"));
+    let (_, list) = server.call("GET", "/v1/tasks?status=CANCELLED", None).await;
+    assert!(list.contains(&id) && !list.contains(&after));
+    assert_eq!(server.call("GET", "/v1/tasks?status=LOST", None).await.0, 400);
+}
+
+#[tokio::test]
+async fn bad_calls_are_problem_documents() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    for (method, path, body, wanted) in [
+        ("POST", "/v1/tasks", Some(json!({ "task": "nope" })), 422),
+        ("POST", "/v1/tasks", Some(json!([])), 400),
+        ("POST", "/v1/tasks", Some(json!({ "task": "console", "kwargs": { "a": "x".repeat(1_100_000) } })), 413),
+        ("PUT", "/v1/tasks", None, 405),
+        ("GET", "/v1/nothing", None, 404),
+        ("GET", "/v1/tasks/nobody", None, 404),
+    ] {
+        let (status, answer) = server.call(method, path, body.as_ref()).await;
+        let problem: Value = serde_json::from_str(&answer).unwrap();
+        assert_eq!((status, &problem["status"]), (wanted, &json!(wanted)), "{method} {path}");
+    }
+    let (status, _) = server.call_with("GET", "/v1/health", None, &[("host", "evil.example")]).await;
+    assert_eq!(status, 403, "a page elsewhere whose name leads here is not answered");
+}
+
+#[tokio::test]
+async fn keys_close_the_api_and_the_mail() {
+    let data = tempfile::tempdir().unwrap();
+    // The SHA-256 of "hunter2".
+    let keys = "me:send+read:f52fbd32b2b3b86ff88ef6c490628285f482af15ddcb29541f94bcf526a3f6c7";
+    let server = Server::start_with(data.path(), &[("ERRAND_API_KEYS", keys)]);
+    let key = [("authorization", "Bearer hunter2")];
+    assert_eq!(server.call("POST", "/v1/tasks", Some(&mail("x"))).await.0, 401);
+    assert_eq!(server.call("GET", "/mail", None).await.0, 401);
+    assert_eq!(server.call_with("POST", "/v1/tasks", Some(&mail("x")), &key).await.0, 202);
+    assert_eq!(server.call_with("GET", "/mail", None, &key).await.0, 200);
+    assert_eq!(server.call("GET", "/v1/health", None).await.0, 200);
+    assert!(server.curl.contains("authorization: Bearer"));
+}
+
+/// What it says when it does not start.
+fn complaint(arguments: &[&str], vars: &[(&str, &str)]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_errand")).args(arguments).env_clear().envs(vars.iter().copied()).output().unwrap();
+    assert!(!output.status.success());
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn it_says_in_one_line_why_it_does_not_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let with = |vars: &[(&str, &str)]| complaint(&["--listen", "127.0.0.1:0", "--data", data], vars);
+    assert!(with(&[("ERRAND_SLACK_URL", "https://x")]).starts_with("errand: ERRAND_SLACK_TOKEN: must be set"));
+    assert!(with(&[("ERRAND_MAX_ATTEMPTS", "0")]).starts_with("errand: ERRAND_MAX_ATTEMPTS: expected a whole number from 1 to 100"));
+    assert!(with(&[("ERRAND_API_KEYS", "x")]).starts_with("errand: ERRAND_API_KEYS: entry 1"));
+    assert!(complaint(&["--listen", "0.0.0.0:0", "--data", data], &[]).contains("set ERRAND_API_KEYS"));
+    let held = Server::start(folder.path());
+    assert!(with(&[]).contains("another errand runs on"));
+    let other = tempfile::tempdir().unwrap();
+    let taken = held.url.trim_start_matches("http://");
+    assert!(complaint(&["--listen", taken, "--data", other.path().to_str().unwrap()], &[]).contains("cannot listen on"));
+}
