@@ -27,11 +27,17 @@ def give_numbers_as_numbers():
 
 
 def allow_what_it_names_otherwise(queue_arn):
-    """It asks for sqs:SendMessageBatch, which on AWS is part of sqs:SendMessage, and takes every schedule to be of the group default."""
+    """It asks for sqs:SendMessageBatch, which on AWS is part of sqs:SendMessage, takes every schedule to be of the group default, and does not see
+    whose identity a mail is sent from."""
     schedules = queue_arn.replace(":sqs:", ":scheduler:").rsplit(":", 1)[0] + ":schedule/default/*"
     statements = [{"Effect": "Allow", "Action": "sqs:SendMessageBatch", "Resource": queue_arn}, {"Effect": "Allow", "Action": "scheduler:CreateSchedule", "Resource": schedules}]
+    put_policy("enqueue", statements)
+    put_policy("consumer", [{"Effect": "Allow", "Action": "ses:SendEmail", "Resource": "*"}])
+
+
+def put_policy(function, statements):
     policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
-    boto3.client("iam").put_role_policy(RoleName=role("enqueue"), PolicyName="emulator", PolicyDocument=policy)
+    boto3.client("iam").put_role_policy(RoleName=role(function), PolicyName="emulator", PolicyDocument=policy)
 
 
 def main():

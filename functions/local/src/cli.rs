@@ -1,38 +1,27 @@
-use std::{error::Error, net::SocketAddr, path::PathBuf};
+use std::error::Error;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use errand_core::Environment;
 
-use crate::serve;
+use crate::serve::{self, Options};
 
 /// Notifications and background tasks on one machine: HTTP API, queue, scheduler and store in one process.
 ///
 /// Without a command it serves. Mail is caught and shown at /mail unless ERRAND_SES_FROM names a sender. Settings are environment variables;
 /// the README lists them.
 #[derive(Parser)]
-#[command(name = "errand", version)]
+#[command(name = "errand", version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    serve: Serve,
+    serve: Options,
 }
 
 #[derive(Subcommand)]
 enum Command {
     /// Answer HTTP calls and run what they ask for (the default)
-    Serve(Serve),
-}
-
-/// Where to serve.
-#[derive(Args)]
-pub(crate) struct Serve {
-    /// The address to listen on; other machines can only reach it when ERRAND_API_KEYS is set
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:3000")]
-    pub(crate) listen: SocketAddr,
-    /// The folder for what must survive: the queue, results, caught mail
-    #[arg(long, value_name = "FOLDER", default_value = ".errand")]
-    pub(crate) data: PathBuf,
+    Serve(Options),
 }
 
 impl Cli {

@@ -1,5 +1,6 @@
-use std::{error::Error, future::IntoFuture, net::SocketAddr, sync::Arc};
+use std::{error::Error, future::IntoFuture, net::SocketAddr, path::PathBuf, sync::Arc};
 
+use clap::Args;
 use errand_api::Access;
 use errand_consumer::Consumer;
 use errand_core::{Environment, Init, Registry, SettingsError};
@@ -12,7 +13,6 @@ use errand_store_sqlite::{Database, SqliteQueue, SqliteStore};
 use tokio::{net::TcpListener, signal::unix::SignalKind, sync::watch, task::JoinSet};
 
 use crate::{
-    cli::Serve,
     guard,
     lock::Lock,
     mail::{Catcher, Inbox},
@@ -20,11 +20,22 @@ use crate::{
     worker,
 };
 
+/// Where to serve.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// The address to listen on; other machines can only reach it when ERRAND_API_KEYS is set
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:3000")]
+    listen: SocketAddr,
+    /// The folder for what must survive: the queue, results, caught mail
+    #[arg(long, value_name = "FOLDER", default_value = ".errand")]
+    data: PathBuf,
+}
+
 /// Batches that are worked on together.
 const WORKERS: usize = 4;
 
 /// Serves until SIGTERM or SIGINT; then finishes what runs.
-pub(crate) async fn serve(options: &Serve, env: &Environment) -> Result<(), Box<dyn Error>> {
+pub(crate) async fn serve(options: &Options, env: &Environment) -> Result<(), Box<dyn Error>> {
     let access = || Access::from_env(env).map(Access::open_without_keys);
     guard::check_address(options.listen, access()?.is_open())?;
     let _lock = Lock::take(&options.data)?;

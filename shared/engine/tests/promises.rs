@@ -13,7 +13,7 @@ use std::{
 use errand_core::{
     Attempt, Begin, BoxFuture, Cancel, Claim, Clock, DeadLetter, DeliveryError, Envelope, ErrorKind, Fields, Filter, Finish, Init, Message,
     Outcome, Page, Payload, Provider, Queue, QueueError, Receipt, Registry, SettingsError, Status, Store, StoreError, TaskResult,
-    Timestamp, limits,
+    Timestamp,
 };
 use errand_engine::{Engine, Policy, Record, Verdict};
 use errand_store_memory::MemoryStore;
@@ -217,24 +217,8 @@ impl World {
 }
 
 fn envelope(id: &str, script: &str) -> Envelope {
-    assert!(limits::id(id).is_ok());
     let kwargs = serde_json::value::to_raw_value(&serde_json::json!({ "do": script })).unwrap();
-    Envelope {
-        id: id.to_owned(),
-        task: "act".to_owned(),
-        args: None,
-        kwargs: Some(kwargs),
-        queue: "default".to_owned(),
-        run_after: None,
-        expires: None,
-        max_attempts: None,
-        callback_url: None,
-        group: None,
-        notification_id: None,
-        user: None,
-        context: errand_core::Context::default(),
-        trace: None,
-    }
+    Envelope { task: "act".to_owned(), kwargs: Some(kwargs), ..errand_testkit::transport::envelope(id) }
 }
 
 /// A message with the same id as its envelope.

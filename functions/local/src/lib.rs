@@ -1,1 +1,0 @@
-//! All of Errand in one process on one SQLite file.
