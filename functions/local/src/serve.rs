@@ -81,7 +81,7 @@ async fn engine(env: &Environment, queue: SqliteQueue, store: Arc<SqliteStore>, 
     let sends_mail = env.get("ERRAND_SES_FROM").is_some();
     let mut cx = Init::default().with(errand_http::Client::new());
     if sends_mail {
-        cx = cx.with(sdk_config().await);
+        cx = cx.with(sdk_config(env).await);
     }
     let providers = |registry: &mut Registry, env: &Environment, cx: &Init| {
         errand_catalog::providers(registry, env, cx)?;
@@ -103,8 +103,8 @@ async fn engine(env: &Environment, queue: SqliteQueue, store: Arc<SqliteStore>, 
 }
 
 /// AWS as this machine's user has set it up: profiles, single sign-on, a container's or an instance's role.
-async fn sdk_config() -> aws_config::SdkConfig {
-    aws_config::defaults(aws_config::BehaviorVersion::latest()).http_client(errand_http::aws::http_client()).load().await
+async fn sdk_config(env: &Environment) -> aws_config::SdkConfig {
+    aws_config::defaults(aws_config::BehaviorVersion::latest()).http_client(errand_http::aws::http_client(env)).load().await
 }
 
 #[expect(clippy::print_stdout, reason = "the one thing that is for the person who started it")]

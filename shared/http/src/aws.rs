@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    path::PathBuf,
     sync::{Arc, LazyLock},
     time::Duration,
 };
@@ -54,7 +55,7 @@ pub fn sdk_config(env: &Environment) -> Result<SdkConfig, SettingsError> {
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(region.to_owned()))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .http_client(http_client())
+        .http_client(http_client(env))
         .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
         .retry_config(RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(200)))
         .timeout_config(timeouts())
@@ -68,12 +69,14 @@ fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).operation_timeout(OPERATION_TIMEOUT).build()
 }
 
-/// The HTTP client of all AWS clients. The SDK's own would build a connector, and parse all certificates, for each client that is made.
+/// The HTTP client of all AWS clients. It trusts Amazon's roots, and those in the file that `AWS_CA_BUNDLE` names, which is read at the first
+/// request. The SDK's own would build a connector, and parse all certificates, for each client that is made.
 #[must_use]
-pub fn http_client() -> SharedHttpClient {
-    let connector = Arc::new(LazyLock::new(|| {
+pub fn http_client(env: &Environment) -> SharedHttpClient {
+    let ca_bundle = env.get("AWS_CA_BUNDLE").map(PathBuf::from);
+    let connector = Arc::new(LazyLock::new(move || {
         let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).build();
-        connector(settings, roots::amazon(), Dns(None))
+        connector(settings, roots::amazon(ca_bundle.as_deref()), Dns(None))
     }));
     http_client_fn(move |_, _| SharedHttpConnector::clone(&connector))
 }
@@ -194,7 +197,7 @@ mod tests {
 
     #[test]
     fn the_embedded_roots_can_be_used() {
-        assert!(roots::amazon().is_some() && roots::web().is_some());
+        assert!(roots::amazon(None).is_some() && roots::web().is_some());
         let pem = include_str!("amazon-roots.pem");
         assert_eq!(pem.matches("BEGIN CERTIFICATE").count(), 5);
     }

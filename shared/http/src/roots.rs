@@ -1,11 +1,19 @@
 //! Whom TLS trusts. No certificate folder of the system is read: that is most of what starting an AWS client costs.
 
+use std::path::Path;
+
 use aws_smithy_http_client::tls::{TlsContext, TrustStore};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-/// The roots that AWS endpoints chain to, as Amazon publishes them: <https://www.amazontrust.com/repository/>.
-pub(crate) fn amazon() -> Option<TlsContext> {
-    context(include_bytes!("amazon-roots.pem").to_vec())
+/// The roots that AWS endpoints chain to, as Amazon publishes them: <https://www.amazontrust.com/repository/>; and those in a file of the operator's.
+pub(crate) fn amazon(ca_bundle: Option<&Path>) -> Option<TlsContext> {
+    let mut pem = include_bytes!("amazon-roots.pem").to_vec();
+    match ca_bundle.map(std::fs::read) {
+        Some(Ok(more)) => pem.extend(more),
+        Some(Err(error)) => tracing::error!(%error, alarm = true, "AWS_CA_BUNDLE cannot be read"),
+        None => {}
+    }
+    context(pem)
 }
 
 /// The web's roots, as Mozilla keeps them.

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
 
 use aws_sdk_sqs::{Client, types::MessageAttributeValue};
 use errand_core::{DeadLetter, Environment, Message, Queue, QueueError, SettingsError};
@@ -8,7 +8,8 @@ use crate::{Queues, bury::Burial, queues};
 
 /// The queues that a consumer's messages come from, and their dead-letter queue.
 pub struct SqsQueue {
-    client: Client,
+    /// Made when it is first needed: while all goes well, it never is.
+    client: LazyLock<Client, Box<dyn FnOnce() -> Client + Send>>,
     queues: Queues,
     dead_letter_url: String,
 }
@@ -21,7 +22,8 @@ impl SqsQueue {
     pub fn new(env: &Environment, sdk: &SdkConfig) -> Result<Self, SettingsError> {
         const DEAD: &str = "ERRAND_DEAD_LETTER_URL";
         let dead_letter_url = queues::url(DEAD, env.required(DEAD)?)?;
-        Ok(Self { client: Client::new(sdk), queues: Queues::from_env(env)?, dead_letter_url })
+        let sdk = sdk.clone();
+        Ok(Self { client: LazyLock::new(Box::new(move || Client::new(&sdk))), queues: Queues::from_env(env)?, dead_letter_url })
     }
 }
 
