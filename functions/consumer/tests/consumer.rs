@@ -135,3 +135,20 @@ async fn nothing_is_failed_by_an_empty_event_or_a_queue_that_does_not_answer() {
     assert!(failures(&consumer, &[]).await.is_empty());
     assert_eq!(failures(&consumer, &[("1", "poison", None), ("2", r#"{"task":"orders.ship","kwargs":{"order":2}}"#, None)]).await, ["1"]);
 }
+
+#[tokio::test]
+async fn the_sample_events_are_answered() {
+    let sqs = Stub::start(|_| Answer::json(200, r#"{"MessageId":"m"}"#)).await;
+    let consumer = consumer(sqs.url()).unwrap();
+    let ids = async |sample: &str| {
+        let event = LambdaEvent::new(serde_json::from_str(sample).unwrap(), event(&[]).context);
+        let kept = Arc::clone(&consumer).invoke(event).await.batch_item_failures;
+        let mut ids: Vec<String> = kept.into_iter().map(|failure| failure.item_identifier[32..].to_owned()).collect();
+        ids.sort();
+        ids
+    };
+    // This consumer has no sender for mail: that stays. Poison and what is late do not.
+    assert_eq!(ids(include_str!("../../../events/consumer-mail.json")).await, ["0001"]);
+    assert_eq!(ids(include_str!("../../../events/consumer-mixed.json")).await, ["0001", "0003", "0004"]);
+    assert_eq!(ids(include_str!("../../../events/consumer-fifo.json")).await, ["0001", "0002", "0003"]);
+}

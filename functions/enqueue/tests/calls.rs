@@ -11,6 +11,7 @@ use errand_api::{Access, Request, Response};
 use errand_core::{BODY_LIMIT, Envelope, Environment, PublishError, Published, Status, Store, Transport};
 use errand_enqueue::Enqueue;
 use errand_store_memory::MemoryStore;
+use lambda_runtime::{Context, LambdaEvent};
 use serde_json::{Value, json};
 
 /// Keeps what it gets, or answers as it is told.
@@ -211,4 +212,19 @@ async fn health_tells_each_part() {
     let world = World::answering(Some(PublishError::Unavailable("SQS: HTTP 503".to_owned())));
     let (status, health) = told(&world.enqueue.handle(&request("GET", "/v1/health", "")).await);
     assert_eq!((status, &health["status"], &health["checks"]["soon"]), (503, &json!("failing"), &json!("unavailable: SQS: HTTP 503")));
+}
+
+#[tokio::test]
+async fn the_sample_events_are_answered() {
+    let samples = [
+        (include_str!("../../../events/enqueue-mail.json"), 202),
+        (include_str!("../../../events/enqueue-delayed.json"), 202),
+        (include_str!("../../../events/enqueue-wrong.json"), 422),
+        (include_str!("../../../events/enqueue-health.json"), 200),
+    ];
+    let enqueue = Arc::new(World::new().enqueue);
+    for (sample, status) in samples {
+        let event = LambdaEvent::new(serde_json::from_str(sample).unwrap(), Context::default());
+        assert_eq!(Arc::clone(&enqueue).invoke(event).await.status_code, status, "{sample}");
+    }
 }

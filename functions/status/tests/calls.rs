@@ -9,6 +9,7 @@ use errand_core::{Envelope, Environment, Status, Store, Timestamp};
 use errand_status::Tasks;
 use errand_store_memory::MemoryStore;
 use errand_testkit::transport::envelope;
+use lambda_runtime::{Context, LambdaEvent};
 use serde_json::{Value, json};
 
 async fn world(ids: &[&str]) -> Tasks {
@@ -86,4 +87,18 @@ async fn a_wrong_query_is_told() {
     }
     assert_eq!(call(&tasks, "GET", "/v1/tasks").await, (200, json!({ "tasks": [], "cursor": null })));
     assert_eq!(call(&tasks, "PATCH", "/v1/tasks/x").await.0, 405);
+}
+
+#[tokio::test]
+async fn the_sample_events_are_answered() {
+    let tasks = Arc::new(world(&["order-1"]).await);
+    for sample in [
+        include_str!("../../../events/status-get.json"),
+        include_str!("../../../events/status-list.json"),
+        include_str!("../../../events/status-cancel.json"),
+    ] {
+        let event = LambdaEvent::new(serde_json::from_str(sample).unwrap(), Context::default());
+        let answer = Arc::clone(&tasks).invoke(event).await;
+        assert!(answer.status_code == 200 && format!("{:?}", answer.body).contains("order-1"), "{answer:?}");
+    }
 }
