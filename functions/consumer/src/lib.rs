@@ -90,8 +90,8 @@ pub fn registry(
 ) -> Result<Registry, SettingsError> {
     let mut registry = Registry::default();
     fill(&mut registry, env, cx)?;
-    for missing in registry.off() {
-        tracing::info!(setting = missing.name, "a provider is off: the setting is not there");
+    for (task, missing) in registry.off() {
+        tracing::info!(task, setting = missing.name, "off: the setting is not there");
     }
     Ok(registry)
 }

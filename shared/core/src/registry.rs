@@ -77,7 +77,6 @@ fn read<P: Payload>(kwargs: &str) -> Result<P, DeliveryError> {
 #[derive(Default)]
 pub struct Registry {
     tasks: BTreeMap<&'static str, Slot>,
-    off: Vec<SettingsError>,
 }
 
 enum Slot {
@@ -100,7 +99,6 @@ impl Registry {
                 for task in P::TASKS {
                     self.tasks.entry(task).or_insert_with(|| Slot::Off(error.clone()));
                 }
-                self.off.push(error);
             }
             Err(error) => return Err(error),
         }
@@ -138,9 +136,11 @@ impl Registry {
         self.tasks.keys().copied()
     }
 
-    /// The settings whose lack turned a provider off.
-    #[must_use]
-    pub fn off(&self) -> &[SettingsError] {
-        &self.off
+    /// The tasks whose provider is off, each with the setting that it lacks.
+    pub fn off(&self) -> impl Iterator<Item = (&'static str, &SettingsError)> {
+        self.tasks.iter().filter_map(|(task, slot)| match slot {
+            Slot::On(_) => None,
+            Slot::Off(error) => Some((*task, error)),
+        })
     }
 }

@@ -68,7 +68,7 @@ async fn list(State(inbox): State<Inbox>, Query(query): Query<Before>) -> Result
                             td { time datetime=(received_at) { (received_at) } }
                             td { (mail.from) }
                             td { (mail.to.join(", ")) }
-                            td { a href={ "/mail/" (id) } { (mail.subject) } @if !mail.attachments.is_empty() { " 📎" } }
+                            td { a href={ "/mail/" (id) } { (mail.subject) } @if !mail.attachments.is_empty() { " + " (mail.attachments.len()) " file(s)" } }
                         }
                     }
                 }
