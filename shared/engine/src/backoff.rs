@@ -3,13 +3,13 @@ use std::{
     time::Duration,
 };
 
-/// The longest that SQS can hide a message, counted from its receipt.
-/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html>
-pub(crate) const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);
+/// The longest that a message is hidden. SQS allows twelve hours and counts them from the receipt, so the longest that a function can run is taken
+/// off. <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html>
+pub(crate) const LONGEST: Duration = Duration::from_secs((12 * 60 - 15) * 60);
 
 const SHORTEST: Duration = Duration::from_secs(1);
 
-/// How long to wait after the failed attempt `number` at `id`: exponential with full jitter, between one second and twelve hours.
+/// How long to wait after the failed attempt `number` at `id`: exponential with full jitter, between one second and [`LONGEST`].
 /// <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>
 ///
 /// The jitter is a hash of id and attempt: spread over ids as a random number would be, and the same when computed again.
@@ -26,7 +26,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_grow_up_to_twelve_hours_and_are_spread_evenly() {
+    fn waits_grow_up_to_the_longest_and_are_spread_evenly() {
         let base = Duration::from_secs(5);
         for number in 1..=100 {
             let ceiling = Duration::from_secs(5 << (number - 1).min(20)).min(LONGEST);
