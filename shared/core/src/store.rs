@@ -61,7 +61,7 @@ pub enum Begin {
     Claimed {
         /// The number of this attempt, 1 for the first; its fence in [`Store::finish`].
         attempt: u32,
-        /// The places of a bulk envelope's payloads that earlier attempts delivered.
+        /// The places of a bulk envelope's payloads that earlier attempts delivered; empty for others.
         done: Vec<usize>,
     },
     /// Another attempt has it.

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use errand_core::{Begin, Cancel, Claim, Envelope, Filter, Finish, Outcome, Status, Store, TaskError, TaskResult, Timestamp};
+use errand_core::{Begin, Cancel, Claim, Context, Envelope, Filter, Finish, Outcome, Status, Store, TaskError, TaskResult, Timestamp};
 use serde_json::{Value, json};
 
 use crate::transport::envelope;
@@ -119,7 +119,8 @@ async fn a_stale_attempt_writes_nothing<S: Store>(store: &S) {
 }
 
 async fn a_failed_attempt_gives_the_claim_back<S: Store>(store: &S) {
-    let (envelope, now) = (new("retry"), Timestamp::now());
+    let bulk = Context { bulk: true, json: None };
+    let (envelope, now) = (Envelope { context: bulk, ..new("retry") }, Timestamp::now());
     begin(store, &envelope, now).await;
     let retry = Outcome::Retry { error: error("one"), done: vec![0, 2] };
     assert_eq!(store.finish(&envelope.id, 1, &retry, now).await, Ok(Finish::Recorded));

@@ -85,7 +85,7 @@ impl Store for DynamoStore {
     }
 
     async fn begin(&self, claim: &Claim<'_>) -> Result<Begin, StoreError> {
-        let mut set = "SET #status = :running, lease_until = :lease, attempts = if_not_exists(attempts, :zero) + :one, done = if_not_exists(done, :none), \
+        let mut set = "SET #status = :running, lease_until = :lease, attempts = if_not_exists(attempts, :zero) + :one, \
                        started_at = if_not_exists(started_at, :now), last_attempted_at = :now, #ttl = :ttl, \
                        workers = list_append(if_not_exists(workers, :none), :worker)"
             .to_owned();
@@ -101,7 +101,8 @@ impl Store for DynamoStore {
             .expression_attribute_values(":one", number(1))
             .expression_attribute_values(":none", item::places(&[]))
             .expression_attribute_values(":worker", item::workers(claim.worker))
-            .return_values(ReturnValue::UpdatedNew);
+            // What a bulk envelope's earlier attempts delivered is not changed here, and so only told with everything.
+            .return_values(if claim.envelope.context.bulk { ReturnValue::AllNew } else { ReturnValue::UpdatedNew });
         for (name, value) in lasting {
             update = update.expression_attribute_names(format!("#{name}"), name).expression_attribute_values(format!(":{name}"), value);
         }
