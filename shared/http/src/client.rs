@@ -14,6 +14,7 @@ use aws_smithy_types::body::SdkBody;
 use bytes::{Bytes, BytesMut};
 use errand_core::{DeliveryError, ErrorKind};
 use http_body_util::BodyExt;
+use tokio::time::{Instant, timeout_at};
 
 use crate::{
     AllowList,
@@ -25,7 +26,8 @@ use crate::{
 /// How long a connection, TLS included, may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How much of an answer is kept, in bytes. No service's answer that we read is longer; the rest of a longer one is dropped.
+/// How much of an answer is kept, in bytes; the rest of a longer one is dropped. What says how it went stands at the beginning of every answer
+/// that we read.
 const ANSWER_LIMIT: usize = 64 * 1024;
 
 /// The HTTP client: HTTP/1.1 and 2, kept-alive connections, no redirects, no proxies. Clones share connections. Nothing is built and no
@@ -58,7 +60,8 @@ impl Client {
         Self(Arc::new(Inner { connector: LazyLock::new(Box::new(move || connector(settings, roots::web(), dns))), guard }))
     }
 
-    /// Sends a request; the answer has come, with any status, when it is `Ok`. `timeout` is for all of it.
+    /// Sends a request; the answer has come, with any status, when it is `Ok`. Its body is what came of it within `timeout`, which is for all of
+    /// the exchange, and 64 KiB at most: one that ends in its middle was cut.
     ///
     /// # Errors
     /// Why there is no answer, and whether the request may have been done.
@@ -67,25 +70,28 @@ impl Client {
             check_host(request.uri(), allowed).map_err(|Forbidden| SendError::Forbidden)?;
         }
         let request = HttpRequest::try_from(request.map(SdkBody::from)).map_err(|_| SendError::NotSent("the request is not valid HTTP"))?;
-        tokio::time::timeout(timeout, self.exchange(request)).await.unwrap_or(Err(SendError::Unanswered("no answer in time")))
-    }
-
-    async fn exchange(&self, request: HttpRequest) -> Result<http::Response<Bytes>, SendError> {
-        let response = self.0.connector.call(request).await.map_err(|error| classify(&error))?;
+        let deadline = Instant::now() + timeout;
+        let answered = timeout_at(deadline, self.0.connector.call(request)).await;
+        let response = answered.map_err(|_| SendError::Unanswered("no answer in time"))?.map_err(|error| classify(&error))?;
         let response = response.try_into_http1x().map_err(|_| SendError::Unanswered("the answer is not valid HTTP"))?;
-        let (parts, mut body) = response.into_parts();
+        let (parts, body) = response.into_parts();
         let mut kept = BytesMut::new();
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|_| SendError::Unanswered("the connection broke within the answer"))?;
-            if let Ok(data) = frame.into_data() {
-                let room = ANSWER_LIMIT - kept.len();
-                kept.extend_from_slice(&data[..data.len().min(room)]);
-                if data.len() > room {
-                    break;
-                }
+        // The status says what became of the request: a body that breaks off or never ends takes nothing from that.
+        timeout_at(deadline, keep(body, &mut kept)).await.ok();
+        Ok(http::Response::from_parts(parts, kept.freeze()))
+    }
+}
+
+/// Reads a body into `kept` until it ends, breaks off or is longer than [`ANSWER_LIMIT`].
+async fn keep(mut body: SdkBody, kept: &mut BytesMut) {
+    while let Some(Ok(frame)) = body.frame().await {
+        if let Ok(data) = frame.into_data() {
+            let room = ANSWER_LIMIT - kept.len();
+            kept.extend_from_slice(&data[..data.len().min(room)]);
+            if data.len() > room {
+                return;
             }
         }
-        Ok(http::Response::from_parts(parts, kept.freeze()))
     }
 }
 
