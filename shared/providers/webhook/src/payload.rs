@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use serde_json::value::RawValue;
 
 /// Headers that the connection, the signature or the body decide about.
-const OWN_HEADERS: [HeaderName; 9] = [
+const OWN_HEADERS: [HeaderName; 10] = [
     header::CONNECTION,
     header::CONTENT_LENGTH,
     header::HOST,
@@ -15,6 +15,7 @@ const OWN_HEADERS: [HeaderName; 9] = [
     header::TRANSFER_ENCODING,
     header::UPGRADE,
     HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
 ];
 
 /// What task `webhook` takes.
@@ -51,26 +52,30 @@ impl Payload for Call {
 }
 
 fn uri(text: &str) -> Result<Uri, &'static str> {
-    const EXPECTED: &str = "an http or https URL with a host and without a user";
+    const EXPECTED: &str = "an http or https URL with a host, without a user, and with no port or one up to 65535";
     let uri: Uri = text.parse().map_err(|_| EXPECTED)?;
-    let user = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
     let known = matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty());
-    if known && !user { Ok(uri) } else { Err(EXPECTED) }
+    // A user stands before the host. A port that is no number is none to `Uri`, and the call would go to the scheme's own.
+    let plain = uri.authority().is_some_and(|authority| {
+        let port = authority.as_str().strip_prefix(authority.host());
+        port.is_some_and(|port| port.is_empty() || authority.port().is_some())
+    });
+    if known && plain { Ok(uri) } else { Err(EXPECTED) }
 }
 
 fn headers(fields: &mut Fields<'_>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in fields.optional::<BTreeMap<String, String>>("headers").unwrap_or_default() {
+        let pointer = format!("headers/{}", name.replace('~', "~0").replace('/', "~1"));
         match (HeaderName::try_from(&name), HeaderValue::try_from(value)) {
             (Ok(known), _) if OWN_HEADERS.contains(&known) || known.as_str().starts_with("webhook-") => {
-                fields.refuse(&format!("headers/{known}"), "expected no header that the connection or the signature sets");
+                fields.refuse(&pointer, "expected no header that the connection or the signature sets");
             }
             (Ok(known), Ok(mut value)) => {
                 value.set_sensitive(true);
                 headers.insert(known, value);
             }
-            _ => fields
-                .refuse(&format!("headers/{}", name.replace('~', "~0").replace('/', "~1")), "expected an HTTP header's name and value"),
+            _ => fields.refuse(&pointer, "expected an HTTP header's name and value"),
         }
     }
     headers
@@ -106,11 +111,23 @@ mod tests {
                 .err()
                 .unwrap()
                 .to_string();
-        for pointer in ["/url: ", "/method: ", "/secret: ", "/headers/host: ", "/headers/webhook-id: ", "/headers/a b: "] {
+        for pointer in ["/url: ", "/method: ", "/secret: ", "/headers/Host: ", "/headers/Webhook-Id: ", "/headers/a b: "] {
             assert!(told.contains(pointer), "{pointer} in {told}");
         }
-        for url in ["", "example.com/x", "https://", "https://user:pw@example.com/", "//example.com", "file:///etc/passwd"] {
-            assert!(Call::from_json(&format!(r#"{{"url":"{url}"}}"#)).is_err(), "{url}");
+    }
+
+    #[test]
+    fn a_url_is_refused_that_would_not_be_called_as_it_says() {
+        let read = |url: &str| Call::from_json(&format!(r#"{{"url":"{url}"}}"#));
+        for url in ["", "example.com/x", "https://", "//example.com", "file:///etc/passwd"] {
+            assert!(read(url).is_err(), "{url}");
+        }
+        for url in ["https://user:pw@example.com/", "https://user@example.com/", "https://example.com:99999/", "https://example.com:0x50/"]
+        {
+            assert!(read(url).is_err(), "{url}");
+        }
+        for url in ["https://example.com:8443/", "http://[2001:db8::1]/", "http://[2001:db8::1]:8080/x"] {
+            assert!(read(url).is_ok(), "{url}");
         }
     }
 }

@@ -43,7 +43,10 @@ impl Provider for Webhook {
     fn new(settings: Settings, _: &Init) -> Result<Self, SettingsError> {
         let secrets = settings.secret.as_ref().map(Secret::expose).unwrap_or_default();
         let keys = secrets.split([' ', ',']).filter(|secret| !secret.is_empty()).map(|secret| sign::key(&Secret::new(secret)));
-        let keys = keys.collect::<Result<_, _>>().map_err(|expected| SettingsError::invalid("ERRAND_WEBHOOK_SECRET", expected))?;
+        let keys: Vec<_> = keys.collect::<Result<_, _>>().map_err(|expected| SettingsError::invalid("ERRAND_WEBHOOK_SECRET", expected))?;
+        if settings.secret.is_some() && keys.is_empty() {
+            return Err(SettingsError::invalid("ERRAND_WEBHOOK_SECRET", "holds no secret: calls would not be signed"));
+        }
         let allowed: AllowList = settings
             .allow
             .parse()
