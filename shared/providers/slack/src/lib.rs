@@ -1,5 +1,7 @@
 //! Messages to Slack: the payload of task `slack`, and, with feature `client`, its delivery.
 
+#[cfg(feature = "client")]
+mod answer;
 mod payload;
 #[cfg(feature = "client")]
 mod slack;

@@ -128,6 +128,31 @@ mod tests {
     }
 
     #[test]
+    fn slack_is_not_told_where_its_webhook_is() {
+        let message = Message::from_json(r#"{"webhook_url":"https://hooks.slack.com/services/T/B/X","text":"x"}"#).unwrap();
+        assert_eq!(serde_json::to_string(&message).unwrap(), r#"{"text":"x"}"#);
+    }
+
+    #[test]
+    fn no_url_but_slacks_is_an_incoming_webhook() {
+        for url in [
+            "https://hooks.slack.com/services/T/B/X",
+            "https://hooks.slack.com/triggers/T/1/x",
+            "https://hooks.slack-gov.com/services/T/B/X",
+        ] {
+            assert!(webhook_url(url).is_ok(), "{url}");
+        }
+        for url in [
+            "http://hooks.slack.com/x",
+            "https://hooks.slack.com.example.com/x",
+            "https://hooks.slack.com@example.com/x",
+            "https://hooks.slack.com:8443/x",
+        ] {
+            assert!(webhook_url(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
     fn all_that_is_wrong_is_told_at_once() {
         let many = format!(
             r#"{{"channel":"","blocks":[{}0],"metadata":[],"webhook_url":"https://example.com/","unfurl_links":"no"}}"#,

@@ -1,12 +1,11 @@
 use std::time::Duration;
 
-use errand_core::{Attempt, DeliveryError, ErrorKind, Init, Provider, Receipt, Secret, SettingsError, Timestamp};
-use errand_http::{Client, failure, kind_of, retry_after};
+use errand_core::{Attempt, DeliveryError, ErrorKind, Init, Provider, Receipt, Secret, SettingsError};
+use errand_http::Client;
 use http::header;
 use serde::Deserialize;
-use serde_json::json;
 
-use crate::{Message, payload};
+use crate::{Message, answer, payload};
 
 /// For one call, from the connection to the end of the answer.
 const TIMEOUT: Duration = Duration::from_secs(8);
@@ -68,6 +67,9 @@ impl Provider for Slack {
             .or_else(|| self.settings.webhook_url.as_ref().filter(|_| message.channel.is_none()).map(Secret::expose));
         match (hook, &self.settings.token) {
             (Some(url), _) => self.post_to_webhook(url, body).await,
+            (None, Some(_)) if message.channel.is_none() => {
+                Err(DeliveryError::new(ErrorKind::InvalidPayload, "/kwargs/channel: is required, since no incoming webhook is set"))
+            }
             (None, Some(token)) => self.post_message(token, body).await,
             (None, None) => {
                 Err(DeliveryError::new(ErrorKind::Misconfigured, "a message to a channel needs a token: set ERRAND_SLACK_TOKEN"))
@@ -76,40 +78,17 @@ impl Provider for Slack {
     }
 }
 
-/// What Slack's Web API says in every answer, whose status is nearly always 200.
-#[derive(Deserialize)]
-struct Answer {
-    ok: bool,
-    error: Option<String>,
-    channel: Option<String>,
-    ts: Option<String>,
-}
-
 impl Slack {
     async fn post_message(&self, token: &Secret, body: Vec<u8>) -> Result<Receipt, DeliveryError> {
         let url = format!("{}/chat.postMessage", self.settings.url.trim_end_matches('/'));
         let request = http::Request::post(url).header(header::AUTHORIZATION, format!("Bearer {}", token.expose()));
         let response = self.send(request, body).await?;
-        match serde_json::from_slice::<Answer>(response.body()) {
-            Ok(Answer { ok: true, channel, ts, .. }) if response.status().is_success() => {
-                Ok(Receipt(json!({ "channel": channel, "ts": ts })))
-            }
-            Ok(Answer { ok: false, error: Some(code), .. }) => Err(refusal(&code, &response)),
-            _ if response.status().is_success() => {
-                Err(DeliveryError::new(ErrorKind::OutcomeUnknown, "Slack answered what is no answer of its Web API"))
-            }
-            _ => Err(failure("Slack", &response, Timestamp::now())),
-        }
+        answer::of_web_api(&response)
     }
 
-    /// <https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks#handling_errors>
     async fn post_to_webhook(&self, url: &str, body: Vec<u8>) -> Result<Receipt, DeliveryError> {
         let response = self.send(http::Request::post(url), body).await?;
-        if response.status().is_success() {
-            return Ok(Receipt::default());
-        }
-        let code = String::from_utf8_lossy(response.body());
-        Err(if is_code(&code) { refusal(&code, &response) } else { failure("Slack", &response, Timestamp::now()) })
+        answer::of_webhook(&response)
     }
 
     async fn send(&self, request: http::request::Builder, body: Vec<u8>) -> Result<http::Response<bytes::Bytes>, DeliveryError> {
@@ -117,51 +96,4 @@ impl Slack {
         let request = request.map_err(|_| DeliveryError::new(ErrorKind::Misconfigured, "the URL of Slack is not valid"))?;
         Ok(self.client.send(request, TIMEOUT).await?)
     }
-}
-
-/// Whether a text is one of Slack's error codes, and not a page of something between.
-fn is_code(text: &str) -> bool {
-    (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
-}
-
-/// What an error code means: <https://docs.slack.dev/reference/methods/chat.postMessage#errors>. One that is not known is judged by the status.
-fn refusal(code: &str, response: &http::Response<bytes::Bytes>) -> DeliveryError {
-    let kind = match code {
-        "ratelimited" | "rate_limited" | "message_limit_exceeded" => ErrorKind::RateLimited,
-        "internal_error"
-        | "fatal_error"
-        | "service_unavailable"
-        | "request_timeout"
-        | "rollup_error"
-        | "team_added_to_org"
-        | "ekm_access_denied" => ErrorKind::Unavailable,
-        "invalid_auth"
-        | "not_authed"
-        | "token_revoked"
-        | "token_expired"
-        | "account_inactive"
-        | "missing_scope"
-        | "no_permission"
-        | "not_allowed_token_type"
-        | "access_denied"
-        | "org_login_required"
-        | "two_factor_setup_required"
-        | "enterprise_is_restricted"
-        | "accesslimited"
-        | "invalid_token"
-        | "action_prohibited" => ErrorKind::Misconfigured,
-        "channel_not_found"
-        | "not_in_channel"
-        | "is_archived"
-        | "channel_is_archived"
-        | "user_not_found"
-        | "messages_tab_disabled"
-        | "no_service"
-        | "no_active_hooks" => ErrorKind::RecipientGone,
-        _ if response.status().is_success() => ErrorKind::Rejected,
-        _ => kind_of(response.status()),
-    };
-    let code = if is_code(code) { code } else { "an error of no known form" };
-    DeliveryError::new(kind, format!("Slack answered HTTP {} {code}", response.status().as_u16()))
-        .retry_after(retry_after(response.headers(), Timestamp::now()))
 }

@@ -47,6 +47,7 @@ async fn every_answer_has_its_consequence() {
         said("token_revoked", Misconfigured),
         said("account_inactive", Misconfigured),
         said("missing_scope", Misconfigured),
+        said("ekm_access_denied", Misconfigured),
         said("channel_not_found", RecipientGone),
         said("not_in_channel", RecipientGone),
         said("is_archived", RecipientGone),
@@ -79,6 +80,15 @@ fn settings_are_checked_when_the_function_starts() {
     let wrong = add(&[("ERRAND_SLACK_WEBHOOK_URL", "https://example.com/hunter2")]).err().unwrap();
     assert!(wrong.starts_with("ERRAND_SLACK_WEBHOOK_URL: ") && !wrong.contains("hunter2"));
     assert!(add(&[("ERRAND_SLACK_TOKEN", "x"), ("ERRAND_SLACK_URL", "nowhere")]).err().unwrap().starts_with("ERRAND_SLACK_URL: "));
+}
+
+#[tokio::test]
+async fn a_message_without_a_channel_needs_an_incoming_webhook() {
+    let error = slack("http://127.0.0.1:1").deliver(Message::from_json(r#"{"text":"x"}"#).unwrap(), &attempt("k")).await.unwrap_err();
+    assert_eq!(
+        (error.kind, error.message.as_str()),
+        (ErrorKind::InvalidPayload, "/kwargs/channel: is required, since no incoming webhook is set")
+    );
 }
 
 #[tokio::test]
