@@ -116,13 +116,17 @@ pub enum Failure {
     },
     /// Nothing left this machine.
     NotSent,
-    /// The request left and no answer came.
+    /// The request left, and no answer came or none that can be read: it may have been done.
     Unanswered,
 }
 
 impl Failure {
     /// The failure in an SDK's error.
     pub fn of<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Self {
+        if error.raw_response().is_some_and(|answer| answer.status().is_success()) {
+            // An answer that broke off or is not the service's: what it was asked is probably done.
+            return Self::Unanswered;
+        }
         match error {
             SdkError::ServiceError(context) => Self::Answered {
                 code: context.err().code().unwrap_or("Unknown").to_owned(),
@@ -142,12 +146,16 @@ impl Failure {
     #[must_use]
     pub fn passes(&self) -> bool {
         match self {
-            Self::Answered { status, code, .. } => {
-                *status >= 500 || *status == 429 || code.contains("Throttl") || code.contains("TooManyRequests")
-            }
+            Self::Answered { status, code, .. } => *status >= 500 || *status == 429 || throttled(code),
             Self::NotSent | Self::Unanswered => true,
         }
     }
+}
+
+/// Whether an error code asks to be called less often, with whatever status: `ThrottlingException`, `RequestThrottled`, `KmsThrottled`.
+#[must_use]
+pub fn throttled(code: &str) -> bool {
+    code.contains("Throttl") || code.contains("TooManyRequests")
 }
 
 fn not_sent(error: &ConnectorError) -> bool {
@@ -159,7 +167,7 @@ impl std::fmt::Display for Failure {
         match self {
             Self::Answered { code, status, .. } => write!(f, "HTTP {status} {code}"),
             Self::NotSent => f.write_str("no connection could be made"),
-            Self::Unanswered => f.write_str("the request left and no answer came"),
+            Self::Unanswered => f.write_str("the request left and no readable answer came"),
         }
     }
 }

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use errand_core::{Fields, Payload};
+use serde_json::Value;
 
 use crate::address;
 
@@ -14,6 +15,9 @@ const MOST_RECIPIENTS: usize = 50;
 const MOST_HEADERS: usize = 15;
 const LONGEST_HEADER_NAME: usize = 126;
 const LONGEST_HEADER_VALUE: usize = 870;
+
+/// The tag that every mail has: the key of its attempt, so that SES's events can be joined with the task.
+pub(crate) const KEY_TAG: &str = "errand-id";
 
 /// Headers that fields of the payload or the service itself set.
 const OWN_HEADERS: [&str; 10] = ["from", "to", "cc", "bcc", "reply-to", "subject", "date", "message-id", "mime-version", "content-type"];
@@ -70,7 +74,8 @@ impl Payload for Email {
         let from_email = fields.text("from_email", address::check);
         let [to, cc, bcc, reply_to] = ["to", "cc", "bcc", "reply_to"].map(|name| addresses(fields, name));
         let recipients = to.len() + cc.len() + bcc.len();
-        if recipients == 0 && fields.raw("to").is_none_or(|to| to.get() == "[]") {
+        // What is no list is refused already.
+        if recipients == 0 && fields.raw("to").is_none_or(|to| to.get().starts_with('[')) {
             fields.refuse("to", "is required: at least one address, here or in cc or bcc");
         }
         if recipients > MOST_RECIPIENTS {
@@ -112,13 +117,13 @@ fn bodies(fields: &mut Fields<'_>) -> (Option<String>, Option<String>) {
 /// A list of addresses, or one.
 fn addresses(fields: &mut Fields<'_>, name: &str) -> Vec<String> {
     let one = fields.raw(name).is_some_and(|raw| raw.get().starts_with('"'));
-    let list: Vec<String> = if one { fields.optional(name).into_iter().collect() } else { fields.list(name) };
-    for (place, text) in list.iter().enumerate() {
-        if let Err(expected) = address::check(text) {
+    let list: Vec<Value> = if one { fields.optional(name).into_iter().collect() } else { fields.list(name) };
+    for (place, address) in list.iter().enumerate() {
+        if let Err(expected) = address.as_str().ok_or("a string with an e-mail address").and_then(address::check) {
             fields.refuse(&if one { name.to_owned() } else { format!("{name}/{place}") }, format!("expected {expected}"));
         }
     }
-    list
+    list.into_iter().map(|address| address.as_str().unwrap_or_default().to_owned()).collect()
 }
 
 /// `headers`, and `extra_headers` as Django's mails name them.
@@ -162,6 +167,9 @@ fn tags(fields: &mut Fields<'_>) -> Vec<(String, String)> {
     if tags.iter().any(|(tag, value)| name(tag).is_err() || name(value).is_err()) {
         fields.refuse("tags", "expected names and values of 1 to 256 of the characters A-Z a-z 0-9 _ -");
     }
+    if tags.iter().any(|(tag, _)| tag == KEY_TAG) {
+        fields.refuse("tags", format!("expected no tag {KEY_TAG}: every mail has it, with the task's id"));
+    }
     tags
 }
 
@@ -184,14 +192,24 @@ fn attachments(fields: &mut Fields<'_>) -> Vec<Attachment> {
             Some(attachment(filename?, bytes?, mimetype, content_id))
         });
     }
-    let list = fields.list::<(String, String, Option<String>)>("attachments").into_iter().enumerate();
-    list.filter_map(|(place, (filename, content, mimetype))| {
-        let sound = file_name(&filename).and_then(|()| mimetype.as_deref().map_or(Ok(()), media_type));
-        let bytes = sound.and_then(|()| STANDARD.decode(content).map_err(|_| "the content in base64"));
-        let bytes = bytes.map_err(|expected| fields.refuse(&format!("attachments/{place}"), format!("expected {expected}"))).ok()?;
-        Some(attachment(filename, bytes, mimetype, None))
-    })
-    .collect()
+    let list = fields.list::<Value>("attachments").into_iter().enumerate();
+    let mut refuse = |place, expected| fields.refuse(&format!("attachments/{place}"), format!("expected {expected}"));
+    list.filter_map(|(place, file)| tuple(&file).map_err(|expected| refuse(place, expected)).ok()).collect()
+}
+
+/// Django's `(filename, content, mimetype)`, of which the last may be left out.
+fn tuple(file: &Value) -> Result<Attachment, &'static str> {
+    let (filename, content, mimetype) = match file.as_array().map(Vec::as_slice) {
+        Some([Value::String(filename), Value::String(content)] | [Value::String(filename), Value::String(content), Value::Null]) => {
+            (filename, content, None)
+        }
+        Some([Value::String(filename), Value::String(content), Value::String(mimetype)]) => (filename, content, Some(mimetype)),
+        _ => return Err("[filename, content, mimetype]"),
+    };
+    file_name(filename)?;
+    mimetype.map_or(Ok(()), |mimetype| media_type(mimetype))?;
+    let bytes = STANDARD.decode(content).map_err(|_| "the content in base64")?;
+    Ok(attachment(filename.clone(), bytes, mimetype.cloned(), None))
 }
 
 fn attachment(filename: String, content: Vec<u8>, mimetype: Option<String>, content_id: Option<String>) -> Attachment {
@@ -252,18 +270,24 @@ mod tests {
     fn attachments_come_as_objects_and_as_djangos_tuples() {
         let mail = Email::from_json(r#"{"subject":"s","body":"b","to":"a@b.c","attachments":[{"filename":"a.txt","content":"aGk=","mimetype":"text/plain","content_id":"x"}]}"#).unwrap();
         assert_eq!((mail.attachments[0].content.as_slice(), mail.attachments[0].content_id.as_deref()), (b"hi".as_slice(), Some("x")));
-        let mail = Email::from_json(r#"{"subject":"s","body":"b","to":"a@b.c","attachments":[ ["a.txt","aGk=",null]]}"#).unwrap();
-        assert_eq!(mail.attachments[0].mimetype, "application/octet-stream");
+        let mail =
+            Email::from_json(r#"{"subject":"s","body":"b","to":"a@b.c","attachments":[ ["a.txt","aGk=",null],["b.txt","aGk="]]}"#).unwrap();
+        assert!(mail.attachments.len() == 2 && mail.attachments.iter().all(|file| file.mimetype == "application/octet-stream"));
+        for wrong in [r#"["a.txt"]"#, r#"["a.txt",null]"#, r#"["a.txt","aGk=",null,1]"#, r#"["../x","aGk="]"#, r#"["a.txt","%"]"#] {
+            let told = problems(&format!(r#"{{"subject":"s","body":"b","to":"a@b.c","attachments":[{wrong}]}}"#));
+            assert!(told.starts_with("/attachments/0: expected "), "{wrong}: {told}");
+        }
     }
 
     #[test]
     fn all_that_is_wrong_is_told_at_once() {
         let told = problems(
-            r#"{"subject":5,"to":["a@example.com","nobody"],"cc":"a@b@c","from_email":"x","headers":{"From":"x","X-A":"a\nb"},"tags":{"a b":"c"},"attachments":[{"filename":"../x","content":"%"}],"configuration_set":"a b"}"#,
+            r#"{"subject":5,"to":[5,"nobody"],"cc":"a@b@c","from_email":"x","headers":{"From":"x","X-A":"a\nb"},"tags":{"a b":"c"},"attachments":[{"filename":"../x","content":"%"}],"configuration_set":"a b"}"#,
         );
         for pointer in [
             "/subject",
             "/body",
+            "/to/0",
             "/to/1",
             "/cc",
             "/from_email",
@@ -282,10 +306,19 @@ mod tests {
     #[test]
     fn a_mail_has_one_to_fifty_recipients() {
         assert_eq!(problems(r#"{"subject":"s","body":"b"}"#), "/to: is required: at least one address, here or in cc or bcc");
-        assert_eq!(problems(r#"{"subject":"s","body":"b","to":[]}"#), "/to: is required: at least one address, here or in cc or bcc");
+        for none in ["[]", "[ ]", "null"] {
+            let told = problems(&format!(r#"{{"subject":"s","body":"b","to":{none}}}"#));
+            assert_eq!(told, "/to: is required: at least one address, here or in cc or bcc");
+        }
         let many =
             |count| format!(r#"{{"subject":"s","body":"b","to":{}}}"#, serde_json::to_string(&vec!["a@example.com"; count]).unwrap());
         assert_eq!(problems(&many(50)), "");
         assert!(problems(&many(51)).contains("at most 50 recipients"));
+    }
+
+    #[test]
+    fn the_tag_that_joins_events_with_tasks_is_not_the_callers() {
+        let told = problems(r#"{"subject":"s","body":"b","to":"a@b.c","tags":{"errand-id":"x"}}"#);
+        assert!(told.starts_with("/tags: "), "{told}");
     }
 }

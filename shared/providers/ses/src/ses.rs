@@ -2,19 +2,16 @@ use aws_sdk_sesv2::{
     Client,
     operation::send_email::{SendEmailError, builders::SendEmailFluentBuilder},
     types::{
-        Attachment as SesAttachment, AttachmentContentDisposition, Body, Content, Destination, EmailContent, Message, MessageHeader,
-        MessageTag,
+        Attachment as SesAttachment, AttachmentContentDisposition, AttachmentContentTransferEncoding, Body, Content, Destination,
+        EmailContent, Message, MessageHeader, MessageTag,
     },
 };
 use aws_smithy_types::{Blob, error::operation::BuildError, retry::RetryConfig};
 use errand_core::{Attempt, DeliveryError, ErrorKind, Init, Provider, Receipt, SettingsError};
-use errand_http::aws::{Failure, SdkConfig};
+use errand_http::aws::{Failure, SdkConfig, throttled};
 use serde::Deserialize;
 
-use crate::{Attachment, Email, address};
-
-/// The tag that every mail has: the key of its attempt, so that SES's events can be joined with the task.
-const KEY_TAG: &str = "errand-id";
+use crate::{Attachment, Email, address, payload::KEY_TAG};
 
 /// `ERRAND_SES_*`.
 #[derive(Deserialize)]
@@ -62,9 +59,9 @@ impl Ses {
             .set_headers(some(each(email.headers, |(name, value)| MessageHeader::builder().name(name).value(value).build())?))
             .set_attachments(some(each(email.attachments, attachment)?));
         let destination = Destination::builder()
-            .set_to_addresses(some(email.to))
-            .set_cc_addresses(some(email.cc))
-            .set_bcc_addresses(some(email.bcc))
+            .set_to_addresses(addresses(email.to))
+            .set_cc_addresses(addresses(email.cc))
+            .set_bcc_addresses(addresses(email.bcc))
             .build();
         let key_tag = (KEY_TAG.to_owned(), tag_value(key));
         let tags =
@@ -72,9 +69,9 @@ impl Ses {
         Ok(self
             .client
             .send_email()
-            .from_email_address(email.from_email.unwrap_or_else(|| self.settings.from.clone()))
+            .from_email_address(address::encode(email.from_email.unwrap_or_else(|| self.settings.from.clone())))
             .destination(destination)
-            .set_reply_to_addresses(some(email.reply_to))
+            .set_reply_to_addresses(addresses(email.reply_to))
             .content(EmailContent::builder().simple(message.build()).build())
             .set_email_tags(Some(tags))
             .set_configuration_set_name(email.configuration_set.or_else(|| self.settings.configuration_set.clone())))
@@ -89,6 +86,10 @@ fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
     if list.is_empty() { None } else { Some(list) }
 }
 
+fn addresses(list: Vec<String>) -> Option<Vec<String>> {
+    some(list.into_iter().map(address::encode).collect())
+}
+
 fn utf8(text: String) -> Result<Content, BuildError> {
     Content::builder().data(text).charset("UTF-8").build()
 }
@@ -100,6 +101,8 @@ fn attachment(file: Attachment) -> Result<SesAttachment, BuildError> {
         .file_name(file.filename)
         .raw_content(Blob::new(file.content))
         .content_type(file.mimetype)
+        // The default is 7 bits, in which anything but text arrives broken: https://docs.aws.amazon.com/ses/latest/dg/attachments.html
+        .content_transfer_encoding(AttachmentContentTransferEncoding::Base64)
         .content_disposition(disposition)
         .set_content_id(file.content_id)
         .build()
@@ -118,14 +121,14 @@ fn classify(failure: &Failure) -> DeliveryError {
         Failure::NotSent => ErrorKind::Unavailable,
         Failure::Unanswered => ErrorKind::OutcomeUnknown,
         Failure::Answered { code, status, message } => match code.as_str() {
-            "TooManyRequestsException" | "LimitExceededException" => ErrorKind::RateLimited,
+            "LimitExceededException" => ErrorKind::RateLimited,
             // In the sandbox, an address that is not verified is the operator's to verify.
             "MessageRejected" if message.contains("not verified") => ErrorKind::Misconfigured,
             "MessageRejected" | "BadRequestException" => ErrorKind::Rejected,
             "MailFromDomainNotVerifiedException" | "NotFoundException" | "AccountSuspendedException" | "SendingPausedException" => {
                 ErrorKind::Misconfigured
             }
-            code if code.contains("Throttling") => ErrorKind::RateLimited,
+            code if throttled(code) => ErrorKind::RateLimited,
             // Signature, token or permission, whatever its name: https://docs.aws.amazon.com/ses/latest/APIReference-V2/CommonErrors.html
             _ if matches!(status, 401 | 403) => ErrorKind::Misconfigured,
             _ if *status == 429 => ErrorKind::RateLimited,

@@ -36,12 +36,25 @@ async fn a_mail_arrives_with_all_its_parts() {
             "Subject": text("Grüße"),
             "Body": { "Text": text("hallo"), "Html": text("<b>hallo</b>") },
             "Headers": [{ "Name": "X-A", "Value": "1" }],
-            "Attachments": [{ "FileName": "a.png", "RawContent": "aGk=", "ContentType": "image/png", "ContentDisposition": "INLINE", "ContentId": "logo" }],
+            "Attachments": [{ "FileName": "a.png", "RawContent": "aGk=", "ContentType": "image/png", "ContentTransferEncoding": "BASE64", "ContentDisposition": "INLINE", "ContentId": "logo" }],
         } },
         "EmailTags": [{ "Name": "kind", "Value": "test" }, { "Name": "errand-id", "Value": "order_1" }],
         "ConfigurationSetName": "default-set",
     });
     assert_eq!(serde_json::from_slice::<serde_json::Value>(&request.body).unwrap(), wanted);
+}
+
+#[tokio::test]
+async fn names_that_are_not_ascii_are_encoded() {
+    let stub = Stub::start(|_| Answer::json(200, r#"{"MessageId":"0100-1"}"#)).await;
+    let mail = r#"{"subject":"s","body":"b","to":["\"Müller, Jürgen\" <j@example.com>","Plain Name <p@example.com>"],"reply_to":"日本語 <r@example.com>"}"#;
+    ses(stub.url()).deliver(Email::from_json(mail).unwrap(), &attempt("a")).await.unwrap();
+    let sent: serde_json::Value = serde_json::from_slice(&stub.requests()[0].body).unwrap();
+    assert_eq!(
+        sent["Destination"]["ToAddresses"],
+        serde_json::json!(["=?UTF-8?B?TcO8bGxlciwgSsO8cmdlbg==?= <j@example.com>", "Plain Name <p@example.com>"])
+    );
+    assert_eq!(sent["ReplyToAddresses"], serde_json::json!(["=?UTF-8?B?5pel5pys6Kqe?= <r@example.com>"]));
 }
 
 /// As SES answers: the code in a header, what it has to say in the body.
@@ -53,7 +66,7 @@ fn answer(status: u16, code: &str, message: &str, kind: ErrorKind) -> Case {
 
 #[tokio::test]
 async fn every_answer_has_its_consequence() {
-    use ErrorKind::{Misconfigured, RateLimited, Rejected, Unavailable};
+    use ErrorKind::{Misconfigured, OutcomeUnknown, RateLimited, Rejected, Unavailable};
     let cases = vec![
         answer(429, "TooManyRequestsException", "Maximum sending rate exceeded.", RateLimited),
         answer(400, "LimitExceededException", "Daily message quota exceeded.", RateLimited),
@@ -82,6 +95,8 @@ async fn every_answer_has_its_consequence() {
         answer(500, "InternalFailure", "", Unavailable),
         answer(503, "ServiceUnavailable", "", Unavailable),
         case(502, "<html>Bad Gateway</html>", Unavailable),
+        // SES has taken the mail, and who took it cannot be read.
+        case(200, "<html>", OutcomeUnknown),
     ];
     let mail = r#"{"subject":"secret-subject","body":"secret-body","to":["a@example.com"]}"#;
     conformance(ses, mail, &["hunter2", "a@example.com", "noreply@example.com", "secret-subject", "secret-body"], cases).await;
