@@ -38,13 +38,14 @@ pub struct SchedulerTransport {
 
 impl SchedulerTransport {
     /// A transport by the settings; `encode` makes a message's body. What the Scheduler itself cannot put on the queue goes to
-    /// `ERRAND_DEAD_LETTER_URL`, where that is set.
+    /// `ERRAND_DEAD_LETTER_URL`, where that is set and no first-in-first-out queue, which the Scheduler does not take.
+    /// <https://docs.aws.amazon.com/scheduler/latest/UserGuide/configuring-schedule-dlq.html>
     ///
     /// # Errors
     /// A setting is missing or wrong.
     pub fn new(env: &Environment, sdk: &SdkConfig, encode: fn(&Envelope) -> String) -> Result<Self, SettingsError> {
         let queue_arn = arn(env, QUEUE_ARN, "sqs")?;
-        let dead_letter_arn = env.get("ERRAND_DEAD_LETTER_URL").map(|url| sibling(&queue_arn, url.rsplit('/').next().unwrap_or_default()));
+        let dead_letter_arn = dead_letter_arn(env, &queue_arn)?;
         let group = env.get(GROUP).unwrap_or("default").to_owned();
         Ok(Self { client: Client::new(sdk), role_arn: arn(env, ROLE_ARN, "iam")?, queue_arn, group, dead_letter_arn, encode })
     }
@@ -122,7 +123,11 @@ fn arn(env: &Environment, name: &str, service: &str) -> Result<String, SettingsE
     Err(SettingsError::invalid(name, &format!("expected an ARN, such as arn:aws:{service}:…")))
 }
 
-/// The ARN of another queue of the same account and region.
-fn sibling(arn: &str, name: &str) -> String {
-    arn.rsplit_once(':').map_or_else(String::new, |(prefix, _)| format!("{prefix}:{name}"))
+/// The dead-letter queue's ARN: it is of the same account and region as the queue.
+fn dead_letter_arn(env: &Environment, queue_arn: &str) -> Result<Option<String>, SettingsError> {
+    const DEAD: &str = "ERRAND_DEAD_LETTER_URL";
+    let Some(url) = env.get(DEAD).filter(|url| !url.ends_with(".fifo")) else { return Ok(None) };
+    let named = url.rsplit_once('/').filter(|(_, name)| !name.is_empty()).zip(queue_arn.rsplit_once(':'));
+    let ((_, name), (prefix, _)) = named.ok_or_else(|| SettingsError::invalid(DEAD, "expected the URL of a queue"))?;
+    Ok(Some(format!("{prefix}:{name}")))
 }

@@ -57,6 +57,17 @@ async fn a_schedule_fires_a_minute_early_once_and_is_gone() {
 }
 
 #[tokio::test]
+async fn a_fifo_queue_gets_a_group_and_its_dead_letter_queue_is_not_the_schedules() {
+    let stub = Stub::start(|_| Answer::json(200, r#"{"ScheduleArn":"arn"}"#)).await;
+    let vars = [("ERRAND_QUEUE_ARN", "arn:aws:sqs:eu-west-1:1:main.fifo"), ROLE, ("ERRAND_DEAD_LETTER_URL", "https://sqs/1/dead.fifo")];
+    let envelope = Envelope { group: Some("tenant".to_owned()), ..delayed("a", Duration::from_secs(3600)) };
+    with(stub.url(), &vars).unwrap().publish(&[envelope]).await.remove(0).unwrap();
+    let sent: Value = serde_json::from_slice(&stub.requests()[0].body).unwrap();
+    assert_eq!(sent["Target"]["SqsParameters"], json!({ "MessageGroupId": "tenant" }));
+    assert_eq!(sent["Target"]["DeadLetterConfig"], Value::Null);
+}
+
+#[tokio::test]
 async fn an_id_that_is_scheduled_already_is_on_its_way() {
     let stub = Stub::start(|_| Answer::json(409, r#"{"Message":"exists"}"#).header("x-amzn-errortype", "ConflictException")).await;
     assert!(transport(stub.url()).publish(&[delayed("a", Duration::from_secs(3600))]).await[0].is_ok());
@@ -81,4 +92,5 @@ fn settings_are_checked_when_the_function_starts() {
     assert_eq!(error(&[ROLE]), "ERRAND_QUEUE_ARN: must be set");
     assert_eq!(error(&[QUEUE]), "ERRAND_SCHEDULER_ROLE_ARN: must be set");
     assert!(error(&[("ERRAND_QUEUE_ARN", "https://sqs/1/main"), ROLE]).starts_with("ERRAND_QUEUE_ARN: expected an ARN"));
+    assert!(error(&[QUEUE, ROLE, ("ERRAND_DEAD_LETTER_URL", "https://sqs/1/")]).starts_with("ERRAND_DEAD_LETTER_URL: expected the URL"));
 }

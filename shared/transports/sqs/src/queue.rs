@@ -42,7 +42,7 @@ impl Queue for SqsQueue {
             call = call
                 .message_attributes(name, value.map_err(|_| QueueError("an attribute of the dead letter cannot be written".to_owned()))?);
         }
-        if self.dead_letter_url.ends_with(".fifo") {
+        if queues::is_fifo(&self.dead_letter_url) {
             call = call.message_group_id(message.lane.as_deref().unwrap_or("default")).message_deduplication_id(&message.id);
         }
         call.send().await.map(drop).map_err(|error| QueueError(format!("SQS: {}", Failure::of(&error))))

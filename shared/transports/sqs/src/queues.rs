@@ -59,6 +59,11 @@ pub(crate) fn last_segment(url: &str) -> &str {
     url.rsplit('/').next().unwrap_or_default()
 }
 
+/// Whether a queue keeps order. <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/fifo-queue-message-identifiers.html>
+pub(crate) fn is_fifo(url: &str) -> bool {
+    url.ends_with(".fifo")
+}
+
 /// A setting's value as a queue's URL.
 pub(crate) fn url(setting: &str, text: &str) -> Result<String, SettingsError> {
     let named =

@@ -5,11 +5,11 @@ use aws_sdk_sqs::{
     types::{QueueAttributeName, SendMessageBatchRequestEntry},
 };
 use errand_core::{BODY_LIMIT, Envelope, Environment, PublishError, Published, SettingsError, Timestamp, Transport};
-use errand_http::aws::{Failure, SdkConfig};
+use errand_http::aws::{Failure, SdkConfig, throttled};
 use futures_util::{StreamExt, stream};
 use ring::digest::{SHA256, digest};
 
-use crate::{LIMIT, Queues, publish_error};
+use crate::{LIMIT, Queues, publish_error, queues::is_fifo};
 
 /// The most messages of one call. <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html>
 const BATCH: usize = 10;
@@ -17,7 +17,8 @@ const BATCH: usize = 10;
 /// Calls that are under way together.
 const CONCURRENCY: usize = 16;
 
-/// How often a message that failed for a passing reason is sent at most, and how long is waited between, doubling.
+/// How often a message that failed alone for a passing reason is sent at most, and how long is waited between, doubling. A whole call that
+/// fails is repeated by the SDK.
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -35,6 +36,9 @@ struct Entry {
     request: SendMessageBatchRequestEntry,
     size: usize,
 }
+
+/// What one call sends: at most ten messages and 1 MiB, all to one queue.
+type Batch = Vec<Entry>;
 
 type Answer = Result<Published, PublishError>;
 
@@ -58,7 +62,7 @@ impl SqsTransport {
         }
         let size = body.len();
         let mut request = SendMessageBatchRequestEntry::builder().id(place.to_string()).message_body(body);
-        if url.ends_with(".fifo") {
+        if is_fifo(url) {
             // Order is kept within a group, and a message's own delay is not allowed: the consumer hides what comes early.
             request = request.message_group_id(envelope.group.as_deref().unwrap_or("default")).message_deduplication_id(hex(&envelope.id));
         } else {
@@ -69,11 +73,26 @@ impl SqsTransport {
         Ok(Entry { place, url: url.to_owned(), request, size })
     }
 
-    /// Sends one batch, and again what failed for a passing reason.
-    async fn send(&self, mut batch: Vec<Entry>) -> Vec<(usize, Answer)> {
-        let mut answers = Vec::with_capacity(batch.len());
+    /// Sends batches one after another. A call that fails ends it: what comes behind must not overtake, nor wait for a dead service again.
+    async fn send_all(&self, batches: Vec<Batch>) -> Vec<(usize, Answer)> {
+        let (mut answers, mut batches) = (Vec::new(), batches.into_iter());
+        while let Some(batch) = batches.next() {
+            if let Err((unsent, error)) = self.send(batch, &mut answers).await {
+                let unsent = unsent.into_iter().chain(batches.flatten());
+                answers.extend(unsent.map(|entry| (entry.place, Err(error.clone()))));
+                break;
+            }
+        }
+        answers
+    }
+
+    /// Sends one batch, and again what of it failed for a passing reason. The error holds what has no answer when a call fails.
+    async fn send(&self, mut batch: Batch, answers: &mut Vec<(usize, Answer)>) -> Result<(), (Batch, PublishError)> {
         for attempt in 1.. {
-            let told = self.send_once(&batch).await;
+            let told = match self.send_once(&batch).await {
+                Ok(told) => told,
+                Err(error) => return Err((batch, error)),
+            };
             let last = attempt == TRIES;
             batch.retain(|entry| {
                 let answer = told.iter().find(|(place, _)| *place == entry.place).map(|(_, answer)| answer.clone());
@@ -89,27 +108,22 @@ impl SqsTransport {
             }
             tokio::time::sleep(PAUSE * 2_u32.pow(attempt)).await;
         }
-        answers
+        Ok(())
     }
 
-    async fn send_once(&self, batch: &[Entry]) -> Vec<(usize, Answer)> {
-        let Some(url) = batch.first().map(|entry| entry.url.as_str()) else { return Vec::new() };
+    async fn send_once(&self, batch: &[Entry]) -> Result<Vec<(usize, Answer)>, PublishError> {
+        let Some(url) = batch.first().map(|entry| entry.url.as_str()) else { return Ok(Vec::new()) };
         let entries = batch.iter().map(|entry| entry.request.clone()).collect();
-        match self.client.send_message_batch().queue_url(url).set_entries(Some(entries)).send().await {
-            Ok(told) => {
-                let sent =
-                    told.successful().iter().map(|sent| (sent.id(), Ok(Published { message_id: Some(sent.message_id().to_owned()) })));
-                let failed = told.failed().iter().map(|failed| {
-                    let why = format!("SQS: {}", failed.code());
-                    (failed.id(), Err(if failed.sender_fault() { PublishError::Refused(why) } else { PublishError::Unavailable(why) }))
-                });
-                sent.chain(failed).filter_map(|(id, answer)| Some((id.parse().ok()?, answer))).collect()
-            }
-            Err(error) => {
-                let error = publish_error(&Failure::of(&error));
-                batch.iter().map(|entry| (entry.place, Err(error.clone()))).collect()
-            }
-        }
+        let call = self.client.send_message_batch().queue_url(url).set_entries(Some(entries));
+        let told = call.send().await.map_err(|error| publish_error(&Failure::of(&error)))?;
+        let sent = told.successful().iter().map(|sent| (sent.id(), Ok(Published { message_id: Some(sent.message_id().to_owned()) })));
+        let failed = told.failed().iter().map(|failed| {
+            let why = format!("SQS: {}", failed.code());
+            // A throttled key service counts as the sender's fault, and passes all the same.
+            let passes = !failed.sender_fault() || throttled(failed.code());
+            (failed.id(), Err(if passes { PublishError::Unavailable(why) } else { PublishError::Refused(why) }))
+        });
+        Ok(sent.chain(failed).filter_map(|(id, answer)| Some((id.parse().ok()?, answer))).collect())
     }
 }
 
@@ -126,7 +140,8 @@ impl Transport for SqsTransport {
                 Err(error) => answers.push((place, Err(error))),
             }
         }
-        answers.extend(stream::iter(batches(entries)).map(|batch| self.send(batch)).buffer_unordered(CONCURRENCY).concat().await);
+        let sequences = sequences(batches(entries));
+        answers.extend(stream::iter(sequences).map(|batches| self.send_all(batches)).buffer_unordered(CONCURRENCY).concat().await);
         answers.sort_by_key(|(place, _)| *place);
         answers.into_iter().map(|(_, answer)| answer).collect()
     }
@@ -140,11 +155,12 @@ impl Transport for SqsTransport {
     }
 }
 
-/// Batches of one queue, of at most ten messages and 1 MiB, in order.
-fn batches(entries: Vec<Entry>) -> Vec<Vec<Entry>> {
-    let mut batches: Vec<Vec<Entry>> = Vec::new();
+/// Batches queue by queue, in order within each.
+fn batches(mut entries: Vec<Entry>) -> Vec<Batch> {
+    entries.sort_by(|a, b| a.url.cmp(&b.url));
+    let mut batches: Vec<Batch> = Vec::new();
     for entry in entries {
-        let fits = |batch: &&mut Vec<Entry>| {
+        let fits = |batch: &&mut Batch| {
             let size: usize = batch.iter().map(|entry| entry.size).sum();
             batch.first().is_some_and(|first| first.url == entry.url) && batch.len() < BATCH && size + entry.size <= LIMIT
         };
@@ -154,6 +170,20 @@ fn batches(entries: Vec<Entry>) -> Vec<Vec<Entry>> {
         }
     }
     batches
+}
+
+/// What must be sent one after another: all batches of a first-in-first-out queue. A batch of another queue is alone.
+fn sequences(batches: Vec<Batch>) -> Vec<Vec<Batch>> {
+    let mut sequences: Vec<Vec<Batch>> = Vec::new();
+    for batch in batches {
+        let fifo_url = batch.first().map(|entry| entry.url.as_str()).filter(|url| is_fifo(url));
+        let follows = |sequence: &&mut Vec<Batch>| fifo_url.is_some() && sequence[0].first().map(|entry| entry.url.as_str()) == fifo_url;
+        match sequences.last_mut().filter(follows) {
+            Some(sequence) => sequence.push(batch),
+            None => sequences.push(vec![batch]),
+        }
+    }
+    sequences
 }
 
 /// The delay that SQS is asked for: not shorter than what is left, so that the message is not seen early.

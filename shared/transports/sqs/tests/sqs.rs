@@ -92,6 +92,60 @@ async fn only_the_messages_that_failed_are_sent_again() {
 }
 
 #[tokio::test]
+async fn a_call_that_fails_is_repeated_by_the_sdk_and_not_again() {
+    let stub = Stub::start(|_| Answer::json(503, r#"{"__type":"com.amazonaws.sqs#ServiceUnavailable"}"#)).await;
+    assert!(matches!(transport(stub.url()).publish(&[envelope("a")]).await[0], Err(PublishError::Unavailable(_))));
+    assert_eq!(stub.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn a_key_service_that_throttles_is_no_fault_of_the_caller() {
+    let stub =
+        Stub::start(|_| Answer::json(200, r#"{"Successful":[],"Failed":[{"Id":"0","SenderFault":true,"Code":"KmsThrottled"}]}"#)).await;
+    let answer = transport(stub.url()).publish(&[envelope("a")]).await.remove(0);
+    assert_eq!(answer, Err(PublishError::Unavailable("SQS: KmsThrottled".to_owned())));
+}
+
+#[tokio::test]
+async fn envelopes_for_several_queues_share_no_call_and_fill_theirs() {
+    let stub = Stub::start(accept).await;
+    let to = |i: usize| Envelope { queue: if i.is_multiple_of(2) { "default" } else { "ordered" }.to_owned(), ..envelope(&i.to_string()) };
+    let batch: Vec<Envelope> = (0..20).map(to).collect();
+    assert!(transport(stub.url()).publish(&batch).await.iter().all(Result::is_ok));
+    assert_eq!(stub.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn a_fifo_queue_gets_its_batches_one_after_another() {
+    // The first call has to be repeated: a second one that did not wait for it would overtake it.
+    static CALLS: AtomicUsize = AtomicUsize::new(0);
+    let stub = Stub::start(|request| {
+        if CALLS.fetch_add(1, Ordering::SeqCst) == 0 {
+            return Answer::json(503, r#"{"__type":"com.amazonaws.sqs#ServiceUnavailable"}"#);
+        }
+        accept(request)
+    })
+    .await;
+    let batch: Vec<Envelope> = (0..30).map(|i| Envelope { queue: "ordered".to_owned(), ..envelope(&format!("{i:02}")) }).collect();
+    assert!(transport(stub.url()).publish(&batch).await.iter().all(Result::is_ok));
+    let accepted: Vec<String> = stub.requests()[1..]
+        .iter()
+        .flat_map(|request| body(request)["Entries"].as_array().unwrap().clone())
+        .map(|entry| entry["MessageBody"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(accepted, (0..30).map(|i| format!("{i:02}")).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn nothing_overtakes_what_a_fifo_queue_did_not_get() {
+    let stub = Stub::start(|_| Answer::json(503, r#"{"__type":"com.amazonaws.sqs#ServiceUnavailable"}"#)).await;
+    let batch: Vec<Envelope> = (0..30).map(|i| Envelope { queue: "ordered".to_owned(), ..envelope(&i.to_string()) }).collect();
+    let answers = transport(stub.url()).publish(&batch).await;
+    assert!(answers.len() == 30 && answers.iter().all(|answer| matches!(answer, Err(PublishError::Unavailable(_)))));
+    assert_eq!(stub.requests().len(), 3, "the first batch, and twice again by the SDK");
+}
+
+#[tokio::test]
 async fn delay_group_and_identity_are_what_each_kind_of_queue_takes() {
     let stub = Stub::start(accept).await;
     let tenant = Envelope { group: Some("tenant".to_owned()), ..delayed("a", Duration::from_millis(4_500)) };
