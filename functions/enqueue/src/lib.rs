@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use errand_api::{Access, Operation, ProblemDocument, Request, Response, gateway, json, json_body, route};
-use errand_core::{DynResults, DynTransport, Envelope, Environment, Payloads, PublishError, SettingsError, Status, TaskResult, Timestamp};
+use errand_core::{DynRegister, DynTransport, Envelope, Environment, Payloads, PublishError, SettingsError, Status, TaskResult, Timestamp};
 use http::{HeaderValue, StatusCode, header};
 use lambda_runtime::LambdaEvent;
 
@@ -22,7 +22,7 @@ pub struct Enqueue {
     /// Takes what is due later than `transport` can wait.
     pub scheduler: Option<Arc<dyn DynTransport>>,
     /// Remembers what was sent.
-    pub store: Option<Arc<dyn DynResults>>,
+    pub store: Option<Arc<dyn DynRegister>>,
 }
 
 impl Enqueue {

@@ -53,8 +53,8 @@ erased! {
 }
 
 erased! {
-    /// What an engine asks of a [`Store`], with its type erased. Apart from [`DynResults`], so that a consumer links no more of its database's
-    /// client than it uses.
+    /// What an engine asks of a [`Store`], with its type erased. Apart from [`DynRegister`] and [`DynResults`], so that a function links no more of its
+    /// database's client than it uses.
     DynClaims of Store {
         fn begin(claim: &'a Claim<'a>) -> Result<Begin, StoreError>;
         fn finish(id: &'a str, attempt: u32, outcome: &'a Outcome, now: Timestamp) -> Result<Finish, StoreError>;
@@ -62,12 +62,18 @@ erased! {
 }
 
 erased! {
-    /// What the HTTP functions ask of a [`Store`], with its type erased.
-    DynResults of Store {
+    /// What sending asks of a [`Store`], with its type erased.
+    DynRegister of Store {
         fn register(envelope: &'a Envelope, status: Status, backend: &'a str, now: Timestamp) -> Result<(), StoreError>;
+        fn check() -> Result<(), StoreError>;
+    }
+}
+
+erased! {
+    /// What telling and cancelling ask of a [`Store`], with its type erased.
+    DynResults of Store {
         fn get(id: &'a str) -> Result<Option<TaskResult>, StoreError>;
         fn list(filter: &'a Filter) -> Result<Page, StoreError>;
         fn cancel(id: &'a str, now: Timestamp) -> Result<Cancel, StoreError>;
-        fn check() -> Result<(), StoreError>;
     }
 }

@@ -19,7 +19,7 @@ mod transport;
 
 pub use clock::Clock;
 pub use envelope::{BODY_LIMIT, Context, DEPTH_LIMIT, Envelope, limits};
-pub use erased::{DynClaims, DynQueue, DynResults, DynTransport};
+pub use erased::{DynClaims, DynQueue, DynRegister, DynResults, DynTransport};
 pub use error::{Advice, DeliveryError, ErrorKind};
 pub use fields::{Fields, Problem, Problems};
 pub use init::Init;
