@@ -17,7 +17,7 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use errand_core::{Environment, Init, Message, Registry, SettingsError, Timestamp};
-use errand_engine::{Engine, Policy, Record, Verdict};
+use errand_engine::{Circuits, Engine, Policy, Record, Unknown, Verdict};
 use errand_runtime::TokioClock;
 use lambda_runtime::LambdaEvent;
 
@@ -53,8 +53,10 @@ impl Consumer {
             registry: registry(env, &cx, providers)?,
             store,
             queue,
+            objects: None,
             clock: Arc::new(TokioClock),
             policy: policy(env)?,
+            circuits: Circuits::default(),
             worker,
             backend: "sqs".to_owned(),
         };
@@ -96,7 +98,7 @@ pub fn registry(
     Ok(registry)
 }
 
-/// How patient the engine is, by `ERRAND_RETRY_BASE_SECONDS` and `ERRAND_MAX_ATTEMPTS`.
+/// How patient the engine is, by `ERRAND_RETRY_BASE_SECONDS`, `ERRAND_MAX_ATTEMPTS`, `ERRAND_RETENTION_SECONDS` and `ERRAND_OUTCOME_UNKNOWN`.
 ///
 /// # Errors
 /// One of them is wrong.
@@ -108,6 +110,14 @@ pub fn policy(env: &Environment) -> Result<Policy, SettingsError> {
     if let Some(count) = env.number("ERRAND_MAX_ATTEMPTS", 1..=errand_wire::native::MAX_ATTEMPTS)? {
         policy.max_attempts = count;
     }
+    if let Some(seconds) = env.number("ERRAND_RETENTION_SECONDS", 60..=1_209_600)? {
+        policy.retention = Duration::from_secs(seconds.into());
+    }
+    policy.unknown = match env.get("ERRAND_OUTCOME_UNKNOWN") {
+        None | Some("retry") => Unknown::Retry,
+        Some("hold") => Unknown::Hold,
+        Some(_) => return Err(SettingsError::invalid("ERRAND_OUTCOME_UNKNOWN", "expected retry or hold")),
+    };
     Ok(policy)
 }
 
@@ -124,6 +134,7 @@ fn message(record: SqsMessage) -> Option<Message> {
         receipt: record.receipt_handle.unwrap_or_default(),
         body: record.body.unwrap_or_default(),
         receive_count,
+        sent_at: attribute("SentTimestamp").and_then(|millis| millis.parse().ok()).map(Timestamp::from_millis),
         source,
         lane,
     })

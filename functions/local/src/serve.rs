@@ -4,7 +4,7 @@ use clap::Args;
 use errand_api::Access;
 use errand_consumer::Consumer;
 use errand_core::{Environment, Init, Registry, SettingsError};
-use errand_engine::Engine;
+use errand_engine::{Circuits, Engine};
 use errand_enqueue::Enqueue;
 use errand_provider_console::Console;
 use errand_runtime::TokioClock;
@@ -95,8 +95,10 @@ async fn engine(env: &Environment, queue: SqliteQueue, store: Arc<SqliteStore>, 
         registry: errand_consumer::registry(env, &cx, providers)?,
         store: Some(store),
         queue: Arc::new(queue),
+        objects: None,
         clock: Arc::new(TokioClock),
         policy: errand_consumer::policy(env)?,
+        circuits: Circuits::default(),
         worker: format!("local-{}", std::process::id()),
         backend: "local".to_owned(),
     })

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use errand_api::{Access, Operation, ProblemDocument, Request, Response, gateway, json, route};
-use errand_core::{Cancel, DynResults, Environment, SettingsError, StoreError, TaskResult, Timestamp};
+use errand_core::{Change, DynResults, Environment, SettingsError, StoreError, TaskResult, Timestamp};
 use http::{StatusCode, header};
 use lambda_runtime::LambdaEvent;
 use serde::Serialize;
@@ -70,12 +70,12 @@ impl Tasks {
 
     async fn cancel(&self, id: &str) -> Result<Response, ProblemDocument> {
         match self.store.cancel(id, Timestamp::now()).await.map_err(unavailable)? {
-            Cancel::Cancelled(task) => Ok(json(StatusCode::OK, &task)),
-            Cancel::TooLate(task) => Err(ProblemDocument::new(
+            Change::Changed(task) => Ok(json(StatusCode::OK, &task)),
+            Change::Refused(task) => Err(ProblemDocument::new(
                 StatusCode::CONFLICT,
                 &format!("the task is {}: only one that waits can be cancelled", task.status),
             )),
-            Cancel::Unknown => Err(unknown()),
+            Change::Unknown => Err(unknown()),
         }
     }
 }

@@ -32,6 +32,8 @@ pub struct Envelope {
     pub expires: Option<Timestamp>,
     /// Attempts before it is given up, 1 to 100; the consumer's default when not said.
     pub max_attempts: Option<u32>,
+    /// The key of the arguments in the object store, where they are too large for a queue: `args` and `kwargs` are then empty.
+    pub claim_check: Option<String>,
     /// Where the result is to be sent.
     pub callback_url: Option<String>,
     /// Tenant or ordering key.
@@ -130,6 +132,19 @@ pub mod limits {
             Ok(())
         } else {
             Err("1 to 256 characters, none of them a control character")
+        }
+    }
+
+    /// 1 to 100 of `[a-z0-9-]` in two parts with a `/` between.
+    ///
+    /// # Errors
+    /// The text is none.
+    pub fn object_key(text: &str) -> Rule {
+        let part = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if text.len() <= 100 && text.split_once('/').is_some_and(|(lifetime, name)| part(lifetime) && part(name)) {
+            Ok(())
+        } else {
+            Err("the key of an object that holds arguments")
         }
     }
 

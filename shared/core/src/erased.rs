@@ -6,8 +6,8 @@ use std::time::Duration;
 use futures_util::FutureExt;
 
 use crate::{
-    Begin, BoxFuture, Cancel, Claim, DeadLetter, Envelope, Filter, Finish, Message, Outcome, Page, PublishError, Published, Queue,
-    QueueError, Status, Store, StoreError, TaskResult, Timestamp, Transport,
+    Begin, BoxFuture, Change, Claim, DeadLetter, Envelope, Filter, Finish, Message, ObjectError, Objects, Outcome, Page, PublishError,
+    Published, Queue, QueueError, Status, Store, StoreError, TaskResult, Timestamp, Transport,
 };
 
 /// Declares a trait's erased twin and implements it for all that implement the trait.
@@ -41,6 +41,15 @@ erased! {
 }
 
 erased! {
+    /// [`Objects`] with its type erased.
+    DynObjects of Objects {
+        fn put(key: &'a str, content: String) -> Result<(), ObjectError>;
+        fn get(key: &'a str) -> Result<Option<String>, ObjectError>;
+        fn delete(key: &'a str) -> Result<(), ObjectError>;
+    }
+}
+
+erased! {
     /// [`Transport`] with its type erased.
     DynTransport of Transport {
         fn publish(envelopes: &'a [Envelope]) -> Vec<Result<Published, PublishError>>;
@@ -70,10 +79,13 @@ erased! {
 }
 
 erased! {
-    /// What telling and cancelling ask of a [`Store`], with its type erased.
+    /// What telling and changing ask of a [`Store`], with its type erased.
     DynResults of Store {
         fn get(id: &'a str) -> Result<Option<TaskResult>, StoreError>;
         fn list(filter: &'a Filter) -> Result<Page, StoreError>;
-        fn cancel(id: &'a str, now: Timestamp) -> Result<Cancel, StoreError>;
+        fn cancel(id: &'a str, now: Timestamp) -> Result<Change, StoreError>;
+        fn envelope(id: &'a str) -> Result<Option<Envelope>, StoreError>;
+        fn reschedule(id: &'a str, run_after: Timestamp, now: Timestamp) -> Result<Change, StoreError>;
+        fn reopen(id: &'a str, now: Timestamp) -> Result<Change, StoreError>;
     }
 }

@@ -27,6 +27,8 @@ pub enum ErrorKind {
     OutcomeUnknown,
     /// Every allowed attempt began and none ended: the process died each time.
     Crashed,
+    /// The queue would forget the message before it could be run.
+    RetentionEnds,
 }
 
 /// What the engine does about a failure.
@@ -45,11 +47,19 @@ impl ErrorKind {
     #[must_use]
     pub const fn advice(self) -> Advice {
         match self {
-            Self::Malformed | Self::InvalidPayload | Self::Rejected | Self::RecipientGone | Self::Crashed => Advice::Never,
+            Self::Malformed | Self::InvalidPayload | Self::Rejected | Self::RecipientGone | Self::Crashed | Self::RetentionEnds => {
+                Advice::Never
+            }
             // A twin is the lesser evil: most services either did nothing or know the idempotency key.
             Self::RateLimited | Self::Unavailable | Self::Timeout | Self::OutcomeUnknown => Advice::Later,
             Self::Misconfigured | Self::UnknownProvider | Self::Panicked => Advice::LaterAndAlarm,
         }
+    }
+
+    /// Whether a failure of this kind can leave the task done.
+    #[must_use]
+    pub const fn may_have_delivered(self) -> bool {
+        matches!(self, Self::OutcomeUnknown | Self::Timeout | Self::Panicked)
     }
 
     /// The kind's name in dead letters, results and logs.
@@ -68,6 +78,7 @@ impl ErrorKind {
             Self::Panicked => "panicked",
             Self::OutcomeUnknown => "outcome_unknown",
             Self::Crashed => "crashed",
+            Self::RetentionEnds => "retention_ends",
         }
     }
 }
@@ -90,6 +101,9 @@ pub struct DeliveryError {
     pub retry_after: Option<Duration>,
     /// What happened, in one line.
     pub message: String,
+    /// Whether the service refuses everything from this account until somebody acts or a quota is renewed: the provider's other messages then wait,
+    /// and this attempt does not count.
+    pub stops: bool,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
@@ -97,13 +111,20 @@ impl DeliveryError {
     /// A failure of this kind.
     #[must_use]
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, retry_after: None, message: message.into(), source: None }
+        Self { kind, retry_after: None, message: message.into(), stops: false, source: None }
     }
 
     /// With the delay that the service asked for.
     #[must_use]
     pub fn retry_after(mut self, delay: Option<Duration>) -> Self {
         self.retry_after = delay;
+        self
+    }
+
+    /// Of a service that refuses everything: see [`DeliveryError::stops`].
+    #[must_use]
+    pub fn stopping(mut self) -> Self {
+        self.stops = true;
         self
     }
 

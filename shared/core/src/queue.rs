@@ -1,6 +1,6 @@
 use std::{fmt, future::Future, time::Duration};
 
-use crate::ErrorKind;
+use crate::{ErrorKind, Timestamp};
 
 /// One message as a queue handed it over.
 #[derive(Clone)]
@@ -13,6 +13,8 @@ pub struct Message {
     pub body: String,
     /// How often it was received, this time included.
     pub receive_count: u32,
+    /// When it was sent, where the queue forgets messages by their age.
+    pub sent_at: Option<Timestamp>,
     /// The queue it came from: an ARN on AWS.
     pub source: String,
     /// On a first-in-first-out queue, the group within which order is kept.

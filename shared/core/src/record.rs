@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{Begin, Cancel, Claim, Envelope, Finish, Outcome, Status, TaskResult, Timestamp};
+use crate::{Begin, Change, Claim, Envelope, Finish, Header, Outcome, Status, TaskResult, Timestamp};
 
 /// What a store keeps of an envelope, and the only ways in which it changes: for stores that read, change and write a whole record in one
 /// step. (One that cannot says the same in the conditions of its writes.)
@@ -12,13 +12,20 @@ pub struct Record {
     lease_until: Timestamp,
     /// The places of a bulk envelope's payloads that are delivered.
     done: Vec<usize>,
+    /// How many attempts do not count.
+    #[serde(default)]
+    spared: u32,
+    /// The envelope, beside what `result` tells of it.
+    #[serde(default)]
+    header: Header,
 }
 
 impl Record {
     /// The record of an envelope that is seen for the first time.
     #[must_use]
     pub fn new(envelope: &Envelope, status: Status, backend: &str, now: Timestamp) -> Self {
-        Self { result: TaskResult::new(envelope, status, backend, now), lease_until: now, done: Vec::new() }
+        let result = TaskResult::new(envelope, status, backend, now);
+        Self { result, lease_until: now, done: Vec::new(), spared: 0, header: Header::of(envelope) }
     }
 
     /// [`crate::Store::begin`] on this record.
@@ -29,6 +36,10 @@ impl Record {
         if self.held(claim.now) {
             return Begin::Held { until: self.lease_until };
         }
+        let died = self.result.status == Status::Running;
+        if let Some(until) = self.result.run_after.filter(|at| *at > claim.due()) {
+            return Begin::Moved { until };
+        }
         self.lease_until = claim.lease_until;
         let result = &mut self.result;
         result.status = Status::Running;
@@ -36,7 +47,7 @@ impl Record {
         result.started_at.get_or_insert(claim.now);
         result.last_attempted_at = Some(claim.now);
         push_last(&mut result.worker_ids, claim.worker.to_owned());
-        Begin::Claimed { attempt: result.attempts, done: self.done.clone() }
+        Begin::Claimed { attempt: result.attempts, tries: result.attempts - self.spared, died, done: self.done.clone() }
     }
 
     /// [`crate::Store::finish`] on this record.
@@ -49,8 +60,9 @@ impl Record {
                 self.result.return_value = value.clone();
                 self.end(Status::Successful, now);
             }
-            Outcome::Retry { error, done } => {
+            Outcome::Retry { error, done, counts } => {
                 push_last(&mut self.result.errors, error.clone());
+                self.spared += u32::from(!counts);
                 self.done.clone_from(done);
                 self.result.status = Status::Ready;
             }
@@ -64,12 +76,39 @@ impl Record {
     }
 
     /// [`crate::Store::cancel`] on this record.
-    pub fn cancel(&mut self, now: Timestamp) -> Cancel {
-        if self.result.status.ended() || self.held(now) {
-            return Cancel::TooLate(self.result.clone());
+    pub fn cancel(&mut self, now: Timestamp) -> Change {
+        self.change(!self.result.status.ended() && !self.held(now), |record| record.end(Status::Cancelled, now))
+    }
+
+    /// [`crate::Store::reschedule`] on this record.
+    pub fn reschedule(&mut self, run_after: Timestamp, now: Timestamp) -> Change {
+        self.change(!self.result.status.ended() && !self.held(now), |record| {
+            record.result.run_after = Some(run_after);
+            record.result.status = if run_after > now { Status::Scheduled } else { Status::Ready };
+        })
+    }
+
+    /// [`crate::Store::reopen`] on this record.
+    pub fn reopen(&mut self) -> Change {
+        self.change(self.result.status == Status::Failed, |record| {
+            record.result.status = Status::Ready;
+            record.result.finished_at = None;
+            record.spared = record.result.attempts;
+        })
+    }
+
+    /// [`crate::Store::envelope`] of this record.
+    #[must_use]
+    pub fn envelope(self) -> Option<Envelope> {
+        self.header.envelope(&self.result)
+    }
+
+    fn change(&mut self, allowed: bool, change: impl FnOnce(&mut Self)) -> Change {
+        if !allowed {
+            return Change::Refused(self.result.clone());
         }
-        self.end(Status::Cancelled, now);
-        Cancel::Cancelled(self.result.clone())
+        change(self);
+        Change::Changed(self.result.clone())
     }
 
     /// Ends a running attempt's hold: whoever had it is known to be dead.

@@ -33,7 +33,16 @@ pub trait Store: Send + Sync + 'static {
     fn list(&self, filter: &Filter) -> impl Future<Output = Result<Page, StoreError>> + Send;
 
     /// Cancels an id that waits to be run.
-    fn cancel(&self, id: &str, now: Timestamp) -> impl Future<Output = Result<Cancel, StoreError>> + Send;
+    fn cancel(&self, id: &str, now: Timestamp) -> impl Future<Output = Result<Change, StoreError>> + Send;
+
+    /// The envelope of an id as it was sent; `None` when the id is not known or its arguments were larger than [`TaskResult::ARGUMENTS_LIMIT`].
+    fn envelope(&self, id: &str) -> impl Future<Output = Result<Option<Envelope>, StoreError>> + Send;
+
+    /// Moves an id that waits to another time. Messages that come before it are then turned away: one for that time must be on its way already.
+    fn reschedule(&self, id: &str, run_after: Timestamp, now: Timestamp) -> impl Future<Output = Result<Change, StoreError>> + Send;
+
+    /// Lets an id that was given up wait again, with all its attempts ahead.
+    fn reopen(&self, id: &str, now: Timestamp) -> impl Future<Output = Result<Change, StoreError>> + Send;
 
     /// Whether it answers.
     fn check(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
@@ -54,6 +63,14 @@ pub struct Claim<'a> {
     pub backend: &'a str,
 }
 
+impl Claim<'_> {
+    /// The time for which the envelope comes: a record that says a later one was moved since it was sent.
+    #[must_use]
+    pub fn due(&self) -> Timestamp {
+        self.envelope.run_after.unwrap_or(self.now).max(self.now)
+    }
+}
+
 /// The answer to a [`Claim`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Begin {
@@ -61,12 +78,21 @@ pub enum Begin {
     Claimed {
         /// The number of this attempt, 1 for the first; its fence in [`Store::finish`].
         attempt: u32,
+        /// How many attempts count against the most that are allowed, this one included.
+        tries: u32,
+        /// Whether the attempt before died without a word: it may have delivered.
+        died: bool,
         /// The places of a bulk envelope's payloads that earlier attempts delivered; empty for others.
         done: Vec<usize>,
     },
     /// Another attempt has it.
     Held {
         /// Until when, if nothing is heard of it.
+        until: Timestamp,
+    },
+    /// It was moved to a later time, and a message for that time is on its way.
+    Moved {
+        /// When.
         until: Timestamp,
     },
     /// It is done, given up, cancelled or expired.
@@ -84,6 +110,8 @@ pub enum Outcome {
         error: TaskError,
         /// The places of a bulk envelope's payloads that are delivered.
         done: Vec<usize>,
+        /// Whether the attempt counts against the most that are allowed.
+        counts: bool,
     },
     /// Given up.
     Failed(TaskError),
@@ -100,13 +128,13 @@ pub enum Finish {
     Stale,
 }
 
-/// The answer to [`Store::cancel`].
+/// The answer to a wish to change what has not run: [`Store::cancel`], [`Store::reschedule`], [`Store::reopen`].
 #[derive(Clone, Debug, PartialEq)]
-pub enum Cancel {
-    /// Cancelled; this is its state now.
-    Cancelled(TaskResult),
-    /// It runs or has ended; this is its state.
-    TooLate(TaskResult),
+pub enum Change {
+    /// Changed; this is its state now.
+    Changed(TaskResult),
+    /// It is in no state to be changed so; this is its state.
+    Refused(TaskResult),
     /// No such id.
     Unknown,
 }
@@ -204,7 +232,7 @@ pub struct TaskResult {
     pub worker_ids: Vec<String>,
     /// What the task returned.
     pub return_value: Value,
-    /// Attempts that began.
+    /// Attempts that began, those included that do not count.
     pub attempts: u32,
 }
 

@@ -13,7 +13,10 @@ use futures_util::{
 use serde_json::Value;
 use tracing::{error, info, warn};
 
-use crate::{Engine, Verdict, backoff::LONGEST, backoff::backoff};
+use crate::{
+    Engine, Unknown, Verdict,
+    backoff::{LONGEST, backoff, spread},
+};
 
 /// Kept free beside a provider's timeout for claiming, recording and answering.
 const MARGIN: Duration = Duration::from_secs(2);
@@ -24,12 +27,19 @@ const GRACE: Duration = Duration::from_millis(500);
 /// How long after the end of its invocation a claim holds: covers clocks that differ.
 const LEASE_MARGIN: Duration = Duration::from_secs(5);
 
+/// How long before the queue forgets a message it must be seen again, if it is left there; at most a tenth of the queue's retention.
+const LAST_LOOK: Duration = Duration::from_secs(60 * 60);
+
 /// An envelope that is ours to run.
 struct Claimed<'a> {
     message: &'a Message,
     envelope: &'a Envelope,
-    /// 1 for the first.
+    /// 1 for the first; the fence of what is recorded.
     number: u32,
+    /// How many attempts count against the most that are allowed, this one included.
+    tries: u32,
+    /// Whether the attempt before died without a word.
+    died: bool,
     /// The places of a bulk envelope's payloads that are delivered.
     done: Vec<usize>,
 }
@@ -39,65 +49,100 @@ impl Engine {
     pub(crate) async fn attempt(&self, message: &Message, work: Result<Envelope, Problems>, deadline: Timestamp) -> Verdict {
         let envelope = match work {
             Ok(envelope) => envelope,
-            Err(problems) => return self.refuse(message, &problems).await,
+            Err(problems) => return self.refuse(message, &DeliveryError::new(ErrorKind::Malformed, problems.to_string())).await,
         };
         let now = self.clock.now();
-        let early = envelope.delay(now);
-        if !early.is_zero() && !envelope.expired(now) {
-            return self.keep(message, early).await;
+        let (early, expired) = (envelope.delay(now), envelope.expired(now));
+        if !early.is_zero() && !expired {
+            return self.put_off(message, &envelope, early, "it is to be run later than that", deadline).await;
         }
         let task = self.registry.task(&envelope.task);
         let needed = task.as_ref().map_or(Duration::ZERO, |task| task.timeout()) + MARGIN;
         if deadline.since(now) < needed {
             return self.give_back(message, deadline).await;
         }
-        let mut claimed = Claimed { message, envelope: &envelope, number: message.receive_count, done: Vec::new() };
-        if let Some(verdict) = self.claim(&mut claimed, deadline).await {
-            return verdict;
+        if let Ok(task) = &task
+            && !expired
+            && let Err((delay, reason)) = self.circuits.admit(task.provider(), now)
+        {
+            return self.put_off(message, &envelope, spread(delay, &envelope.id), &reason, deadline).await;
         }
-        if envelope.expired(now) {
+        let claimed = match self.claim(message, &envelope, deadline).await {
+            Ok(claimed) => claimed,
+            Err(verdict) => return verdict,
+        };
+        if expired {
             info!(id = envelope.id, task = envelope.task, "expired");
             self.finish(&claimed, &Outcome::Expired).await;
             return Verdict::Acknowledge;
         }
-        if claimed.number > self.max_attempts(&envelope) {
-            let message = format!("{} attempts began and none ended", claimed.number - 1);
-            return self.give_up(&claimed, &DeliveryError::new(ErrorKind::Crashed, message)).await;
+        if let Some(error) = self.hopeless(&claimed) {
+            return self.give_up(&claimed, &error).await;
         }
-        let handled = match task {
-            Ok(task) => self.deliver(task, &claimed).await,
-            Err(error) => Handled::One(Err(error)),
-        };
-        self.settle(claimed, handled).await
+        match task {
+            Ok(task) => self.deliver(task, claimed).await,
+            Err(error) => self.settle(&claimed, Err(error)).await,
+        }
     }
 
     /// Claims the envelope, or tells what becomes of the message when it is not ours.
-    async fn claim(&self, claimed: &mut Claimed<'_>, deadline: Timestamp) -> Option<Verdict> {
-        let Claimed { message, envelope, .. } = *claimed;
-        let store = self.store.as_ref()?;
+    async fn claim<'a>(&self, message: &'a Message, envelope: &'a Envelope, deadline: Timestamp) -> Result<Claimed<'a>, Verdict> {
+        let count = message.receive_count;
+        let Some(store) = &self.store else {
+            return Ok(Claimed { message, envelope, number: count, tries: count, died: false, done: Vec::new() });
+        };
         let now = self.clock.now();
         let claim = Claim { envelope, now, lease_until: deadline + LEASE_MARGIN, worker: &self.worker, backend: &self.backend };
         match store.begin(&claim).await {
-            Ok(Begin::Claimed { attempt, done }) => {
-                claimed.number = attempt;
-                claimed.done = done;
-                None
+            Ok(Begin::Claimed { attempt, tries, died, done }) => Ok(Claimed { message, envelope, number: attempt, tries, died, done }),
+            Ok(Begin::Held { until }) => Err(self.hide(message, until.since(now)).await),
+            Ok(Begin::Moved { until }) => {
+                info!(id = envelope.id, task = envelope.task, %until, "moved: another message brings it then");
+                Err(Verdict::Acknowledge)
             }
-            Ok(Begin::Held { until }) => Some(self.keep(message, until.since(now)).await),
             Ok(Begin::Ended(status)) => {
                 info!(id = envelope.id, task = envelope.task, %status, "nothing left to do");
-                Some(Verdict::Acknowledge)
+                Err(Verdict::Acknowledge)
             }
             Err(error) => {
                 error!(id = envelope.id, task = envelope.task, %error, "not claimed: the store does not answer");
-                Some(self.keep(message, backoff(self.policy.retry_base, &message.id, message.receive_count)).await)
+                Err(self.hide_or_bury(message, backoff(self.policy.retry_base, &message.id, count), "the store does not answer").await)
             }
         }
     }
 
+    /// Why the envelope is not to be run, though it is ours.
+    fn hopeless(&self, claimed: &Claimed<'_>) -> Option<DeliveryError> {
+        if claimed.tries > self.max_attempts(claimed.envelope) {
+            return Some(DeliveryError::new(ErrorKind::Crashed, format!("{} attempts began and none ended", claimed.tries - 1)));
+        }
+        let held = claimed.died && self.policy.unknown == Unknown::Hold;
+        held.then(|| DeliveryError::new(ErrorKind::OutcomeUnknown, "an attempt died without a word: it may have delivered"))
+    }
+
+    /// Fetches what is missing, runs the provider, and settles what came of it.
+    async fn deliver(&self, task: &dyn Task, mut claimed: Claimed<'_>) -> Verdict {
+        let envelope = match self.check_out(claimed.envelope).await {
+            Ok(envelope) => envelope,
+            Err(error) => return self.settle(&claimed, Err(error)).await,
+        };
+        let result = match self.run_provider(task, &envelope, &claimed).await {
+            Handled::One(result) => result.map(|Receipt(value)| value),
+            Handled::Many(results) => combine(results, &mut claimed.done),
+        };
+        let stopped = result.as_ref().err().filter(|error| error.stops);
+        let wait = self.circuits.note(task.provider(), stopped, self.clock.now());
+        if stopped.is_some() {
+            error!(provider = task.provider(), seconds = wait.map(|wait| wait.as_secs()), alarm = true, "stopped: its messages wait");
+        }
+        let result =
+            result.map_err(|error| if error.stops { error.retry_after(wait.map(|wait| spread(wait, &envelope.id))) } else { error });
+        self.settle(&claimed, result).await
+    }
+
     /// Runs the provider; a panic or a provider that never ends is a failed attempt.
-    async fn deliver(&self, task: &dyn Task, claimed: &Claimed<'_>) -> Handled {
-        let run = AssertUnwindSafe(task.run(claimed.envelope, claimed.number, &claimed.done)).catch_unwind();
+    async fn run_provider(&self, task: &dyn Task, envelope: &Envelope, claimed: &Claimed<'_>) -> Handled {
+        let run = AssertUnwindSafe(task.run(envelope, claimed.number, &claimed.done)).catch_unwind();
         match select(run, self.clock.sleep(task.timeout() + GRACE)).await {
             Either::Left((Ok(handled), _)) => handled,
             Either::Left((Err(_), _)) => {
@@ -111,36 +156,42 @@ impl Engine {
     }
 
     /// Records how the attempt ended and decides about the message.
-    async fn settle(&self, mut claimed: Claimed<'_>, handled: Handled) -> Verdict {
-        let result = match handled {
-            Handled::One(result) => result.map(|Receipt(value)| value),
-            Handled::Many(results) => combine(results, &mut claimed.done),
-        };
+    async fn settle(&self, claimed: &Claimed<'_>, result: Result<Value, DeliveryError>) -> Verdict {
         match result {
             Ok(value) => {
                 info!(id = claimed.envelope.id, task = claimed.envelope.task, attempt = claimed.number, "delivered");
-                self.finish(&claimed, &Outcome::Succeeded(value)).await;
+                self.finish(claimed, &Outcome::Succeeded(value)).await;
+                self.discard(claimed.envelope).await;
                 Verdict::Acknowledge
             }
-            Err(error) if error.kind.advice() == Advice::Never || claimed.number >= self.max_attempts(claimed.envelope) => {
-                self.give_up(&claimed, &error).await
-            }
-            Err(error) => self.retry(&claimed, &error).await,
+            Err(error) if error.stops => self.retry(claimed, error).await,
+            Err(error) if self.is_last(claimed, &error) => self.give_up(claimed, &error).await,
+            Err(error) => self.retry(claimed, error).await,
         }
     }
 
+    /// Whether nothing is to follow on this failure.
+    fn is_last(&self, claimed: &Claimed<'_>, error: &DeliveryError) -> bool {
+        let held = self.policy.unknown == Unknown::Hold && error.kind.may_have_delivered();
+        held || error.kind.advice() == Advice::Never || claimed.tries >= self.max_attempts(claimed.envelope)
+    }
+
     /// Gives the claim back and hides the message until the next attempt.
-    async fn retry(&self, claimed: &Claimed<'_>, error: &DeliveryError) -> Verdict {
+    async fn retry(&self, claimed: &Claimed<'_>, mut error: DeliveryError) -> Verdict {
         let Claimed { message, envelope, number, .. } = *claimed;
-        let delay = error.retry_after.unwrap_or_else(|| backoff(self.policy.retry_base, &envelope.id, number));
+        let delay = error.retry_after.unwrap_or_else(|| backoff(self.policy.retry_base, &envelope.id, claimed.tries)).min(LONGEST);
+        if self.outlives(message, delay) {
+            error.message.push_str("; the queue would forget it before another attempt");
+            return self.give_up(claimed, &error).await;
+        }
         let (id, task, kind, seconds) = (&envelope.id, &envelope.task, error.kind, delay.as_secs());
         if error.kind.advice() == Advice::LaterAndAlarm {
             error!(id, task, attempt = number, %kind, reason = error.message, retry_in_seconds = seconds, alarm = true, "failed, will be tried again");
         } else {
             warn!(id, task, attempt = number, %kind, reason = error.message, retry_in_seconds = seconds, "failed, will be tried again");
         }
-        self.finish(claimed, &Outcome::Retry { error: TaskError::from(error), done: claimed.done.clone() }).await;
-        self.keep(message, delay).await
+        self.finish(claimed, &Outcome::Retry { error: TaskError::from(&error), done: claimed.done.clone(), counts: !error.stops }).await;
+        self.hide(message, delay).await
     }
 
     /// Puts the message on the dead-letter queue and then ends its id; if it cannot be put there, it stays.
@@ -148,24 +199,25 @@ impl Engine {
         let Claimed { message, envelope, number, .. } = *claimed;
         let alarm = error.kind.advice() == Advice::LaterAndAlarm;
         error!(id = envelope.id, task = envelope.task, attempt = number, kind = %error.kind, reason = error.message, alarm, "given up");
-        let attempts = if error.kind == ErrorKind::Crashed { number - 1 } else { number };
+        let began = error.kind == ErrorKind::Crashed || error.kind == ErrorKind::RetentionEnds;
+        let attempts = if began { number - 1 } else { number };
         let letter = DeadLetter { id: Some(envelope.id.clone()), task: Some(envelope.task.clone()), attempts, ..letter(error) };
         if !self.bury(message, &letter).await {
-            self.finish(claimed, &Outcome::Retry { error: TaskError::from(error), done: claimed.done.clone() }).await;
-            return self.keep(message, backoff(self.policy.retry_base, &envelope.id, number)).await;
+            let outcome = Outcome::Retry { error: TaskError::from(error), done: claimed.done.clone(), counts: true };
+            self.finish(claimed, &outcome).await;
+            return self.hide(message, backoff(self.policy.retry_base, &envelope.id, number)).await;
         }
         self.finish(claimed, &Outcome::Failed(TaskError::from(error))).await;
         Verdict::Acknowledge
     }
 
-    /// Puts a message that holds no envelope on the dead-letter queue.
-    async fn refuse(&self, message: &Message, problems: &Problems) -> Verdict {
-        let error = DeliveryError::new(ErrorKind::Malformed, problems.to_string());
+    /// Puts a message that cannot be claimed on the dead-letter queue.
+    async fn refuse(&self, message: &Message, error: &DeliveryError) -> Verdict {
         error!(message_id = message.id, kind = %error.kind, reason = error.message, "given up");
-        if self.bury(message, &letter(&error)).await {
+        if self.bury(message, &letter(error)).await {
             return Verdict::Acknowledge;
         }
-        self.keep(message, backoff(self.policy.retry_base, &message.id, message.receive_count)).await
+        self.hide(message, backoff(self.policy.retry_base, &message.id, message.receive_count)).await
     }
 
     async fn bury(&self, message: &Message, letter: &DeadLetter) -> bool {
@@ -176,8 +228,29 @@ impl Engine {
         buried.is_ok()
     }
 
+    /// Leaves a message on the queue that cannot be run yet. One that the queue would forget before is given up.
+    async fn put_off(&self, message: &Message, envelope: &Envelope, delay: Duration, why: &str, deadline: Timestamp) -> Verdict {
+        if !self.outlives(message, delay) {
+            return self.hide(message, delay).await;
+        }
+        match self.claim(message, envelope, deadline).await {
+            Ok(claimed) => self.give_up(&claimed, &forgotten(why)).await,
+            Err(verdict) => verdict,
+        }
+    }
+
+    async fn hide_or_bury(&self, message: &Message, delay: Duration, why: &str) -> Verdict {
+        if self.outlives(message, delay) { self.refuse(message, &forgotten(why)).await } else { self.hide(message, delay).await }
+    }
+
+    /// Whether the queue would forget the message before `delay` is over, or soon after.
+    fn outlives(&self, message: &Message, delay: Duration) -> bool {
+        let retention = self.policy.retention;
+        message.sent_at.is_some_and(|sent_at| self.clock.now() + delay > sent_at + (retention - LAST_LOOK.min(retention / 10)))
+    }
+
     /// Leaves the message on the queue, hidden for `delay`. If that fails, the queue's own visibility timeout shows it again.
-    async fn keep(&self, message: &Message, delay: Duration) -> Verdict {
+    async fn hide(&self, message: &Message, delay: Duration) -> Verdict {
         if let Err(error) = self.queue.hide(message, delay.min(LONGEST)).await {
             warn!(message_id = message.id, %error, "not hidden: comes back with the queue's own timeout");
         }
@@ -189,7 +262,7 @@ impl Engine {
         if deadline.since(self.clock.now()) < GRACE {
             return Verdict::Keep;
         }
-        self.keep(message, Duration::ZERO).await
+        self.hide(message, Duration::ZERO).await
     }
 
     /// Records an outcome. What happened stays true when it cannot be recorded: a delivered message is never delivered again for that.
@@ -212,8 +285,12 @@ fn letter(error: &DeliveryError) -> DeadLetter {
     DeadLetter { kind: error.kind, reason: error.message.clone(), attempts: 0, id: None, task: None }
 }
 
-/// One result for a bulk envelope: the values of all its payloads, or the failure that decides. A failure that can be mended by trying
-/// again decides over one that cannot, so that no payload is given up with its neighbour.
+fn forgotten(why: &str) -> DeliveryError {
+    DeliveryError::new(ErrorKind::RetentionEnds, format!("the queue would forget it before it could be run: {why}"))
+}
+
+/// One result for a bulk envelope: the values of all its payloads, or the failure that decides. A provider that said stop decides over all; a failure
+/// that can be mended by trying again over one that cannot, so that no payload is given up with its neighbour.
 fn combine(results: Vec<(usize, Result<Receipt, DeliveryError>)>, done: &mut Vec<usize>) -> Result<Value, DeliveryError> {
     let total = results.len() + done.len();
     let (mut values, mut failures) = (Vec::new(), Vec::new());
@@ -227,8 +304,8 @@ fn combine(results: Vec<(usize, Result<Receipt, DeliveryError>)>, done: &mut Vec
         }
     }
     let count = failures.len();
-    let decisive = failures.into_iter().min_by_key(|(_, error)| (error.kind.advice() == Advice::Never, error.retry_after.is_none()));
-    match decisive {
+    let rank = |error: &DeliveryError| (!error.stops, error.kind.advice() == Advice::Never, error.retry_after.is_none());
+    match failures.into_iter().min_by_key(|(_, error)| rank(error)) {
         None => Ok(Value::Array(values)),
         Some((place, mut error)) => {
             error.message = format!("{count} of {total} payloads failed; payload {place}: {}", error.message);

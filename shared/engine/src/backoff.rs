@@ -15,10 +15,19 @@ const SHORTEST: Duration = Duration::from_secs(1);
 /// The jitter is a hash of id and attempt: spread over ids as a random number would be, and the same when computed again.
 pub(crate) fn backoff(base: Duration, id: &str, number: u32) -> Duration {
     let ceiling = base.saturating_mul(2_u32.saturating_pow(number.saturating_sub(1))).min(LONGEST);
+    ceiling.mul_f64(share(id, number)).max(SHORTEST)
+}
+
+/// `wait` and up to a quarter more, so that what waits for the same moment does not come in the same moment.
+pub(crate) fn spread(wait: Duration, id: &str) -> Duration {
+    wait + wait.mul_f64(share(id, 0) / 4.0)
+}
+
+/// A number from 0 to 1.
+fn share(id: &str, number: u32) -> f64 {
     let mut hasher = DefaultHasher::new();
     (id, number).hash(&mut hasher);
-    let share = f64::from((hasher.finish() >> 32) as u32) / f64::from(u32::MAX);
-    ceiling.mul_f64(share).max(SHORTEST)
+    f64::from((hasher.finish() >> 32) as u32) / f64::from(u32::MAX)
 }
 
 #[cfg(test)]

@@ -13,10 +13,14 @@
 mod attempt;
 mod backoff;
 mod batch;
+mod circuit;
+mod claim_check;
 
 use std::{sync::Arc, time::Duration};
 
-use errand_core::{Clock, DynClaims, DynQueue, Envelope, Message, Problems, Registry};
+use errand_core::{Clock, DynClaims, DynObjects, DynQueue, Envelope, Message, Problems, Registry};
+
+pub use circuit::Circuits;
 
 /// A message and what it was read as.
 #[derive(Debug)]
@@ -45,16 +49,37 @@ pub struct Policy {
     pub max_attempts: u32,
     /// Deliveries of a batch that are in flight together.
     pub concurrency: usize,
+    /// How long the queue keeps a message that says when it was sent.
+    pub retention: Duration,
+    /// What follows when a request left and no answer came.
+    pub unknown: Unknown,
+}
+
+/// What follows when nobody knows whether an attempt delivered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unknown {
+    /// Another attempt: rather twice than not at all.
+    #[default]
+    Retry,
+    /// A dead letter, for a person to decide: rather not at all than twice.
+    Hold,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { retry_base: Duration::from_secs(5), max_attempts: 6, concurrency: 50 }
+        Self {
+            retry_base: Duration::from_secs(5),
+            max_attempts: 6,
+            concurrency: 50,
+            // SQS's own default: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
+            retention: Duration::from_secs(4 * 24 * 60 * 60),
+            unknown: Unknown::Retry,
+        }
     }
 }
 
-/// Takes batches through claim, delivery, retry, dead letter and record. Holds no state of its own: any number of batches may run at
-/// once.
+/// Takes batches through claim, delivery, retry, dead letter and record. Of its own it only knows which providers
+/// said stop: any number of batches may run at once.
 pub struct Engine {
     /// The providers.
     pub registry: Registry,
@@ -62,10 +87,14 @@ pub struct Engine {
     pub store: Option<Arc<dyn DynClaims>>,
     /// Where the messages came from.
     pub queue: Arc<dyn DynQueue>,
+    /// Where arguments are that no queue can carry.
+    pub objects: Option<Arc<dyn DynObjects>>,
     /// Tells the time and waits.
     pub clock: Arc<dyn Clock>,
     /// How patient it is.
     pub policy: Policy,
+    /// Which providers said stop; empty at the start.
+    pub circuits: Circuits,
     /// Names this execution environment in records.
     pub worker: String,
     /// Names in records the way that messages come.

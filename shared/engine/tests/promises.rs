@@ -2,246 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod world;
+
 use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicU32, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use errand_core::{
-    Attempt, Begin, BoxFuture, Cancel, Claim, Clock, DeadLetter, DeliveryError, Envelope, ErrorKind, Fields, Filter, Finish, Init, Message,
-    Outcome, Page, Payload, Provider, Queue, QueueError, Receipt, Registry, SettingsError, Status, Store, StoreError, TaskResult,
-    Timestamp,
-};
-use errand_engine::{Engine, Policy, Record, Verdict};
-use errand_store_memory::MemoryStore;
-
-/// Tokio's paused clock: time passes when everything waits.
-struct TestClock(tokio::time::Instant);
-
-const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
-
-impl Clock for TestClock {
-    fn now(&self) -> Timestamp {
-        START + self.0.elapsed()
-    }
-
-    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
-        Box::pin(tokio::time::sleep(duration))
-    }
-}
-
-#[derive(Clone, Default)]
-struct TestQueue {
-    hidden: Arc<Mutex<Vec<(String, Duration)>>>,
-    buried: Arc<Mutex<Vec<(String, DeadLetter)>>>,
-    broken: bool,
-}
-
-impl Queue for TestQueue {
-    async fn hide(&self, message: &Message, duration: Duration) -> Result<(), QueueError> {
-        self.hidden.lock().unwrap().push((message.id.clone(), duration));
-        if self.broken { Err(QueueError("broken".to_owned())) } else { Ok(()) }
-    }
-
-    async fn bury(&self, message: &Message, letter: &DeadLetter) -> Result<(), QueueError> {
-        if self.broken {
-            return Err(QueueError("broken".to_owned()));
-        }
-        self.buried.lock().unwrap().push((message.id.clone(), letter.clone()));
-        Ok(())
-    }
-}
-
-/// Does what its payload says, and keeps what it was asked to do.
-#[derive(Clone, Default)]
-struct Actor {
-    delivered: Arc<Mutex<Vec<String>>>,
-    in_flight: Arc<AtomicU32>,
-    most_in_flight: Arc<AtomicU32>,
-}
-
-struct Script(String);
-
-impl Payload for Script {
-    fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        fields.required("do").map(Self)
-    }
-}
-
-impl Provider for Actor {
-    const NAME: &'static str = "actor";
-    const TASKS: &'static [&'static str] = &["act"];
-    type Settings = ();
-    type Payload = Script;
-
-    fn new((): (), _: &Init) -> Result<Self, SettingsError> {
-        Ok(Self::default())
-    }
-
-    async fn deliver(&self, Script(script): Script, attempt: &Attempt) -> Result<Receipt, DeliveryError> {
-        let now = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
-        self.most_in_flight.fetch_max(now, Ordering::SeqCst);
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        self.in_flight.fetch_sub(1, Ordering::SeqCst);
-        match script.as_str() {
-            "panic" => panic!("on purpose"),
-            "hang" => std::future::pending().await,
-            "reject" => Err(DeliveryError::new(ErrorKind::Rejected, "HTTP 400")),
-            "throttle" => Err(DeliveryError::new(ErrorKind::RateLimited, "HTTP 429").retry_after(Some(Duration::from_secs(77)))),
-            "fail" => Err(DeliveryError::new(ErrorKind::Unavailable, "HTTP 503")),
-            _ => {
-                self.delivered.lock().unwrap().push(attempt.key.clone());
-                Ok(Receipt::message_id(&script))
-            }
-        }
-    }
-}
-
-/// A store that can be taken down.
-#[derive(Clone, Default)]
-struct Faulty {
-    inner: MemoryStore,
-    begin_down: Arc<AtomicBool>,
-    finish_down: Arc<AtomicBool>,
-}
-
-impl Faulty {
-    fn up(down: &AtomicBool) -> Result<(), StoreError> {
-        if down.load(Ordering::SeqCst) { Err(StoreError("down".to_owned())) } else { Ok(()) }
-    }
-}
-
-impl Store for Faulty {
-    async fn register(&self, envelope: &Envelope, status: Status, backend: &str, now: Timestamp) -> Result<(), StoreError> {
-        self.inner.register(envelope, status, backend, now).await
-    }
-
-    async fn begin(&self, claim: &Claim<'_>) -> Result<Begin, StoreError> {
-        Self::up(&self.begin_down)?;
-        self.inner.begin(claim).await
-    }
-
-    async fn finish(&self, id: &str, attempt: u32, outcome: &Outcome, now: Timestamp) -> Result<Finish, StoreError> {
-        Self::up(&self.finish_down)?;
-        self.inner.finish(id, attempt, outcome, now).await
-    }
-
-    async fn get(&self, id: &str) -> Result<Option<TaskResult>, StoreError> {
-        self.inner.get(id).await
-    }
-
-    async fn list(&self, filter: &Filter) -> Result<Page, StoreError> {
-        self.inner.list(filter).await
-    }
-
-    async fn cancel(&self, id: &str, now: Timestamp) -> Result<Cancel, StoreError> {
-        self.inner.cancel(id, now).await
-    }
-
-    async fn check(&self) -> Result<(), StoreError> {
-        self.inner.check().await
-    }
-}
-
-struct World {
-    engine: Engine,
-    actor: Actor,
-    queue: TestQueue,
-    store: Faulty,
-}
-
-impl World {
-    fn new() -> Self {
-        Self::with(TestQueue::default())
-    }
-
-    fn with(queue: TestQueue) -> Self {
-        let (actor, store) = (Actor::default(), Faulty::default());
-        let mut registry = Registry::default();
-        registry.insert(actor.clone());
-        let engine = Engine {
-            registry,
-            store: Some(Arc::new(store.clone())),
-            queue: Arc::new(queue.clone()),
-            clock: Arc::new(TestClock(tokio::time::Instant::now())),
-            policy: Policy::default(),
-            worker: "w".to_owned(),
-            backend: "test".to_owned(),
-        };
-        Self { engine, actor, queue, store }
-    }
-
-    fn without_store() -> Self {
-        let mut world = Self::new();
-        world.engine.store = None;
-        world
-    }
-
-    /// Runs a batch with half a minute of time; answers the ids that stay, sorted.
-    async fn run(&self, records: Vec<Record>) -> Vec<String> {
-        self.run_for(records, Duration::from_secs(30)).await
-    }
-
-    async fn run_for(&self, records: Vec<Record>, time: Duration) -> Vec<String> {
-        let count = records.len();
-        let deadline = self.engine.clock.now() + time;
-        let verdicts = self.engine.run(records, deadline).await;
-        assert_eq!(verdicts.len(), count, "one verdict for each message");
-        assert!(self.engine.clock.now() <= deadline, "the answer comes in time");
-        let mut kept: Vec<String> =
-            verdicts.into_iter().filter(|(_, verdict)| *verdict == Verdict::Keep).map(|(message, _)| message.id).collect();
-        kept.sort();
-        kept
-    }
-
-    fn delivered(&self) -> Vec<String> {
-        let mut delivered = self.actor.delivered.lock().unwrap().clone();
-        delivered.sort();
-        delivered
-    }
-
-    fn buried(&self) -> Vec<(String, ErrorKind)> {
-        self.queue.buried.lock().unwrap().iter().map(|(id, letter)| (id.clone(), letter.kind)).collect()
-    }
-
-    fn hidden(&self, id: &str) -> Option<Duration> {
-        self.queue.hidden.lock().unwrap().iter().rev().find(|(hidden, _)| hidden == id).map(|(_, duration)| *duration)
-    }
-
-    async fn status(&self, id: &str) -> Option<Status> {
-        self.store.get(id).await.unwrap().map(|result| result.status)
-    }
-}
-
-fn envelope(id: &str, script: &str) -> Envelope {
-    let kwargs = serde_json::value::to_raw_value(&serde_json::json!({ "do": script })).unwrap();
-    Envelope { task: "act".to_owned(), kwargs: Some(kwargs), ..errand_testkit::transport::envelope(id) }
-}
-
-/// A message with the same id as its envelope.
-fn record(envelope: Envelope) -> Record {
-    Record { message: message(&envelope.id), work: Ok(envelope) }
-}
-
-fn message(id: &str) -> Message {
-    Message { id: id.to_owned(), receipt: "r".to_owned(), body: "b".to_owned(), receive_count: 1, source: "q".to_owned(), lane: None }
-}
-
-fn say(id: &str, script: &str) -> Record {
-    record(envelope(id, script))
-}
-
-fn poison(id: &str) -> Record {
-    Record { message: message(id), work: Err(errand_core::Problems::whole("is not JSON")) }
-}
-
-fn in_lane(mut record: Record, lane: &str) -> Record {
-    record.message.lane = Some(lane.to_owned());
-    record
-}
+use errand_core::{Begin, Claim, DeadLetter, Envelope, ErrorKind, Objects, Status, Store};
+use errand_engine::{Record, Unknown};
+use world::*;
 
 #[tokio::test(start_paused = true)]
 async fn one_bad_message_never_fails_its_batch() {
@@ -307,7 +77,7 @@ async fn a_twin_waits_for_the_end_of_the_lease_and_a_dead_twins_lease_expires() 
     let world = World::new();
     let dead = envelope("a", "ok");
     let claim = Claim { envelope: &dead, now: START, lease_until: START + Duration::from_secs(60), worker: "dead", backend: "test" };
-    assert_eq!(world.store.begin(&claim).await, Ok(Begin::Claimed { attempt: 1, done: Vec::new() }));
+    assert_eq!(world.store.begin(&claim).await, Ok(Begin::Claimed { attempt: 1, tries: 1, died: false, done: Vec::new() }));
     assert_eq!(world.run(vec![say("a", "ok")]).await, ["a"]);
     assert_eq!(world.hidden("a"), Some(Duration::from_secs(60)));
     tokio::time::advance(Duration::from_secs(60)).await;
@@ -459,4 +229,104 @@ async fn an_outcome_that_cannot_be_recorded_delivers_nothing_twice() {
     assert!(world.run(vec![say("a", "ok")]).await.is_empty(), "what was delivered is acknowledged");
     assert_eq!(world.run(vec![say("a", "ok")]).await, ["a"], "and a twin of it waits for the lease");
     assert_eq!(world.delivered(), ["a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_says_stop_is_left_alone_and_no_attempt_is_used_up() {
+    let world = World::new();
+    let stopped = |id: &str| record(Envelope { max_attempts: Some(1), ..envelope(id, "stop") });
+    assert_eq!(world.run(vec![stopped("a")]).await, ["a"], "not given up, though it was its only attempt");
+    let waited = world.hidden("a").unwrap();
+    assert!(waited >= Duration::from_secs(60) && waited <= Duration::from_secs(75), "{waited:?}");
+    assert_eq!(world.run(vec![say("b", "ok"), stopped("a")]).await, ["a", "b"], "its other messages wait");
+    assert_eq!((world.delivered().len(), world.store.get("b").await.unwrap()), (0, None), "unclaimed");
+    tokio::time::advance(Duration::from_secs(61)).await;
+    assert_eq!(world.run(vec![stopped("a"), say("b", "ok")]).await, ["a", "b"], "one tries, and the other waits for what it finds");
+    tokio::time::advance(Duration::from_secs(121)).await;
+    assert!(world.run(vec![say("a", "ok")]).await.is_empty());
+    assert!(world.run(vec![say("b", "ok")]).await.is_empty(), "one that is answered opens the way for all");
+    assert_eq!(world.delivered(), ["a", "b"]);
+    assert_eq!(world.store.get("a").await.unwrap().unwrap().attempts, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_have_been_delivered_is_held_where_the_policy_says_so() {
+    let mut world = World::new();
+    assert_eq!(world.run(vec![say("again", "unknown")]).await, ["again"]);
+    world.engine.policy.unknown = Unknown::Hold;
+    assert!(world.run(vec![say("a", "unknown"), say("b", "hang"), say("c", "fail")]).await == ["c"]);
+    let mut buried = world.buried();
+    buried.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(buried, [("a".to_owned(), ErrorKind::OutcomeUnknown), ("b".to_owned(), ErrorKind::Timeout)]);
+    let dead = envelope("died", "ok");
+    let now = world.engine.clock.now();
+    let claim = Claim { envelope: &dead, now, lease_until: now + Duration::from_secs(1), worker: "dead", backend: "test" };
+    world.store.begin(&claim).await.unwrap();
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert!(world.run(vec![say("died", "ok")]).await.is_empty());
+    assert_eq!(world.buried().last(), Some(&("died".to_owned(), ErrorKind::OutcomeUnknown)));
+    assert!(world.delivered().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_comes_before_the_time_its_id_was_moved_to_gives_way() {
+    let world = World::new();
+    let later = START + Duration::from_secs(3600);
+    world.store.register(&envelope("a", "ok"), Status::Ready, "test", START).await.unwrap();
+    world.store.reschedule("a", later, START).await.unwrap();
+    assert!(world.run(vec![say("a", "ok")]).await.is_empty());
+    assert!(world.delivered().is_empty());
+    let moved = || record(Envelope { run_after: Some(later), ..envelope("a", "ok") });
+    assert_eq!(world.run(vec![moved()]).await, ["a"]);
+    tokio::time::advance(Duration::from_secs(3600)).await;
+    assert!(world.run(vec![moved()]).await.is_empty());
+    assert_eq!(world.delivered(), ["a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_left_to_be_forgotten_by_the_queue() {
+    let world = World::new();
+    let day = Duration::from_secs(24 * 60 * 60);
+    let sent = |mut record: Record, age: Duration| {
+        record.message.sent_at = Some(START - age);
+        record
+    };
+    let early = |id: &str, days: u32| record(Envelope { run_after: Some(START + day * days), ..envelope(id, "ok") });
+    let batch = vec![
+        sent(early("soon", 3), Duration::ZERO),
+        sent(early("beyond", 5), Duration::ZERO),
+        sent(say("young", "fail"), day * 3),
+        sent(say("old", "fail"), day * 4 - Duration::from_secs(60)),
+        sent(say("last", "ok"), day * 4 - Duration::from_secs(60)),
+    ];
+    assert_eq!(world.run(batch).await, ["soon", "young"]);
+    let mut buried = world.buried();
+    buried.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(buried, [("beyond".to_owned(), ErrorKind::RetentionEnds), ("old".to_owned(), ErrorKind::Unavailable)]);
+    assert_eq!((world.status("beyond").await, world.status("old").await), (Some(Status::Failed), Some(Status::Failed)));
+    assert_eq!(world.delivered(), ["last"]);
+    world.store.begin_down.store(true, Ordering::SeqCst);
+    assert!(world.run(vec![sent(say("unclaimed", "ok"), day * 4)]).await.is_empty());
+    assert_eq!(world.buried().last(), Some(&("unclaimed".to_owned(), ErrorKind::RetentionEnds)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn large_arguments_come_back_and_are_forgotten_after_the_delivery() {
+    let mut world = World::new();
+    let shelf = Shelf::default();
+    let large = |id: &str, script: &str| {
+        let mut envelope = envelope(id, script);
+        let content = envelope.check_in(format!("soon/{id}"));
+        (record(envelope), content)
+    };
+    let (without, _) = large("without", "ok");
+    assert_eq!(world.run(vec![without]).await, ["without"], "a consumer without an object store says so, and keeps it");
+    world.engine.objects = Some(Arc::new(shelf.clone()));
+    let ((a, content), (b, failing), (gone, _)) = (large("a", "ok"), large("b", "fail"), large("gone", "ok"));
+    shelf.put("soon/a", content).await.unwrap();
+    shelf.put("soon/b", failing).await.unwrap();
+    assert_eq!(world.run(vec![a, b, gone]).await, ["b"]);
+    assert_eq!(world.delivered(), ["a"]);
+    assert_eq!(shelf.0.lock().unwrap().keys().collect::<Vec<_>>(), ["soon/b"], "what is to be tried again keeps its arguments");
+    assert_eq!(world.buried(), [("gone".to_owned(), ErrorKind::Malformed)]);
 }

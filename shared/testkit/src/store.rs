@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use errand_core::{Begin, Cancel, Claim, Context, Envelope, Filter, Finish, Outcome, Status, Store, TaskError, TaskResult, Timestamp};
+use errand_core::{Begin, Change, Claim, Context, Envelope, Filter, Finish, Outcome, Status, Store, TaskError, TaskResult, Timestamp};
 use serde_json::{Value, json};
 
 use crate::transport::envelope;
@@ -39,7 +39,11 @@ async fn get<S: Store>(store: &S, id: &str) -> TaskResult {
 }
 
 fn claimed(attempt: u32) -> Begin {
-    Begin::Claimed { attempt, done: Vec::new() }
+    Begin::Claimed { attempt, tries: attempt, died: false, done: Vec::new() }
+}
+
+fn failed(text: &str) -> Outcome {
+    Outcome::Retry { error: error(text), done: Vec::new(), counts: true }
 }
 
 /// Runs all checks.
@@ -55,6 +59,9 @@ pub async fn conformance<S: Store>(store: &S) {
     a_failed_attempt_gives_the_claim_back(store).await;
     an_id_that_has_ended_stays_so(store).await;
     what_waits_can_be_cancelled(store).await;
+    what_waits_can_be_moved(store).await;
+    what_was_given_up_can_be_reopened(store).await;
+    an_envelope_can_be_made_again(store).await;
     of_many_that_claim_one_wins(store).await;
     failures_are_kept_up_to_a_number(store).await;
     lists_are_complete_and_newest_first(store).await;
@@ -101,7 +108,8 @@ async fn a_claim_excludes_others_until_its_lease_ends<S: Store>(store: &S) {
     let running = get(store, &envelope.id).await;
     assert_eq!((running.status, running.attempts, running.backend.as_str()), (Status::Running, 1, "queue"));
     assert_eq!(begin(store, &envelope, now + LEASE / 2).await, Begin::Held { until: now + LEASE });
-    assert_eq!(begin(store, &envelope, now + LEASE).await, claimed(2), "a lease that has ended holds nothing");
+    let again = Begin::Claimed { attempt: 2, tries: 2, died: true, done: Vec::new() };
+    assert_eq!(begin(store, &envelope, now + LEASE).await, again, "a lease that has ended holds nothing");
     let again = get(store, &envelope.id).await;
     assert_eq!((again.started_at, again.last_attempted_at), (Some(now), Some(now + LEASE)));
 }
@@ -122,11 +130,15 @@ async fn a_failed_attempt_gives_the_claim_back<S: Store>(store: &S) {
     let bulk = Context { bulk: true, json: None };
     let (envelope, now) = (Envelope { context: bulk, ..new("retry") }, Timestamp::now());
     begin(store, &envelope, now).await;
-    let retry = Outcome::Retry { error: error("one"), done: vec![0, 2] };
+    let retry = Outcome::Retry { error: error("one"), done: vec![0, 2], counts: true };
     assert_eq!(store.finish(&envelope.id, 1, &retry, now).await, Ok(Finish::Recorded));
     let waiting = get(store, &envelope.id).await;
     assert_eq!((waiting.status, waiting.errors, waiting.finished_at), (Status::Ready, vec![error("one")], None));
-    assert_eq!(begin(store, &envelope, now).await, Begin::Claimed { attempt: 2, done: vec![0, 2] }, "at once, and knowing what is done");
+    let again = |attempt, tries| Begin::Claimed { attempt, tries, died: false, done: vec![0, 2] };
+    assert_eq!(begin(store, &envelope, now).await, again(2, 2), "at once, and knowing what is done");
+    let spared = Outcome::Retry { error: error("stopped"), done: vec![0, 2], counts: false };
+    assert_eq!(store.finish(&envelope.id, 2, &spared, now).await, Ok(Finish::Recorded));
+    assert_eq!(begin(store, &envelope, now).await, again(3, 2), "an attempt that was spared does not count");
 }
 
 async fn an_id_that_has_ended_stays_so<S: Store>(store: &S) {
@@ -148,22 +160,98 @@ async fn an_id_that_has_ended_stays_so<S: Store>(store: &S) {
 
 async fn what_waits_can_be_cancelled<S: Store>(store: &S) {
     let now = Timestamp::now();
-    assert_eq!(store.cancel(&id("nobody"), now).await, Ok(Cancel::Unknown));
+    assert_eq!(store.cancel(&id("nobody"), now).await, Ok(Change::Unknown));
     for status in [Status::Ready, Status::Scheduled] {
         let envelope = new("cancel");
         store.register(&envelope, status, "sqs", now).await.expect("the store answers");
-        let Ok(Cancel::Cancelled(cancelled)) = store.cancel(&envelope.id, now).await else {
+        let Ok(Change::Changed(cancelled)) = store.cancel(&envelope.id, now).await else {
             panic!("a task that is {status} can be cancelled")
         };
         assert_eq!((cancelled.status, cancelled.finished_at), (Status::Cancelled, Some(now)));
         assert_eq!(begin(store, &envelope, now).await, Begin::Ended(Status::Cancelled));
-        assert!(matches!(store.cancel(&envelope.id, now).await, Ok(Cancel::TooLate(task)) if task.status == Status::Cancelled));
+        assert!(matches!(store.cancel(&envelope.id, now).await, Ok(Change::Refused(task)) if task.status == Status::Cancelled));
     }
     let running = new("running");
     begin(store, &running, now).await;
-    assert!(matches!(store.cancel(&running.id, now).await, Ok(Cancel::TooLate(task)) if task.status == Status::Running));
-    assert!(matches!(store.cancel(&running.id, now + LEASE).await, Ok(Cancel::Cancelled(_))), "an attempt that died holds nothing");
+    assert!(matches!(store.cancel(&running.id, now).await, Ok(Change::Refused(task)) if task.status == Status::Running));
+    assert!(matches!(store.cancel(&running.id, now + LEASE).await, Ok(Change::Changed(_))), "an attempt that died holds nothing");
     assert_eq!(store.finish(&running.id, 1, &Outcome::Succeeded(Value::Null), now + LEASE).await, Ok(Finish::Stale));
+}
+
+async fn what_waits_can_be_moved<S: Store>(store: &S) {
+    let now = Timestamp::now();
+    assert_eq!(store.reschedule(&id("nobody"), now, now).await, Ok(Change::Unknown));
+    let envelope = Envelope { run_after: Some(now), ..new("move") };
+    store.register(&envelope, Status::Ready, "sqs", now).await.expect("the store answers");
+    let Ok(Change::Changed(moved)) = store.reschedule(&envelope.id, now + LEASE, now).await else { panic!("what waits can be moved") };
+    assert_eq!((moved.status, moved.run_after), (Status::Scheduled, Some(now + LEASE)));
+    assert_eq!(begin(store, &envelope, now).await, Begin::Moved { until: now + LEASE }, "a message that comes for the old time");
+    let earlier = store.reschedule(&envelope.id, now, now).await;
+    assert!(matches!(earlier, Ok(Change::Changed(task)) if (task.status, task.run_after) == (Status::Ready, Some(now))));
+    assert_eq!(begin(store, &envelope, now).await, claimed(1));
+    assert!(matches!(store.reschedule(&envelope.id, now + LEASE, now).await, Ok(Change::Refused(task)) if task.status == Status::Running));
+    store.finish(&envelope.id, 1, &failed("one"), now).await.expect("the store answers");
+    assert!(matches!(store.reschedule(&envelope.id, now + LEASE, now).await, Ok(Change::Changed(_))), "also between attempts");
+    assert_eq!(begin(store, &envelope, now + LEASE).await, claimed(2));
+    store.finish(&envelope.id, 2, &Outcome::Succeeded(Value::Null), now + LEASE).await.expect("the store answers");
+    let late = store.reschedule(&envelope.id, now + LEASE * 2, now + LEASE).await;
+    assert!(matches!(late, Ok(Change::Refused(task)) if task.status == Status::Successful));
+}
+
+async fn what_was_given_up_can_be_reopened<S: Store>(store: &S) {
+    let now = Timestamp::now();
+    assert_eq!(store.reopen(&id("nobody"), now).await, Ok(Change::Unknown));
+    let envelope = new("reopen");
+    for attempt in 1..=3 {
+        assert_eq!(begin(store, &envelope, now).await, claimed(attempt));
+        let outcome = if attempt == 3 { Outcome::Failed(error("last")) } else { failed("one") };
+        store.finish(&envelope.id, attempt, &outcome, now).await.expect("the store answers");
+    }
+    let Ok(Change::Changed(open)) = store.reopen(&envelope.id, now).await else { panic!("what was given up can be reopened") };
+    assert_eq!((open.status, open.finished_at, open.attempts, open.errors.len()), (Status::Ready, None, 3, 3));
+    assert!(matches!(store.reopen(&envelope.id, now).await, Ok(Change::Refused(task)) if task.status == Status::Ready));
+    let fourth = Begin::Claimed { attempt: 4, tries: 1, died: false, done: Vec::new() };
+    assert_eq!(begin(store, &envelope, now).await, fourth, "with all its attempts ahead, and a fence that is new");
+    assert_eq!(store.finish(&envelope.id, 1, &Outcome::Succeeded(Value::Null), now).await, Ok(Finish::Stale));
+    store.finish(&envelope.id, 4, &Outcome::Succeeded(Value::Null), now).await.expect("the store answers");
+    assert!(matches!(store.reopen(&envelope.id, now).await, Ok(Change::Refused(task)) if task.status == Status::Successful));
+}
+
+async fn an_envelope_can_be_made_again<S: Store>(store: &S) {
+    let now = Timestamp::from_millis(1_800_000_000_123);
+    assert!(store.envelope(&id("nobody")).await.expect("the store answers").is_none());
+    let raw = |value: &Value| serde_json::value::to_raw_value(value).ok();
+    let full = Envelope {
+        args: raw(&json!([1])),
+        kwargs: raw(&json!([{ "a": "é" }])),
+        queue: "fast".to_owned(),
+        run_after: Some(now),
+        expires: Some(now + LEASE),
+        max_attempts: Some(3),
+        callback_url: Some("https://example.com".to_owned()),
+        group: Some("g".to_owned()),
+        notification_id: Some("n".to_owned()),
+        user: Some("u".to_owned()),
+        context: Context { bulk: true, json: raw(&json!({ "bulk": true })) },
+        trace: Some("t".to_owned()),
+        ..new("again")
+    };
+    for envelope in [full, Envelope { args: raw(&json!([])), kwargs: raw(&json!({})), ..new("plain") }] {
+        store.register(&envelope, Status::Ready, "sqs", now).await.expect("the store answers");
+        let again = store.envelope(&envelope.id).await.expect("the store answers").expect("its arguments are small enough");
+        let facts = |envelope: &Envelope| {
+            let texts =
+                [&envelope.callback_url, &envelope.group, &envelope.notification_id, &envelope.user, &envelope.trace].map(Clone::clone);
+            let json =
+                [&envelope.args, &envelope.kwargs, &envelope.context.json].map(|json| json.as_ref().map(|json| json.get().to_owned()));
+            let times = (envelope.run_after, envelope.expires, envelope.max_attempts, envelope.context.bulk);
+            (envelope.id.clone(), envelope.task.clone(), envelope.queue.clone(), texts, json, times)
+        };
+        assert_eq!(facts(&again), facts(&envelope));
+    }
+    let large = Envelope { kwargs: raw(&json!({ "a": "x".repeat(TaskResult::ARGUMENTS_LIMIT) })), ..new("large") };
+    store.register(&large, Status::Ready, "sqs", now).await.expect("the store answers");
+    assert!(store.envelope(&large.id).await.expect("the store answers").is_none());
 }
 
 async fn of_many_that_claim_one_wins<S: Store>(store: &S) {
@@ -179,8 +267,7 @@ async fn failures_are_kept_up_to_a_number<S: Store>(store: &S) {
     let (envelope, now) = (new("failures"), Timestamp::now());
     for attempt in 1..=12 {
         assert_eq!(begin(store, &envelope, now).await, claimed(attempt));
-        let outcome = Outcome::Retry { error: error(&attempt.to_string()), done: Vec::new() };
-        assert_eq!(store.finish(&envelope.id, attempt, &outcome, now).await, Ok(Finish::Recorded));
+        assert_eq!(store.finish(&envelope.id, attempt, &failed(&attempt.to_string()), now).await, Ok(Finish::Recorded));
     }
     let failed = get(store, &envelope.id).await;
     let kept: Vec<&str> = failed.errors.iter().map(|error| error.traceback.as_str()).collect();

@@ -16,6 +16,7 @@ pub fn envelope(id: &str) -> Envelope {
         run_after: None,
         expires: None,
         max_attempts: None,
+        claim_check: None,
         callback_url: None,
         group: None,
         notification_id: None,

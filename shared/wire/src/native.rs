@@ -26,6 +26,7 @@ pub fn read(fields: &mut Fields<'_>, id: impl FnOnce() -> String) -> Option<Enve
         run_after: fields.optional::<Timestamp>("run_after"),
         expires: fields.optional::<Timestamp>("expires"),
         max_attempts: max_attempts(fields),
+        claim_check: claim_check(fields),
         callback_url: fields.text("callback_url", limits::https_url),
         group: fields.text("group", limits::id),
         notification_id: fields.text("notification_id", limits::label),
@@ -48,6 +49,15 @@ fn task(fields: &mut Fields<'_>) -> Option<String> {
 fn context(fields: &mut Fields<'_>) -> Context {
     let bulk = fields.object("context", |context| context.optional::<bool>("bulk")).unwrap_or_default();
     Context { bulk, json: fields.raw("context").map(ToOwned::to_owned) }
+}
+
+/// The key of arguments that are kept elsewhere; there are none here then.
+fn claim_check(fields: &mut Fields<'_>) -> Option<String> {
+    let key = fields.text("claim_check", limits::object_key)?;
+    if fields.raw("args").is_some() || fields.raw("kwargs").is_some() {
+        fields.refuse("claim_check", "expected no args and kwargs beside it");
+    }
+    Some(key)
 }
 
 fn max_attempts(fields: &mut Fields<'_>) -> Option<u32> {
@@ -77,6 +87,8 @@ pub fn encode(envelope: &Envelope) -> String {
         #[serde(skip_serializing_if = "Option::is_none")]
         max_attempts: Option<u32>,
         #[serde(skip_serializing_if = "Option::is_none")]
+        claim_check: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
         callback_url: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         group: Option<&'a str>,
@@ -98,6 +110,7 @@ pub fn encode(envelope: &Envelope) -> String {
         run_after: envelope.run_after,
         expires: envelope.expires,
         max_attempts: envelope.max_attempts,
+        claim_check: envelope.claim_check.as_deref(),
         callback_url: envelope.callback_url.as_deref(),
         group: envelope.group.as_deref(),
         notification_id: envelope.notification_id.as_deref(),

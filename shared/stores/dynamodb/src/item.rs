@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use errand_core::{Status, StoreError, TaskError, TaskResult, Timestamp, position};
+use errand_core::{Envelope, Header, Status, StoreError, TaskError, TaskResult, Timestamp, position};
 use serde_json::Value;
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
@@ -44,7 +44,7 @@ pub(crate) fn workers(worker: &str) -> AttributeValue {
 }
 
 /// The attributes of a record that is seen for the first time and do not change.
-pub(crate) fn lasting(result: &TaskResult) -> Vec<(&'static str, AttributeValue)> {
+pub(crate) fn lasting(envelope: &Envelope, result: &TaskResult) -> Vec<(&'static str, AttributeValue)> {
     let mut attributes = vec![
         ("task", text(&result.task)),
         ("backend", text(&result.backend)),
@@ -55,6 +55,10 @@ pub(crate) fn lasting(result: &TaskResult) -> Vec<(&'static str, AttributeValue)
         ("position", text(position(result.enqueued_at, &result.id))),
     ];
     attributes.extend(result.run_after.map(|at| ("run_after", time(at))));
+    // Most envelopes have nothing in it, and DynamoDB charges by size.
+    let header = Header::of(envelope);
+    attributes
+        .extend((header != Header::default()).then(|| serde_json::to_string(&header).ok()).flatten().map(|json| ("header", text(json))));
     attributes
 }
 
@@ -83,8 +87,20 @@ impl Reader<'_> {
         self.text("status")?.parse()
     }
 
-    pub(crate) fn attempts(&self) -> Result<u32, StoreError> {
-        Ok(self.number("attempts")?.unwrap_or_default())
+    pub(crate) fn count(&self, name: &str) -> Result<u32, StoreError> {
+        Ok(self.number(name)?.unwrap_or_default())
+    }
+
+    pub(crate) fn was_running(&self) -> bool {
+        self.status().is_ok_and(|status| status == Status::Running)
+    }
+
+    pub(crate) fn header(&self) -> Result<Header, StoreError> {
+        if self.0.contains_key("header") {
+            serde_json::from_str(self.text("header")?).map_err(|_| wrong("header"))
+        } else {
+            Ok(Header::default())
+        }
     }
 
     pub(crate) fn done(&self) -> Result<Vec<usize>, StoreError> {
@@ -120,7 +136,7 @@ impl Reader<'_> {
             errors: self.last("errors")?.iter().map(|value| error(value).ok_or_else(|| wrong("errors"))).collect::<Result<_, _>>()?,
             worker_ids: self.last("workers")?.iter().filter_map(|worker| worker.as_s().ok().cloned()).collect(),
             return_value: self.json("return_value")?,
-            attempts: self.attempts()?,
+            attempts: self.count("attempts")?,
         })
     }
 }

@@ -3,7 +3,7 @@ use aws_sdk_dynamodb::{
     operation::update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
     types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure},
 };
-use errand_core::{Begin, Cancel, Claim, Envelope, Filter, Finish, Outcome, Page, Status, Store, StoreError, TaskResult, Timestamp};
+use errand_core::{Begin, Change, Claim, Envelope, Filter, Finish, Outcome, Page, Status, Store, StoreError, TaskResult, Timestamp};
 use errand_http::aws::{Failure, SdkConfig};
 
 use crate::item::{self, Item, Reader, number, text, time};
@@ -28,6 +28,11 @@ impl DynamoStore {
         Self { client: Client::new(sdk), table: table.to_owned() }
     }
 
+    async fn item(&self, id: &str) -> Result<Option<Item>, StoreError> {
+        let told = self.client.get_item().table_name(&self.table).key("id", text(id)).consistent_read(true).send().await;
+        Ok(told.map_err(|error| failed(&Failure::of(&error)))?.item)
+    }
+
     fn update(&self, id: &str, set: &str, condition: &str) -> UpdateItemFluentBuilder {
         self.client
             .update_item()
@@ -37,6 +42,19 @@ impl DynamoStore {
             .condition_expression(condition)
             .expression_attribute_names("#status", "status")
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+    }
+}
+
+/// Changes what may be changed; `alive` is the time from which on the record is kept for long enough.
+async fn change(update: UpdateItemFluentBuilder, alive: Timestamp) -> Result<Change, StoreError> {
+    let update = update
+        .expression_attribute_names("#ttl", "ttl")
+        .expression_attribute_values(":ttl", item::ttl(alive))
+        .return_values(ReturnValue::AllNew);
+    match write(update).await? {
+        Ok(new) => Ok(Change::Changed(Reader(&new).result()?)),
+        Err(Some(old)) => Ok(Change::Refused(Reader(&old).result()?)),
+        Err(None) => Ok(Change::Unknown),
     }
 }
 
@@ -74,7 +92,7 @@ impl Store for DynamoStore {
             .item("id", text(&envelope.id))
             .item("status", status(state))
             .item("ttl", item::ttl(envelope.run_after.unwrap_or(now).max(now)));
-        for (name, value) in item::lasting(&TaskResult::new(envelope, state, backend, now)) {
+        for (name, value) in item::lasting(envelope, &TaskResult::new(envelope, state, backend, now)) {
             put = put.item(name, value);
         }
         match put.send().await {
@@ -87,13 +105,17 @@ impl Store for DynamoStore {
     async fn begin(&self, claim: &Claim<'_>) -> Result<Begin, StoreError> {
         let mut set = "SET #status = :running, lease_until = :lease, attempts = if_not_exists(attempts, :zero) + :one, \
                        started_at = if_not_exists(started_at, :now), last_attempted_at = :now, #ttl = :ttl, \
-                       workers = list_append(if_not_exists(workers, :none), :worker)"
+                       workers = list_append(if_not_exists(workers, :none), :worker), \
+                       spared = if_not_exists(spared, :zero), done = if_not_exists(done, :none)"
             .to_owned();
-        let lasting = item::lasting(&TaskResult::new(claim.envelope, Status::Running, claim.backend, claim.now));
+        let lasting = item::lasting(claim.envelope, &TaskResult::new(claim.envelope, Status::Running, claim.backend, claim.now));
         for (name, _) in &lasting {
             set.push_str(&format!(", #{name} = if_not_exists(#{name}, :{name})"));
         }
-        let mut update = free(self.update(&claim.envelope.id, &set, &format!("attribute_not_exists(id) OR {FREE}")), claim.now)
+        // What is not known, or free and not moved to a later time.
+        let due = format!("attribute_not_exists(id) OR (({FREE}) AND (attribute_not_exists(run_after) OR run_after <= :due))");
+        let mut update = free(self.update(&claim.envelope.id, &set, &due), claim.now)
+            .expression_attribute_values(":due", time(claim.due()))
             .expression_attribute_names("#ttl", "ttl")
             .expression_attribute_values(":ttl", item::ttl(claim.now))
             .expression_attribute_values(":lease", time(claim.lease_until))
@@ -101,15 +123,19 @@ impl Store for DynamoStore {
             .expression_attribute_values(":one", number(1))
             .expression_attribute_values(":none", item::places(&[]))
             .expression_attribute_values(":worker", item::workers(claim.worker))
-            // What a bulk envelope's earlier attempts delivered is not changed here, and so only told with everything.
-            .return_values(if claim.envelope.context.bulk { ReturnValue::AllNew } else { ReturnValue::UpdatedNew });
+            .return_values(ReturnValue::UpdatedOld);
         for (name, value) in lasting {
             update = update.expression_attribute_names(format!("#{name}"), name).expression_attribute_values(format!(":{name}"), value);
         }
         match write(update).await? {
-            Ok(new) => Ok(Begin::Claimed { attempt: Reader(&new).attempts()?, done: Reader(&new).done()? }),
-            Err(Some(old)) => match Reader(&old).status()? {
-                Status::Running => Ok(Begin::Held { until: Reader(&old).time("lease_until")?.unwrap_or(claim.now) }),
+            Ok(old) => {
+                let old = Reader(&old);
+                let attempt = old.count("attempts")? + 1;
+                Ok(Begin::Claimed { attempt, tries: attempt - old.count("spared")?, died: old.was_running(), done: old.done()? })
+            }
+            Err(Some(stood)) => match Reader(&stood).status()? {
+                Status::Running => Ok(Begin::Held { until: Reader(&stood).time("lease_until")?.unwrap_or(claim.now) }),
+                Status::Ready | Status::Scheduled => Ok(Begin::Moved { until: Reader(&stood).time("run_after")?.unwrap_or(claim.now) }),
                 ended => Ok(Begin::Ended(ended)),
             },
             Err(None) => Err(StoreError("DynamoDB: a claim failed without telling why".to_owned())),
@@ -119,7 +145,9 @@ impl Store for DynamoStore {
     async fn finish(&self, id: &str, attempt: u32, outcome: &Outcome, now: Timestamp) -> Result<Finish, StoreError> {
         let (state, own) = match outcome {
             Outcome::Succeeded(_) => (Status::Successful, ", finished_at = :now, return_value = :value"),
-            Outcome::Retry { .. } => (Status::Ready, ", errors = list_append(if_not_exists(errors, :none), :error), done = :done"),
+            Outcome::Retry { .. } => {
+                (Status::Ready, ", errors = list_append(if_not_exists(errors, :none), :error), done = :done, spared = spared + :spared")
+            }
             Outcome::Failed(_) => (Status::Failed, ", finished_at = :now, errors = list_append(if_not_exists(errors, :none), :error)"),
             Outcome::Expired => (Status::Expired, ", finished_at = :now"),
         };
@@ -136,8 +164,9 @@ impl Store for DynamoStore {
         if let Outcome::Succeeded(value) = outcome {
             update = update.expression_attribute_values(":value", text(value.to_string()));
         }
-        if let Outcome::Retry { done, .. } = outcome {
-            update = update.expression_attribute_values(":done", item::places(done));
+        if let Outcome::Retry { done, counts, .. } = outcome {
+            let spared = number(u32::from(!counts));
+            update = update.expression_attribute_values(":done", item::places(done)).expression_attribute_values(":spared", spared);
         }
         if let Outcome::Retry { error, .. } | Outcome::Failed(error) = outcome {
             update =
@@ -147,26 +176,38 @@ impl Store for DynamoStore {
     }
 
     async fn get(&self, id: &str) -> Result<Option<TaskResult>, StoreError> {
-        let told = self.client.get_item().table_name(&self.table).key("id", text(id)).consistent_read(true).send().await;
-        let item = told.map_err(|error| failed(&Failure::of(&error)))?.item;
-        item.map(|item| Reader(&item).result()).transpose()
+        self.item(id).await?.map(|item| Reader(&item).result()).transpose()
     }
 
     async fn list(&self, filter: &Filter) -> Result<Page, StoreError> {
         self.page(filter).await
     }
 
-    async fn cancel(&self, id: &str, now: Timestamp) -> Result<Cancel, StoreError> {
+    async fn cancel(&self, id: &str, now: Timestamp) -> Result<Change, StoreError> {
         let update = free(self.update(id, "SET #status = :cancelled, finished_at = :now, #ttl = :ttl", FREE), now)
-            .expression_attribute_names("#ttl", "ttl")
-            .expression_attribute_values(":cancelled", status(Status::Cancelled))
-            .expression_attribute_values(":ttl", item::ttl(now))
-            .return_values(ReturnValue::AllNew);
-        match write(update).await? {
-            Ok(new) => Ok(Cancel::Cancelled(Reader(&new).result()?)),
-            Err(Some(old)) => Ok(Cancel::TooLate(Reader(&old).result()?)),
-            Err(None) => Ok(Cancel::Unknown),
-        }
+            .expression_attribute_values(":cancelled", status(Status::Cancelled));
+        change(update, now).await
+    }
+
+    async fn envelope(&self, id: &str) -> Result<Option<Envelope>, StoreError> {
+        let Some(item) = self.item(id).await? else { return Ok(None) };
+        Ok(Reader(&item).header()?.envelope(&Reader(&item).result()?))
+    }
+
+    async fn reschedule(&self, id: &str, run_after: Timestamp, now: Timestamp) -> Result<Change, StoreError> {
+        let state = if run_after > now { Status::Scheduled } else { Status::Ready };
+        let update = free(self.update(id, "SET #status = :status, run_after = :at, #ttl = :ttl", FREE), now)
+            .expression_attribute_values(":status", status(state))
+            .expression_attribute_values(":at", time(run_after));
+        change(update, run_after.max(now)).await
+    }
+
+    async fn reopen(&self, id: &str, now: Timestamp) -> Result<Change, StoreError> {
+        let update = self
+            .update(id, "SET #status = :ready, spared = attempts, #ttl = :ttl REMOVE finished_at", "#status = :failed")
+            .expression_attribute_values(":ready", status(Status::Ready))
+            .expression_attribute_values(":failed", status(Status::Failed));
+        change(update, now).await
     }
 
     async fn check(&self) -> Result<(), StoreError> {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use errand_core::{
-    Begin, Cancel, Claim, Envelope, Filter, Finish, Outcome, Page, Record, Status, Store, StoreError, TaskResult, Timestamp,
+    Begin, Change, Claim, Envelope, Filter, Finish, Outcome, Page, Record, Status, Store, StoreError, TaskResult, Timestamp,
 };
 
 /// A store in memory. Clones share it.
@@ -53,8 +53,20 @@ impl Store for MemoryStore {
         Ok(Page { results: found.into_iter().map(|record| record.result.clone()).collect(), cursor })
     }
 
-    async fn cancel(&self, id: &str, now: Timestamp) -> Result<Cancel, StoreError> {
-        Ok(self.records().get_mut(id).map_or(Cancel::Unknown, |record| record.cancel(now)))
+    async fn cancel(&self, id: &str, now: Timestamp) -> Result<Change, StoreError> {
+        Ok(self.records().get_mut(id).map_or(Change::Unknown, |record| record.cancel(now)))
+    }
+
+    async fn envelope(&self, id: &str) -> Result<Option<Envelope>, StoreError> {
+        Ok(self.records().get(id).cloned().and_then(Record::envelope))
+    }
+
+    async fn reschedule(&self, id: &str, run_after: Timestamp, now: Timestamp) -> Result<Change, StoreError> {
+        Ok(self.records().get_mut(id).map_or(Change::Unknown, |record| record.reschedule(run_after, now)))
+    }
+
+    async fn reopen(&self, id: &str, _: Timestamp) -> Result<Change, StoreError> {
+        Ok(self.records().get_mut(id).map_or(Change::Unknown, Record::reopen))
     }
 
     async fn check(&self) -> Result<(), StoreError> {

@@ -184,6 +184,7 @@ fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
         receipt: id.to_string(),
         body: row.get(1)?,
         receive_count: row.get(2)?,
+        sent_at: None,
         source: "local".to_owned(),
         lane: None,
     })

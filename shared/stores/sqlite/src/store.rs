@@ -1,5 +1,5 @@
 use errand_core::{
-    Begin, Cancel, Claim, Envelope, Filter, Finish, Outcome, Page, Record, Status, Store, StoreError, TaskResult, Timestamp,
+    Begin, Change, Claim, Envelope, Filter, Finish, Outcome, Page, Record, Status, Store, StoreError, TaskResult, Timestamp,
 };
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params, types::Type};
 
@@ -87,9 +87,24 @@ impl Store for SqliteStore {
         Ok(Page { results: results.into_iter().map(|record| record.result).collect(), cursor })
     }
 
-    async fn cancel(&self, id: &str, now: Timestamp) -> Result<Cancel, StoreError> {
+    async fn cancel(&self, id: &str, now: Timestamp) -> Result<Change, StoreError> {
         let told = self.change(id.to_owned(), None, now, move |record| record.cancel(now)).await?;
-        Ok(told.unwrap_or(Cancel::Unknown))
+        Ok(told.unwrap_or(Change::Unknown))
+    }
+
+    async fn envelope(&self, id: &str) -> Result<Option<Envelope>, StoreError> {
+        let id = id.to_owned();
+        Ok(self.0.call(move |connection| load(connection, &id)).await?.and_then(Record::envelope))
+    }
+
+    async fn reschedule(&self, id: &str, run_after: Timestamp, now: Timestamp) -> Result<Change, StoreError> {
+        let told = self.change(id.to_owned(), None, now, move |record| record.reschedule(run_after, now)).await?;
+        Ok(told.unwrap_or(Change::Unknown))
+    }
+
+    async fn reopen(&self, id: &str, now: Timestamp) -> Result<Change, StoreError> {
+        let told = self.change(id.to_owned(), None, now, Record::reopen).await?;
+        Ok(told.unwrap_or(Change::Unknown))
     }
 
     async fn check(&self) -> Result<(), StoreError> {

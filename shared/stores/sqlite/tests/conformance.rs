@@ -81,7 +81,7 @@ async fn what_was_in_flight_when_a_process_died_is_taken_up_at_once_and_what_wai
     database.release_all().await.unwrap();
     assert_eq!(receive(&queue).await.iter().map(id).collect::<Vec<_>>(), ["held"]);
     let claim = Claim { now: Timestamp::now(), ..claim };
-    assert_eq!(SqliteStore::new(database).begin(&claim).await, Ok(Begin::Claimed { attempt: 2, done: Vec::new() }));
+    assert_eq!(SqliteStore::new(database).begin(&claim).await, Ok(Begin::Claimed { attempt: 2, tries: 2, died: true, done: Vec::new() }));
 }
 
 #[tokio::test]

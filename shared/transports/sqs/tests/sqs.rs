@@ -186,6 +186,7 @@ async fn a_message_is_hidden_on_its_own_queue_and_buried_with_its_reason() {
         receipt: "r-1".to_owned(),
         body: "{not json".to_owned(),
         receive_count: 1,
+        sent_at: None,
         source: "arn:aws:sqs:eu-west-1:1:ordered.fifo".to_owned(),
         lane: Some("g".to_owned()),
     };

@@ -1,0 +1,76 @@
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, value::to_raw_value};
+
+use crate::{Context, Envelope, TaskResult, Timestamp};
+
+/// What a [`TaskResult`] does not tell of its envelope: kept beside it, so that the envelope can be made again.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Header {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    queue: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_attempts: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    claim_check: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    callback_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notification_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
+    #[serde(skip_serializing_if = "Value::is_null")]
+    context: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace: Option<String>,
+}
+
+const QUEUE: &str = "default";
+
+impl Header {
+    /// The header of an envelope.
+    #[must_use]
+    pub fn of(envelope: &Envelope) -> Self {
+        let context = envelope.context.json.as_deref().and_then(|json| serde_json::from_str(json.get()).ok());
+        Self {
+            queue: if envelope.queue == QUEUE { String::new() } else { envelope.queue.clone() },
+            expires: envelope.expires,
+            max_attempts: envelope.max_attempts,
+            claim_check: envelope.claim_check.clone(),
+            callback_url: envelope.callback_url.clone(),
+            group: envelope.group.clone(),
+            notification_id: envelope.notification_id.clone(),
+            user: envelope.user.clone(),
+            context: context.unwrap_or_default(),
+            trace: envelope.trace.clone(),
+        }
+    }
+
+    /// The envelope that this header and the result are of; `None` when the result holds no arguments because they were too large.
+    #[must_use]
+    pub fn envelope(self, result: &TaskResult) -> Option<Envelope> {
+        let raw = |value: &Value| if value.is_null() { None } else { to_raw_value(value).ok() };
+        let bulk = self.context.get("bulk").and_then(Value::as_bool).unwrap_or_default();
+        Some(Envelope {
+            id: result.id.clone(),
+            task: result.task.clone(),
+            args: Some(raw(&result.args)?),
+            kwargs: Some(raw(&result.kwargs)?),
+            queue: if self.queue.is_empty() { QUEUE.to_owned() } else { self.queue },
+            run_after: result.run_after,
+            expires: self.expires,
+            max_attempts: self.max_attempts,
+            claim_check: self.claim_check,
+            callback_url: self.callback_url,
+            group: self.group,
+            notification_id: self.notification_id,
+            user: self.user,
+            context: Context { bulk, json: raw(&self.context) },
+            trace: self.trace,
+        })
+    }
+}

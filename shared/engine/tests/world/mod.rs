@@ -1,0 +1,289 @@
+//! A world for the engine: a clock that is told, a queue that notes, a provider that does what its payload says, a store that can be taken down.
+
+#![allow(clippy::unwrap_used, dead_code, missing_docs, unreachable_pub, reason = "a test fails by panicking, and no test uses all of it")]
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use errand_core::{
+    Attempt, Begin, BoxFuture, Change, Claim, Clock, DeadLetter, DeliveryError, Envelope, ErrorKind, Fields, Filter, Finish, Init, Message,
+    ObjectError, Objects, Outcome, Page, Payload, Provider, Queue, QueueError, Receipt, Registry, SettingsError, Status, Store, StoreError,
+    TaskResult, Timestamp,
+};
+use errand_engine::{Circuits, Engine, Policy, Record, Verdict};
+use errand_store_memory::MemoryStore;
+
+/// Tokio's paused clock: time passes when everything waits.
+pub struct TestClock(pub tokio::time::Instant);
+
+pub const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        START + self.0.elapsed()
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(duration))
+    }
+}
+
+#[derive(Clone, Default)]
+pub struct TestQueue {
+    pub hidden: Arc<Mutex<Vec<(String, Duration)>>>,
+    pub buried: Arc<Mutex<Vec<(String, DeadLetter)>>>,
+    pub broken: bool,
+}
+
+impl Queue for TestQueue {
+    async fn hide(&self, message: &Message, duration: Duration) -> Result<(), QueueError> {
+        self.hidden.lock().unwrap().push((message.id.clone(), duration));
+        if self.broken { Err(QueueError("broken".to_owned())) } else { Ok(()) }
+    }
+
+    async fn bury(&self, message: &Message, letter: &DeadLetter) -> Result<(), QueueError> {
+        if self.broken {
+            return Err(QueueError("broken".to_owned()));
+        }
+        self.buried.lock().unwrap().push((message.id.clone(), letter.clone()));
+        Ok(())
+    }
+}
+
+/// Does what its payload says, and keeps what it was asked to do.
+#[derive(Clone, Default)]
+pub struct Actor {
+    pub delivered: Arc<Mutex<Vec<String>>>,
+    pub in_flight: Arc<AtomicU32>,
+    pub most_in_flight: Arc<AtomicU32>,
+}
+
+pub struct Script(String);
+
+impl Payload for Script {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        fields.required("do").map(Self)
+    }
+}
+
+impl Provider for Actor {
+    const NAME: &'static str = "actor";
+    const TASKS: &'static [&'static str] = &["act"];
+    type Settings = ();
+    type Payload = Script;
+
+    fn new((): (), _: &Init) -> Result<Self, SettingsError> {
+        Ok(Self::default())
+    }
+
+    async fn deliver(&self, Script(script): Script, attempt: &Attempt) -> Result<Receipt, DeliveryError> {
+        let now = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most_in_flight.fetch_max(now, Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        self.in_flight.fetch_sub(1, Ordering::SeqCst);
+        match script.as_str() {
+            "panic" => panic!("on purpose"),
+            "hang" => std::future::pending().await,
+            "reject" => Err(DeliveryError::new(ErrorKind::Rejected, "HTTP 400")),
+            "throttle" => Err(DeliveryError::new(ErrorKind::RateLimited, "HTTP 429").retry_after(Some(Duration::from_secs(77)))),
+            "stop" => Err(DeliveryError::new(ErrorKind::Misconfigured, "token_revoked").stopping()),
+            "unknown" => Err(DeliveryError::new(ErrorKind::OutcomeUnknown, "no answer")),
+            "fail" => Err(DeliveryError::new(ErrorKind::Unavailable, "HTTP 503")),
+            _ => {
+                self.delivered.lock().unwrap().push(attempt.key.clone());
+                Ok(Receipt::message_id(&script))
+            }
+        }
+    }
+}
+
+/// Keeps objects in memory.
+#[derive(Clone, Default)]
+pub struct Shelf(pub Arc<Mutex<BTreeMap<String, String>>>);
+
+impl Objects for Shelf {
+    async fn put(&self, key: &str, content: String) -> Result<(), ObjectError> {
+        self.0.lock().unwrap().insert(key.to_owned(), content);
+        Ok(())
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<String>, ObjectError> {
+        Ok(self.0.lock().unwrap().get(key).cloned())
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), ObjectError> {
+        self.0.lock().unwrap().remove(key);
+        Ok(())
+    }
+}
+
+/// A store that can be taken down.
+#[derive(Clone, Default)]
+pub struct Faulty {
+    pub inner: MemoryStore,
+    pub begin_down: Arc<AtomicBool>,
+    pub finish_down: Arc<AtomicBool>,
+}
+
+impl Faulty {
+    fn up(down: &AtomicBool) -> Result<(), StoreError> {
+        if down.load(Ordering::SeqCst) { Err(StoreError("down".to_owned())) } else { Ok(()) }
+    }
+}
+
+impl Store for Faulty {
+    async fn register(&self, envelope: &Envelope, status: Status, backend: &str, now: Timestamp) -> Result<(), StoreError> {
+        self.inner.register(envelope, status, backend, now).await
+    }
+
+    async fn begin(&self, claim: &Claim<'_>) -> Result<Begin, StoreError> {
+        Self::up(&self.begin_down)?;
+        self.inner.begin(claim).await
+    }
+
+    async fn finish(&self, id: &str, attempt: u32, outcome: &Outcome, now: Timestamp) -> Result<Finish, StoreError> {
+        Self::up(&self.finish_down)?;
+        self.inner.finish(id, attempt, outcome, now).await
+    }
+
+    async fn get(&self, id: &str) -> Result<Option<TaskResult>, StoreError> {
+        self.inner.get(id).await
+    }
+
+    async fn list(&self, filter: &Filter) -> Result<Page, StoreError> {
+        self.inner.list(filter).await
+    }
+
+    async fn cancel(&self, id: &str, now: Timestamp) -> Result<Change, StoreError> {
+        self.inner.cancel(id, now).await
+    }
+
+    async fn envelope(&self, id: &str) -> Result<Option<Envelope>, StoreError> {
+        self.inner.envelope(id).await
+    }
+
+    async fn reschedule(&self, id: &str, run_after: Timestamp, now: Timestamp) -> Result<Change, StoreError> {
+        self.inner.reschedule(id, run_after, now).await
+    }
+
+    async fn reopen(&self, id: &str, now: Timestamp) -> Result<Change, StoreError> {
+        self.inner.reopen(id, now).await
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        self.inner.check().await
+    }
+}
+
+pub struct World {
+    pub engine: Engine,
+    pub actor: Actor,
+    pub queue: TestQueue,
+    pub store: Faulty,
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self::with(TestQueue::default())
+    }
+
+    pub fn with(queue: TestQueue) -> Self {
+        let (actor, store) = (Actor::default(), Faulty::default());
+        let mut registry = Registry::default();
+        registry.insert(actor.clone());
+        let engine = Engine {
+            registry,
+            store: Some(Arc::new(store.clone())),
+            queue: Arc::new(queue.clone()),
+            objects: None,
+            clock: Arc::new(TestClock(tokio::time::Instant::now())),
+            policy: Policy::default(),
+            circuits: Circuits::default(),
+            worker: "w".to_owned(),
+            backend: "test".to_owned(),
+        };
+        Self { engine, actor, queue, store }
+    }
+
+    pub fn without_store() -> Self {
+        let mut world = Self::new();
+        world.engine.store = None;
+        world
+    }
+
+    /// Runs a batch with half a minute of time; answers the ids that stay, sorted.
+    pub async fn run(&self, records: Vec<Record>) -> Vec<String> {
+        self.run_for(records, Duration::from_secs(30)).await
+    }
+
+    pub async fn run_for(&self, records: Vec<Record>, time: Duration) -> Vec<String> {
+        let count = records.len();
+        let deadline = self.engine.clock.now() + time;
+        let verdicts = self.engine.run(records, deadline).await;
+        assert_eq!(verdicts.len(), count, "one verdict for each message");
+        assert!(self.engine.clock.now() <= deadline, "the answer comes in time");
+        let mut kept: Vec<String> =
+            verdicts.into_iter().filter(|(_, verdict)| *verdict == Verdict::Keep).map(|(message, _)| message.id).collect();
+        kept.sort();
+        kept
+    }
+
+    pub fn delivered(&self) -> Vec<String> {
+        let mut delivered = self.actor.delivered.lock().unwrap().clone();
+        delivered.sort();
+        delivered
+    }
+
+    pub fn buried(&self) -> Vec<(String, ErrorKind)> {
+        self.queue.buried.lock().unwrap().iter().map(|(id, letter)| (id.clone(), letter.kind)).collect()
+    }
+
+    pub fn hidden(&self, id: &str) -> Option<Duration> {
+        self.queue.hidden.lock().unwrap().iter().rev().find(|(hidden, _)| hidden == id).map(|(_, duration)| *duration)
+    }
+
+    pub async fn status(&self, id: &str) -> Option<Status> {
+        self.store.get(id).await.unwrap().map(|result| result.status)
+    }
+}
+
+pub fn envelope(id: &str, script: &str) -> Envelope {
+    let kwargs = serde_json::value::to_raw_value(&serde_json::json!({ "do": script })).unwrap();
+    Envelope { task: "act".to_owned(), kwargs: Some(kwargs), ..errand_testkit::transport::envelope(id) }
+}
+
+/// A message with the same id as its envelope.
+pub fn record(envelope: Envelope) -> Record {
+    Record { message: message(&envelope.id), work: Ok(envelope) }
+}
+
+pub fn message(id: &str) -> Message {
+    Message {
+        id: id.to_owned(),
+        receipt: "r".to_owned(),
+        body: "b".to_owned(),
+        receive_count: 1,
+        sent_at: None,
+        source: "q".to_owned(),
+        lane: None,
+    }
+}
+
+pub fn say(id: &str, script: &str) -> Record {
+    record(envelope(id, script))
+}
+
+pub fn poison(id: &str) -> Record {
+    Record { message: message(id), work: Err(errand_core::Problems::whole("is not JSON")) }
+}
+
+pub fn in_lane(mut record: Record, lane: &str) -> Record {
+    record.message.lane = Some(lane.to_owned());
+    record
+}
