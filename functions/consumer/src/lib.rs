@@ -47,13 +47,14 @@ impl Consumer {
         let sdk = errand_http::aws::sdk_config(env)?;
         let queue = errand_catalog::queue(env, &sdk)?;
         let store = errand_catalog::store(env, &sdk).map(|store| Arc::new(store) as _);
+        let objects = errand_catalog::objects(env, &sdk);
         let cx = Init::default().with(errand_http::Client::new()).with(sdk);
         let worker = env.get("AWS_LAMBDA_LOG_STREAM_NAME").unwrap_or("local").to_owned();
         let engine = Engine {
             registry: registry(env, &cx, providers)?,
             store,
             queue,
-            objects: None,
+            objects,
             clock: Arc::new(TokioClock),
             policy: policy(env)?,
             circuits: Circuits::default(),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use errand_api::ProblemDocument;
-use errand_core::{Envelope, Fields, Payloads, Problems, Timestamp, limits};
+use errand_core::{Envelope, Fields, OBJECT_LIMIT, Payloads, Problems, Timestamp, limits};
 use errand_wire::native;
 
 /// The longest delay: a year with its leap day.
@@ -11,10 +11,12 @@ const LONGEST_DELAY: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// Reads a call's body, and checks the payload against the task's own type. `trace` is the call's own `traceparent`.
 pub(crate) fn read(body: &str, trace: Option<&str>, payloads: &Payloads, now: Timestamp) -> Result<Envelope, ProblemDocument> {
-    errand_wire::check_body(body).and_then(|()| envelope(body, payloads, now)).map_err(ProblemDocument::of_body).map(|mut envelope| {
-        envelope.trace = envelope.trace.or_else(|| trace.filter(|trace| limits::traceparent(trace).is_ok()).map(ToOwned::to_owned));
-        envelope
-    })
+    errand_wire::check_body(body, OBJECT_LIMIT).and_then(|()| envelope(body, payloads, now)).map_err(ProblemDocument::of_body).map(
+        |mut envelope| {
+            envelope.trace = envelope.trace.or_else(|| trace.filter(|trace| limits::traceparent(trace).is_ok()).map(ToOwned::to_owned));
+            envelope
+        },
+    )
 }
 
 fn envelope(body: &str, payloads: &Payloads, now: Timestamp) -> Result<Envelope, Problems> {
@@ -25,7 +27,10 @@ fn envelope(body: &str, payloads: &Payloads, now: Timestamp) -> Result<Envelope,
             envelope.run_after = Some(now + delay);
         }
         check_times(&mut fields, envelope, now);
-        check_payload(&mut fields, envelope, payloads);
+        payloads.check_envelope(&mut fields, envelope);
+        if envelope.claim_check.is_some() {
+            fields.refuse("claim_check", "is not for callers: send kwargs of any size");
+        }
     }
     fields.finish(envelope)
 }
@@ -49,19 +54,5 @@ fn check_times(fields: &mut Fields<'_>, envelope: &Envelope, now: Timestamp) {
     }
     if envelope.expires.is_some_and(|expires| expires <= now.max(envelope.run_after.unwrap_or(now))) {
         fields.refuse("expires", "expected a time that is ahead, and after run_after");
-    }
-}
-
-fn check_payload(fields: &mut Fields<'_>, envelope: &Envelope, payloads: &Payloads) {
-    // What is no task or no payload by its form is a problem already.
-    if limits::task(&envelope.task).is_err() || (fields.raw("kwargs").is_some() && envelope.kwargs.is_none()) {
-        return;
-    }
-    match payloads.check(&envelope.task, envelope.payload(), envelope.context.bulk) {
-        Ok(()) => {}
-        Err(Some(problems)) => fields.adopt("kwargs", problems),
-        Err(None) => {
-            fields.refuse("task", format!("is no task that is known here; known are: {}", payloads.tasks().collect::<Vec<_>>().join(", ")))
-        }
     }
 }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use errand_api::{Access, Operation, ProblemDocument, Request, Response, gateway, json, json_body, route};
-use errand_core::{DynRegister, DynTransport, Envelope, Environment, Payloads, PublishError, SettingsError, Status, TaskResult, Timestamp};
+use errand_core::{
+    BODY_LIMIT, DynRegister, Envelope, Environment, OBJECT_LIMIT, Outbox, Payloads, SettingsError, Status, TaskResult, Timestamp,
+};
 use http::{HeaderValue, StatusCode, header};
 use lambda_runtime::LambdaEvent;
 
@@ -17,10 +19,8 @@ pub struct Enqueue {
     pub access: Access,
     /// The tasks that may be called.
     pub payloads: Payloads,
-    /// Takes what is due soon.
-    pub transport: Arc<dyn DynTransport>,
-    /// Takes what is due later than `transport` can wait.
-    pub scheduler: Option<Arc<dyn DynTransport>>,
+    /// Where tasks go.
+    pub outbox: Outbox,
     /// Remembers what was sent.
     pub store: Option<Arc<dyn DynRegister>>,
 }
@@ -35,8 +35,7 @@ impl Enqueue {
         Ok(Self {
             access: Access::from_env(env)?,
             payloads: errand_catalog::payloads(),
-            transport: errand_catalog::transport(env, &sdk)?,
-            scheduler: errand_catalog::scheduler(env, &sdk)?,
+            outbox: errand_catalog::outbox(env, &sdk)?,
             store: errand_catalog::store(env, &sdk).map(|store| Arc::new(store) as _),
         })
     }
@@ -63,26 +62,14 @@ impl Enqueue {
 
     async fn enqueue(&self, request: &Request) -> Result<Response, ProblemDocument> {
         let now = Timestamp::now();
-        let envelope = call::read(json_body(request)?, trace(request), &self.payloads, now)?;
-        let transport = self.transport_for(&envelope, now)?;
-        match transport.publish(std::slice::from_ref(&envelope)).await.pop() {
-            Some(Ok(_)) => Ok(self.accepted(&envelope, transport.name(), now).await),
-            Some(Err(error)) => Err(refused(&error)),
-            None => Err(refused(&PublishError::Unavailable("the transport did not answer".to_owned()))),
-        }
+        let mut envelope = call::read(json_body(request, self.body_limit())?, trace(request), &self.payloads, now)?;
+        let transport = self.outbox.publish(&mut envelope, now).await.map_err(ProblemDocument::from)?;
+        Ok(self.accepted(&envelope, transport, now).await)
     }
 
-    /// The transport that can keep the envelope until it is due.
-    fn transport_for(&self, envelope: &Envelope, now: Timestamp) -> Result<&dyn DynTransport, ProblemDocument> {
-        let delay = envelope.delay(now);
-        let reaches = |transport: &&Arc<dyn DynTransport>| delay <= transport.max_delay();
-        if let Some(transport) = [Some(&self.transport), self.scheduler.as_ref()].into_iter().flatten().find(reaches) {
-            return Ok(transport.as_ref());
-        }
-        let longest = self.scheduler.as_ref().unwrap_or(&self.transport).max_delay().as_secs();
-        let hint =
-            if self.scheduler.is_none() { "; for more, the operator sets ERRAND_QUEUE_ARN and ERRAND_SCHEDULER_ROLE_ARN" } else { "" };
-        Err(ProblemDocument::new(StatusCode::UNPROCESSABLE_ENTITY, &format!("a task can be delayed by {longest} seconds at most{hint}")))
+    /// The largest body that is accepted, in bytes.
+    fn body_limit(&self) -> usize {
+        if self.outbox.objects.is_some() { OBJECT_LIMIT } else { BODY_LIMIT }
     }
 
     /// The answer to a call whose envelope is on its way. It is, whether or not that can be noted.
@@ -103,24 +90,4 @@ impl Enqueue {
 
 fn trace(request: &Request) -> Option<&str> {
     request.headers().get("traceparent").and_then(|value| value.to_str().ok())
-}
-
-/// Why an envelope was not handed over, for the caller. What an operator must know is logged here.
-fn refused(error: &PublishError) -> ProblemDocument {
-    match error {
-        PublishError::Refused(why) => ProblemDocument::new(StatusCode::UNPROCESSABLE_ENTITY, why),
-        PublishError::TooLarge { .. } => ProblemDocument::new(StatusCode::PAYLOAD_TOO_LARGE, &format!("the task is {error}")),
-        PublishError::Misconfigured(_) => {
-            tracing::error!(%error, alarm = true, "not sent");
-            ProblemDocument::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the service is misconfigured; nothing was queued. Its operator finds the reason in the log",
-            )
-        }
-        PublishError::Unavailable(_) => {
-            tracing::error!(%error, "not sent");
-            ProblemDocument::new(StatusCode::SERVICE_UNAVAILABLE, "the queue does not answer; nothing was queued. Try again")
-                .with_header(header::RETRY_AFTER, "1")
-        }
-    }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use errand_api::{Access, Request, Response};
-use errand_core::{BODY_LIMIT, Envelope, Environment, PublishError, Published, Status, Store, Transport};
+use errand_core::{BODY_LIMIT, Envelope, Environment, Outbox, PublishError, Published, Status, Store, Transport};
 use errand_enqueue::Enqueue;
 use errand_store_memory::MemoryStore;
 use lambda_runtime::{Context, LambdaEvent};
@@ -59,8 +59,7 @@ impl World {
         let enqueue = Enqueue {
             access: Access::from_env(&Environment::default()).unwrap().open_without_keys(),
             payloads: errand_catalog::payloads(),
-            transport: Arc::new(soon.clone()),
-            scheduler: Some(Arc::new(late.clone())),
+            outbox: Outbox { soon: Arc::new(soon.clone()), late: Some(Arc::new(late.clone())), objects: None },
             store: Some(Arc::new(store.clone())),
         };
         Self { enqueue, soon, late, store }
@@ -129,7 +128,7 @@ async fn a_delay_chooses_the_transport_that_can_keep_it() {
     let (status, task) = world.post(with("run_after", json!("2020-01-01T00:00:00+01:00"))).await;
     assert_eq!((status, &task["status"]), (202, &json!("READY")), "what was due is due");
     let mut world = world;
-    world.enqueue.scheduler = None;
+    world.enqueue.outbox.late = None;
     let (status, problem) = world.post(with("countdown", json!(901))).await;
     assert!(status == 422 && problem["detail"].as_str().unwrap().contains("ERRAND_SCHEDULER_ROLE_ARN"), "{problem}");
 }

@@ -3,11 +3,14 @@ use std::error::Error;
 use clap::{Parser, Subcommand};
 use errand_core::Environment;
 
-use crate::serve::{self, Options};
+use crate::{
+    client,
+    serve::{self, Options},
+};
 
 /// Notifications and background tasks on one machine: HTTP API, queue, scheduler and store in one process.
 ///
-/// Without a command it serves. Mail is caught and shown at /mail unless ERRAND_SES_FROM names a sender. Settings are environment variables;
+/// Without a command it serves; the others speak to a server, on this machine or deployed. Mail is caught and shown at /mail unless ERRAND_SES_FROM names a sender. Settings are environment variables;
 /// the README lists them.
 #[derive(Parser)]
 #[command(name = "errand", version, args_conflicts_with_subcommands = true)]
@@ -22,6 +25,8 @@ pub(crate) struct Cli {
 enum Command {
     /// Answer HTTP calls and run what they ask for (the default)
     Serve(Options),
+    /// Look at what was given up; run it again, or forget it
+    DeadLetters(client::DeadLetters),
 }
 
 impl Cli {
@@ -30,11 +35,12 @@ impl Cli {
         let env: Environment = std::env::vars().collect();
         errand_runtime::start_logs(&env);
         errand_runtime::hide_panics();
-        let options = match self.command {
-            Some(Command::Serve(options)) => options,
-            None => self.serve,
-        };
-        tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(serve::serve(&options, &env))
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        match self.command {
+            Some(Command::DeadLetters(command)) => runtime.block_on(command.run(&env)),
+            Some(Command::Serve(options)) => runtime.block_on(serve::serve(&options, &env)),
+            None => runtime.block_on(serve::serve(&self.serve, &env)),
+        }
     }
 }
 

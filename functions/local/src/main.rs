@@ -1,9 +1,12 @@
 //! `errand`: all of Errand in one process on one SQLite file.
 
 mod cli;
+mod client;
 mod guard;
 mod lock;
 mod mail;
+mod objects;
+mod schedules;
 mod serve;
 mod web;
 mod worker;

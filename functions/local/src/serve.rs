@@ -3,12 +3,12 @@ use std::{error::Error, future::IntoFuture, net::SocketAddr, path::PathBuf, sync
 use clap::Args;
 use errand_api::Access;
 use errand_consumer::Consumer;
-use errand_core::{Environment, Init, Registry, SettingsError};
+use errand_core::{Environment, Init, Outbox, Registry, SettingsError};
 use errand_engine::{Circuits, Engine};
 use errand_enqueue::Enqueue;
 use errand_provider_console::Console;
 use errand_runtime::TokioClock;
-use errand_status::Tasks;
+use errand_status::Operations;
 use errand_store_sqlite::{Database, SqliteQueue, SqliteStore};
 use tokio::{net::TcpListener, signal::unix::SignalKind, sync::watch, task::JoinSet};
 
@@ -16,6 +16,8 @@ use crate::{
     guard,
     lock::Lock,
     mail::{Catcher, Inbox},
+    objects::Files,
+    schedules::{self, LocalSchedules},
     web::{self, Functions},
     worker,
 };
@@ -43,15 +45,22 @@ pub(crate) async fn serve(options: &Options, env: &Environment) -> Result<(), Bo
     let store = Arc::new(SqliteStore::new(database.clone()));
     let queue = SqliteQueue::new(database.clone(), errand_wire::encode);
     let inbox = Inbox::open(database.clone()).await?;
-    let consumer = Arc::new(Consumer { engine: engine(env, queue.clone(), store.clone(), inbox.clone()).await? });
-    let enqueue = Enqueue {
+    let files = Files::open(options.data.join("objects")).map_err(|error| format!("cannot use the data folder: {error}"))?;
+    let mut engine = engine(env, queue.clone(), store.clone(), inbox.clone()).await?;
+    engine.objects = Some(Arc::new(files.clone()));
+    let consumer = Arc::new(Consumer { engine });
+    let outbox = Outbox { soon: Arc::new(queue.clone()), late: None, objects: Some(Arc::new(files)) };
+    let schedules = LocalSchedules::open(database.clone()).await?;
+    let enqueue = Enqueue { access: access()?, payloads: errand_catalog::payloads(), outbox: outbox.clone(), store: Some(store.clone()) };
+    let operations = Operations {
         access: access()?,
         payloads: errand_catalog::payloads(),
-        transport: Arc::new(queue.clone()),
-        scheduler: None,
-        store: Some(store.clone()),
+        store,
+        outbox: outbox.clone(),
+        schedules: Some(Arc::new(schedules.clone())),
+        dead_letters: Some(Arc::new(queue.clone())),
     };
-    let functions = Functions { enqueue: Arc::new(enqueue), tasks: Arc::new(Tasks { access: access()?, store }) };
+    let functions = Functions { enqueue: Arc::new(enqueue), operations: Arc::new(operations) };
     let listener = TcpListener::bind(options.listen).await.map_err(|error| format!("cannot listen on {}: {error}", options.listen))?;
 
     let address = listener.local_addr()?;
@@ -63,6 +72,7 @@ pub(crate) async fn serve(options: &Options, env: &Environment) -> Result<(), Bo
     for _ in 0..WORKERS {
         workers.spawn(worker::work(queue.clone(), Arc::clone(&consumer), stopped.clone()));
     }
+    workers.spawn(schedules::run(schedules, outbox, stopped.clone()));
     let mut until = stopped.clone();
     let server = axum::serve(listener, web::router(functions, inbox)).with_graceful_shutdown(async move {
         let _ = until.wait_for(|stop| *stop).await;

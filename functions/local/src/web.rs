@@ -12,9 +12,9 @@ use axum::{
     routing::get,
 };
 use errand_api::{Operation, ProblemDocument, Scope, route};
-use errand_core::BODY_LIMIT;
+use errand_core::OBJECT_LIMIT;
 use errand_enqueue::Enqueue;
-use errand_status::Tasks;
+use errand_status::Operations;
 
 use crate::{
     guard,
@@ -25,7 +25,7 @@ use crate::{
 #[derive(Clone)]
 pub(crate) struct Functions {
     pub(crate) enqueue: Arc<Enqueue>,
-    pub(crate) tasks: Arc<Tasks>,
+    pub(crate) operations: Arc<Operations>,
 }
 
 /// Everything that is served.
@@ -42,9 +42,9 @@ async fn api(State(functions): State<Functions>, request: Request) -> Response {
     };
     let operation = route(request.method(), request.uri().path()).map(|route| route.operation);
     let response = match operation {
-        Ok(Operation::GetTask | Operation::ListTasks | Operation::CancelTask) => functions.tasks.handle(&request).await,
         // The enqueue function also answers what is unknown, as it does on AWS.
         Ok(Operation::Enqueue | Operation::Health) | Err(_) => functions.enqueue.handle(&request).await,
+        Ok(_) => functions.operations.handle(&request).await,
     };
     response.map(Body::from)
 }
@@ -52,8 +52,8 @@ async fn api(State(functions): State<Functions>, request: Request) -> Response {
 /// Reads a request's body, up to a little more than is accepted: the function then tells the limit.
 async fn whole(request: Request) -> Result<errand_api::Request, ProblemDocument> {
     let (parts, body) = request.into_parts();
-    let too_large = |_| ProblemDocument::new(StatusCode::PAYLOAD_TOO_LARGE, &format!("at most {BODY_LIMIT} bytes are accepted"));
-    let body = to_bytes(body, 2 * BODY_LIMIT).await.map_err(too_large)?;
+    let too_large = |_| ProblemDocument::new(StatusCode::PAYLOAD_TOO_LARGE, &format!("at most {OBJECT_LIMIT} bytes are accepted"));
+    let body = to_bytes(body, 2 * OBJECT_LIMIT).await.map_err(too_large)?;
     Ok(errand_api::Request::from_parts(parts, body))
 }
 

@@ -1,40 +1,50 @@
-//! Tells how tasks stand, and cancels them: `GET /v1/tasks/{id}`, `GET /v1/tasks`, `DELETE /v1/tasks/{id}`.
+//! Tells how tasks stand, moves and cancels them; keeps schedules; lets dead letters be looked at, replayed and dropped.
 
+mod dead_letters;
 mod query;
+mod schedules;
+mod tasks;
 
 use std::sync::Arc;
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
-use errand_api::{Access, Operation, ProblemDocument, Request, Response, gateway, json, route};
-use errand_core::{Change, DynResults, Environment, SettingsError, StoreError, TaskResult, Timestamp};
-use http::{StatusCode, header};
+use errand_api::{Access, Operation, ProblemDocument, Request, Response, gateway, route};
+use errand_core::{DynDeadLetters, DynResults, DynSchedules, Environment, Outbox, Payloads, SettingsError};
+use http::StatusCode;
 use lambda_runtime::LambdaEvent;
-use serde::Serialize;
 
 /// The function. Holds no state: any number of calls may run at once.
-pub struct Tasks {
+pub struct Operations {
     /// Who may call.
     pub access: Access,
+    /// The tasks that may be scheduled, and that edited dead letters may name.
+    pub payloads: Payloads,
     /// Where tasks are remembered.
     pub store: Arc<dyn DynResults>,
+    /// Where moved tasks and replayed dead letters go.
+    pub outbox: Outbox,
+    /// What runs schedules.
+    pub schedules: Option<Arc<dyn DynSchedules>>,
+    /// What was given up.
+    pub dead_letters: Option<Arc<dyn DynDeadLetters>>,
 }
 
-#[derive(Serialize)]
-struct List {
-    tasks: Vec<TaskResult>,
-    /// Where to go on: the next call's `cursor`. Null at the end.
-    cursor: Option<String>,
-}
-
-impl Tasks {
-    /// The function with the store that its settings name.
+impl Operations {
+    /// The function with all that its settings and this build give it.
     ///
     /// # Errors
     /// A setting is missing or wrong.
     pub fn from_env(env: &Environment) -> Result<Self, SettingsError> {
         let sdk = errand_http::aws::sdk_config(env)?;
         let store = errand_catalog::store(env, &sdk).ok_or_else(|| SettingsError::missing("ERRAND_TABLE"))?;
-        Ok(Self { access: Access::from_env(env)?, store: Arc::new(store) })
+        Ok(Self {
+            access: Access::from_env(env)?,
+            payloads: errand_catalog::payloads(),
+            store: Arc::new(store),
+            outbox: errand_catalog::outbox(env, &sdk)?,
+            schedules: errand_catalog::scheduler(env, &sdk)?.map(|scheduler| scheduler as _),
+            dead_letters: errand_catalog::dead_letters(env, &sdk)?,
+        })
     }
 
     /// Answers an invocation.
@@ -50,41 +60,26 @@ impl Tasks {
     async fn answer(&self, request: &Request) -> Result<Response, ProblemDocument> {
         let route = route(request.method(), request.uri().path())?;
         self.access.check(request, route.scope)?;
+        let (id, query) = (route.id.as_str(), request.uri().query().unwrap_or_default());
         match route.operation {
-            Operation::GetTask => self.get(&route.id).await,
-            Operation::ListTasks => self.list(request.uri().query().unwrap_or_default()).await,
-            Operation::CancelTask => self.cancel(&route.id).await,
-            _ => Err(ProblemDocument::new(StatusCode::NOT_FOUND, "another function answers this path")),
+            Operation::GetTask => self.task(id).await,
+            Operation::ListTasks => self.tasks(query).await,
+            Operation::MoveTask => self.reschedule(id, request).await,
+            Operation::CancelTask => self.cancel(id).await,
+            Operation::CreateSchedule => self.create_schedule(request).await,
+            Operation::ListSchedules => self.list_schedules(query).await,
+            Operation::GetSchedule => self.schedule(id).await,
+            Operation::DeleteSchedule => self.delete_schedule(id).await,
+            Operation::PauseSchedule => self.pause_schedule(id, true).await,
+            Operation::ResumeSchedule => self.pause_schedule(id, false).await,
+            Operation::ListDeadLetters => self.list_dead_letters(query).await,
+            Operation::GetDeadLetter => self.dead_letter(id).await,
+            Operation::DropDeadLetter => self.drop_dead_letter(id).await,
+            Operation::DropDeadLetters => self.drop_dead_letters(request).await,
+            Operation::ReplayDeadLetters => self.replay_dead_letters(request).await,
+            Operation::Enqueue | Operation::Health => {
+                Err(ProblemDocument::new(StatusCode::NOT_FOUND, "another function answers this path"))
+            }
         }
     }
-
-    async fn get(&self, id: &str) -> Result<Response, ProblemDocument> {
-        let task = self.store.get(id).await.map_err(unavailable)?.ok_or_else(unknown)?;
-        Ok(json(StatusCode::OK, &task))
-    }
-
-    async fn list(&self, query: &str) -> Result<Response, ProblemDocument> {
-        let page = self.store.list(&query::read(query)?).await.map_err(unavailable)?;
-        Ok(json(StatusCode::OK, &List { tasks: page.results, cursor: page.cursor }))
-    }
-
-    async fn cancel(&self, id: &str) -> Result<Response, ProblemDocument> {
-        match self.store.cancel(id, Timestamp::now()).await.map_err(unavailable)? {
-            Change::Changed(task) => Ok(json(StatusCode::OK, &task)),
-            Change::Refused(task) => Err(ProblemDocument::new(
-                StatusCode::CONFLICT,
-                &format!("the task is {}: only one that waits can be cancelled", task.status),
-            )),
-            Change::Unknown => Err(unknown()),
-        }
-    }
-}
-
-fn unknown() -> ProblemDocument {
-    ProblemDocument::new(StatusCode::NOT_FOUND, "no task with this id is known")
-}
-
-fn unavailable(error: StoreError) -> ProblemDocument {
-    tracing::error!(%error, "the store does not answer");
-    ProblemDocument::new(StatusCode::SERVICE_UNAVAILABLE, "the store does not answer. Try again").with_header(header::RETRY_AFTER, "1")
 }

@@ -2,11 +2,11 @@
 
 use std::{process::ExitCode, sync::Arc};
 
-use errand_status::Tasks;
+use errand_status::Operations;
 
 fn main() -> ExitCode {
     errand_runtime::serve(|env| {
-        let tasks = Arc::new(Tasks::from_env(env)?);
-        Ok(move |event| Arc::clone(&tasks).invoke(event))
+        let operations = Arc::new(Operations::from_env(env)?);
+        Ok(move |event| Arc::clone(&operations).invoke(event))
     })
 }

@@ -13,7 +13,6 @@ pub use problem::ProblemDocument;
 pub use routes::{Operation, Route, route};
 
 use bytes::Bytes;
-use errand_core::BODY_LIMIT;
 use serde::Serialize;
 
 /// An HTTP request with its whole body.
@@ -30,11 +29,11 @@ pub fn json(status: http::StatusCode, body: &impl Serialize) -> Response {
     }
 }
 
-/// The text of a JSON request.
+/// The text of a JSON request of up to `limit` bytes.
 ///
 /// # Errors
 /// 415 for another media type, 413 for a body over the limit, 400 for one that is not UTF-8.
-pub fn json_body(request: &Request) -> Result<&str, ProblemDocument> {
+pub fn json_body(request: &Request, limit: usize) -> Result<&str, ProblemDocument> {
     let media_type = request.headers().get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     if essence != "application/json" && !(essence.starts_with("application/") && essence.ends_with("+json")) {
@@ -43,8 +42,8 @@ pub fn json_body(request: &Request) -> Result<&str, ProblemDocument> {
             "send JSON, with the header content-type: application/json",
         ));
     }
-    if request.body().len() > BODY_LIMIT {
-        let detail = format!("the body is {} bytes; at most {BODY_LIMIT} are accepted", request.body().len());
+    if request.body().len() > limit {
+        let detail = format!("the body is {} bytes; at most {limit} are accepted", request.body().len());
         return Err(ProblemDocument::new(http::StatusCode::PAYLOAD_TOO_LARGE, &detail));
     }
     std::str::from_utf8(request.body()).map_err(|_| ProblemDocument::new(http::StatusCode::BAD_REQUEST, "the body is not UTF-8"))

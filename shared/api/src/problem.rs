@@ -1,5 +1,5 @@
-use errand_core::{Problem, Problems};
-use http::{HeaderName, HeaderValue, StatusCode};
+use errand_core::{Problem, Problems, PublishError, QueueError, StoreError};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 use crate::{Response, answer};
@@ -40,6 +40,42 @@ impl ProblemDocument {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.status
+    }
+}
+
+/// Why an envelope was not handed over, for the caller. What an operator must know is logged here.
+impl From<PublishError> for ProblemDocument {
+    fn from(error: PublishError) -> Self {
+        match &error {
+            PublishError::Refused(why) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, why),
+            PublishError::TooLarge { .. } => Self::new(StatusCode::PAYLOAD_TOO_LARGE, &format!("the task is {error}")),
+            PublishError::Misconfigured(_) => {
+                tracing::error!(%error, alarm = true, "not sent");
+                let detail = "the service is misconfigured; nothing was queued. Its operator finds the reason in the log";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+            }
+            PublishError::Unavailable(_) => {
+                tracing::error!(%error, "not sent");
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "the queue does not answer; nothing was queued. Try again")
+                    .with_header(header::RETRY_AFTER, "1")
+            }
+        }
+    }
+}
+
+/// For the caller that the dead-letter queue does not answer; for the operator, in the log, why.
+impl From<QueueError> for ProblemDocument {
+    fn from(error: QueueError) -> Self {
+        tracing::error!(%error, "the dead-letter queue does not answer");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "the dead-letter queue does not answer. Try again").with_header(header::RETRY_AFTER, "1")
+    }
+}
+
+/// For the caller that the store does not answer; for the operator, in the log, why.
+impl From<StoreError> for ProblemDocument {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "the store does not answer");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "the store does not answer. Try again").with_header(header::RETRY_AFTER, "1")
     }
 }
 

@@ -14,16 +14,52 @@ pub enum Operation {
     ListTasks,
     /// Tell how a task stands.
     GetTask,
+    /// Run a task at another time.
+    MoveTask,
     /// Do not run a task.
     CancelTask,
+    /// Run a task again and again.
+    CreateSchedule,
+    /// Tell what is run again and again.
+    ListSchedules,
+    /// Tell of one schedule.
+    GetSchedule,
+    /// End a schedule.
+    DeleteSchedule,
+    /// Let a schedule rest.
+    PauseSchedule,
+    /// Let a schedule go on.
+    ResumeSchedule,
+    /// Tell what was given up.
+    ListDeadLetters,
+    /// Tell of one dead letter, with its body.
+    GetDeadLetter,
+    /// Forget a dead letter.
+    DropDeadLetter,
+    /// Forget some dead letters.
+    DropDeadLetters,
+    /// Run what was given up.
+    ReplayDeadLetters,
 }
 
 /// The whole API. `None` as a scope: anyone may call.
-const ROUTES: [(Method, &str, Operation, Option<Scope>); 5] = [
+const ROUTES: [(Method, &str, Operation, Option<Scope>); 17] = [
     (Method::POST, "/v1/tasks", Operation::Enqueue, Some(Scope::Send)),
     (Method::GET, "/v1/tasks", Operation::ListTasks, Some(Scope::Read)),
     (Method::GET, "/v1/tasks/{id}", Operation::GetTask, Some(Scope::Read)),
+    (Method::PATCH, "/v1/tasks/{id}", Operation::MoveTask, Some(Scope::Send)),
     (Method::DELETE, "/v1/tasks/{id}", Operation::CancelTask, Some(Scope::Send)),
+    (Method::POST, "/v1/schedules", Operation::CreateSchedule, Some(Scope::Send)),
+    (Method::GET, "/v1/schedules", Operation::ListSchedules, Some(Scope::Read)),
+    (Method::GET, "/v1/schedules/{id}", Operation::GetSchedule, Some(Scope::Read)),
+    (Method::DELETE, "/v1/schedules/{id}", Operation::DeleteSchedule, Some(Scope::Send)),
+    (Method::POST, "/v1/schedules/{id}/pause", Operation::PauseSchedule, Some(Scope::Send)),
+    (Method::POST, "/v1/schedules/{id}/resume", Operation::ResumeSchedule, Some(Scope::Send)),
+    (Method::GET, "/v1/dead-letters", Operation::ListDeadLetters, Some(Scope::Read)),
+    (Method::POST, "/v1/dead-letters/replay", Operation::ReplayDeadLetters, Some(Scope::Admin)),
+    (Method::POST, "/v1/dead-letters/drop", Operation::DropDeadLetters, Some(Scope::Admin)),
+    (Method::GET, "/v1/dead-letters/{id}", Operation::GetDeadLetter, Some(Scope::Read)),
+    (Method::DELETE, "/v1/dead-letters/{id}", Operation::DropDeadLetter, Some(Scope::Admin)),
     (Method::GET, "/v1/health", Operation::Health, None),
 ];
 
@@ -83,6 +119,8 @@ mod tests {
         assert_eq!(found(Method::POST, "/v1/tasks"), Ok((Operation::Enqueue, String::new())));
         assert_eq!(found(Method::GET, "/v1/tasks/a%2Fb"), Ok((Operation::GetTask, "a/b".to_owned())));
         assert_eq!(found(Method::DELETE, "/v1/tasks/x"), Ok((Operation::CancelTask, "x".to_owned())));
+        assert_eq!(found(Method::POST, "/v1/schedules/x.y/pause"), Ok((Operation::PauseSchedule, "x.y".to_owned())));
+        assert_eq!(found(Method::POST, "/v1/dead-letters/replay"), Ok((Operation::ReplayDeadLetters, String::new())));
         assert_eq!(found(Method::PUT, "/v1/tasks"), Err(405));
         for path in ["/", "/v1", "/v1/tasks/", "/v1/tasks/a/b", "/v1/tasksx", "/v1/nothing"] {
             assert_eq!(found(Method::GET, path), Err(404), "{path}");

@@ -5,6 +5,12 @@ use errand_core::{Environment, Init, Payloads, Registry, SettingsError};
 #[cfg(any(feature = "sqs", feature = "scheduler", feature = "dynamodb"))]
 use {errand_http::aws::SdkConfig, std::sync::Arc};
 
+#[cfg(all(feature = "sqs", feature = "scheduler"))]
+use errand_core::Outbox;
+
+#[cfg(feature = "scheduler")]
+pub use errand_transport_scheduler::EventBridgeScheduler;
+
 /// Adds the providers of this build.
 ///
 /// # Errors
@@ -33,26 +39,49 @@ pub fn payloads() -> Payloads {
         .with::<errand_provider_webhook::Call>(errand_provider_webhook::TASKS)
 }
 
-/// The transport for what is due soon.
+/// The transports for what is due soon and, when its settings are there, for what is due later.
 ///
 /// # Errors
-/// One of its settings is missing or wrong.
-#[cfg(feature = "sqs")]
-pub fn transport(env: &Environment, sdk: &SdkConfig) -> Result<Arc<dyn errand_core::DynTransport>, SettingsError> {
-    Ok(Arc::new(errand_transport_sqs::SqsTransport::new(env, sdk, errand_wire::encode)?))
+/// A setting is missing or wrong.
+#[cfg(all(feature = "sqs", feature = "scheduler"))]
+pub fn outbox(env: &Environment, sdk: &SdkConfig) -> Result<Outbox, SettingsError> {
+    let soon = Arc::new(errand_transport_sqs::SqsTransport::new(env, sdk, errand_wire::encode)?);
+    let late = scheduler(env, sdk)?.map(|scheduler| scheduler as _);
+    Ok(Outbox { soon, late, objects: objects(env, sdk) })
 }
 
-/// The transport for what is due later; `None` when its settings are not there.
+/// What runs schedules; `None` when its settings are not there.
 ///
 /// # Errors
 /// Some of its settings are there but not all, or one is wrong.
 #[cfg(feature = "scheduler")]
-pub fn scheduler(env: &Environment, sdk: &SdkConfig) -> Result<Option<Arc<dyn errand_core::DynTransport>>, SettingsError> {
+pub fn scheduler(env: &Environment, sdk: &SdkConfig) -> Result<Option<Arc<EventBridgeScheduler>>, SettingsError> {
     const SETTINGS: [&str; 3] = ["ERRAND_QUEUE_ARN", "ERRAND_SCHEDULER_ROLE_ARN", "ERRAND_SCHEDULER_GROUP"];
     if SETTINGS.iter().all(|name| env.get(name).is_none()) {
         return Ok(None);
     }
-    Ok(Some(Arc::new(errand_transport_scheduler::SchedulerTransport::new(env, sdk, errand_wire::encode)?)))
+    Ok(Some(Arc::new(EventBridgeScheduler::new(env, sdk, errand_wire::encode, errand_wire::decode)?)))
+}
+
+/// Where arguments go that no queue can carry, if `ERRAND_BUCKET` names it and this build can.
+#[cfg(any(feature = "sqs", feature = "scheduler"))]
+#[must_use]
+pub fn objects(env: &Environment, sdk: &SdkConfig) -> Option<Arc<dyn errand_core::DynObjects>> {
+    #[cfg(feature = "claim-check")]
+    if let Some(bucket) = env.get("ERRAND_BUCKET") {
+        return Some(Arc::new(errand_objects_s3::S3Objects::new(sdk, bucket)));
+    }
+    let _ = (env, sdk);
+    None
+}
+
+/// The dead-letter queue, if `ERRAND_DEAD_LETTER_URL` names one.
+///
+/// # Errors
+/// The setting is wrong.
+#[cfg(feature = "sqs")]
+pub fn dead_letters(env: &Environment, sdk: &SdkConfig) -> Result<Option<Arc<dyn errand_core::DynDeadLetters>>, SettingsError> {
+    Ok(errand_transport_sqs::SqsDeadLetters::from_env(env, sdk)?.map(|letters| Arc::new(letters) as _))
 }
 
 /// The queue that a consumer's messages come from.

@@ -8,6 +8,10 @@ use crate::Timestamp;
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>
 pub const BODY_LIMIT: usize = 1024 * 1024 - 8 * 1024;
 
+/// The largest body that is accepted where there is an object store, in bytes: what API Gateway can hand to a function (6 MB, in which the body is a
+/// string with every quote escaped). <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
+pub const OBJECT_LIMIT: usize = 4 * 1024 * 1024;
+
 /// How deep objects and arrays may be nested in a body.
 pub const DEPTH_LIMIT: usize = 64;
 
@@ -133,6 +137,15 @@ pub mod limits {
         } else {
             Err("1 to 256 characters, none of them a control character")
         }
+    }
+
+    /// 1 to 62 of `[A-Za-z0-9_.-]`: EventBridge Scheduler's rule, less room for a prefix.
+    ///
+    /// # Errors
+    /// The text is none.
+    pub fn schedule(text: &str) -> Rule {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_.-".contains(&b);
+        if sized(text, 62) && text.bytes().all(allowed) { Ok(()) } else { Err("1 to 62 of the characters A-Z a-z 0-9 _ . -") }
     }
 
     /// 1 to 100 of `[a-z0-9-]` in two parts with a `/` between.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use futures_util::FutureExt;
 
 use crate::{
-    Begin, BoxFuture, Change, Claim, DeadLetter, Envelope, Filter, Finish, Message, ObjectError, Objects, Outcome, Page, PublishError,
-    Published, Queue, QueueError, Status, Store, StoreError, TaskResult, Timestamp, Transport,
+    Begin, BoxFuture, Buried, Change, Claim, DeadLetter, DeadLetters, Envelope, Filter, Finish, Message, ObjectError, Objects, Outcome,
+    Page, PublishError, Published, Queue, QueueError, Schedule, Schedules, Status, Store, StoreError, TaskResult, Timestamp, Transport,
 };
 
 /// Declares a trait's erased twin and implements it for all that implement the trait.
@@ -41,6 +41,16 @@ erased! {
 }
 
 erased! {
+    /// [`DeadLetters`] with its type erased.
+    DynDeadLetters of DeadLetters {
+        fn take(lease: Duration) -> Result<Vec<Buried>, QueueError>;
+        fn release(letters: &'a [Buried]) -> Result<(), QueueError>;
+        fn remove(letters: &'a [Buried]) -> Result<(), QueueError>;
+        fn count() -> Result<u64, QueueError>;
+    }
+}
+
+erased! {
     /// [`Objects`] with its type erased.
     DynObjects of Objects {
         fn put(key: &'a str, content: String) -> Result<(), ObjectError>;
@@ -53,11 +63,23 @@ erased! {
     /// [`Transport`] with its type erased.
     DynTransport of Transport {
         fn publish(envelopes: &'a [Envelope]) -> Vec<Result<Published, PublishError>>;
+        fn withdraw(id: &'a str, run_after: Timestamp) -> Result<(), PublishError>;
         fn check() -> Result<(), PublishError>;
     }
     const {
         name() -> &'static str = NAME;
         max_delay() -> Duration = MAX_DELAY;
+    }
+}
+
+erased! {
+    /// [`Schedules`] with its type erased.
+    DynSchedules of Schedules {
+        fn create(schedule: &'a Schedule) -> Result<bool, PublishError>;
+        fn get(name: &'a str) -> Result<Option<Schedule>, PublishError>;
+        fn list(limit: usize, cursor: Option<&'a str>) -> Result<(Vec<Schedule>, Option<String>), PublishError>;
+        fn delete(name: &'a str) -> Result<bool, PublishError>;
+        fn pause(name: &'a str, paused: bool) -> Result<bool, PublishError>;
     }
 }
 

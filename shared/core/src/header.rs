@@ -55,11 +55,12 @@ impl Header {
     pub fn envelope(self, result: &TaskResult) -> Option<Envelope> {
         let raw = |value: &Value| if value.is_null() { None } else { to_raw_value(value).ok() };
         let bulk = self.context.get("bulk").and_then(Value::as_bool).unwrap_or_default();
+        let elsewhere = self.claim_check.is_some();
         Some(Envelope {
             id: result.id.clone(),
             task: result.task.clone(),
-            args: Some(raw(&result.args)?),
-            kwargs: Some(raw(&result.kwargs)?),
+            args: if elsewhere { None } else { Some(raw(&result.args)?) },
+            kwargs: if elsewhere { None } else { Some(raw(&result.kwargs)?) },
             queue: if self.queue.is_empty() { QUEUE.to_owned() } else { self.queue },
             run_after: result.run_after,
             expires: self.expires,

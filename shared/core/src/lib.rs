@@ -2,6 +2,7 @@
 //! it asks ([`Provider`]), what remembers it ([`Store`]), and how each of them fails. No I/O, no cloud, no async runtime.
 
 mod clock;
+mod dead_letters;
 mod envelope;
 mod erased;
 mod error;
@@ -9,29 +10,36 @@ mod fields;
 mod header;
 mod init;
 mod objects;
+mod outbox;
 mod payload;
 mod provider;
 mod queue;
 mod record;
+mod recurrence;
 mod registry;
+mod schedule;
 mod settings;
 mod store;
 mod timestamp;
 mod transport;
 
 pub use clock::Clock;
-pub use envelope::{BODY_LIMIT, Context, DEPTH_LIMIT, Envelope, limits};
-pub use erased::{DynClaims, DynObjects, DynQueue, DynRegister, DynResults, DynTransport};
+pub use dead_letters::{Buried, DeadLetters, Epitaph};
+pub use envelope::{BODY_LIMIT, Context, DEPTH_LIMIT, Envelope, OBJECT_LIMIT, limits};
+pub use erased::{DynClaims, DynDeadLetters, DynObjects, DynQueue, DynRegister, DynResults, DynSchedules, DynTransport};
 pub use error::{Advice, DeliveryError, ErrorKind};
 pub use fields::{Fields, Problem, Problems};
 pub use header::Header;
 pub use init::Init;
 pub use objects::{ObjectError, Objects};
+pub use outbox::Outbox;
 pub use payload::{Payload, Payloads};
 pub use provider::{Attempt, Provider, Receipt};
 pub use queue::{DeadLetter, Message, Queue, QueueError};
 pub use record::{Record, position};
+pub use recurrence::{Cron, Numbers, Rate, Recurrence, Unit};
 pub use registry::{Handled, Registry, Task};
+pub use schedule::{Schedule, Schedules};
 pub use settings::{Environment, Secret, SettingsError};
 pub use store::{Begin, Change, Claim, Filter, Finish, Outcome, Page, Status, Store, StoreError, TaskError, TaskResult};
 pub use timestamp::{InvalidTimestamp, Timestamp};

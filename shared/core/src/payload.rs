@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use crate::{Fields, Problems};
+use crate::{Envelope, Fields, Problems, limits};
 
 /// What a provider takes: an envelope's `kwargs`. A crate's payload type is built without its client, so that a call can be checked
 /// before it is queued.
@@ -56,6 +56,21 @@ impl Payloads {
             .flat_map(|problems| problems.0)
             .collect();
         if problems.is_empty() { Ok(()) } else { Err(Some(Problems(problems))) }
+    }
+
+    /// Notes in `fields`, which an envelope was read from, what is wrong with its task and payload.
+    pub fn check_envelope(&self, fields: &mut Fields<'_>, envelope: &Envelope) {
+        // What is no task or no payload by its form is a problem already.
+        if limits::task(&envelope.task).is_err() || (fields.raw("kwargs").is_some() && envelope.kwargs.is_none()) {
+            return;
+        }
+        match self.check(&envelope.task, envelope.payload(), envelope.context.bulk) {
+            Ok(()) => {}
+            Err(Some(problems)) => fields.adopt("kwargs", problems),
+            Err(None) => {
+                fields.refuse("task", format!("is no task that is known here; known are: {}", self.tasks().collect::<Vec<_>>().join(", ")))
+            }
+        }
     }
 
     /// The names of the tasks, sorted.

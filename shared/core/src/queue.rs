@@ -51,17 +51,20 @@ impl DeadLetter {
     /// How long a reason may be, in bytes: it has to fit beside the largest body.
     pub const REASON_LIMIT: usize = 4096;
 
+    pub(crate) const REASON: &str = "errand-reason";
+    pub(crate) const KIND: &str = "errand-kind";
+    pub(crate) const ATTEMPTS: &str = "errand-attempts";
+    pub(crate) const ID: &str = "errand-id";
+    pub(crate) const TASK: &str = "errand-task";
+
     /// The letter's facts as named attributes, to go beside the body.
     #[must_use]
     pub fn attributes(&self) -> Vec<(&'static str, String)> {
         let reason = &self.reason[..self.reason.floor_char_boundary(Self::REASON_LIMIT)];
-        let mut attributes = vec![
-            ("errand-reason", reason.to_owned()),
-            ("errand-kind", self.kind.to_string()),
-            ("errand-attempts", self.attempts.to_string()),
-        ];
-        attributes.extend(self.id.clone().map(|id| ("errand-id", id)));
-        attributes.extend(self.task.clone().map(|task| ("errand-task", task)));
+        let mut attributes =
+            vec![(Self::REASON, reason.to_owned()), (Self::KIND, self.kind.to_string()), (Self::ATTEMPTS, self.attempts.to_string())];
+        attributes.extend(self.id.clone().map(|id| (Self::ID, id)));
+        attributes.extend(self.task.clone().map(|task| (Self::TASK, task)));
         attributes
     }
 }

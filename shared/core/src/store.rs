@@ -222,7 +222,7 @@ pub struct TaskResult {
     pub run_after: Option<Timestamp>,
     /// Positional arguments.
     pub args: Value,
-    /// Named arguments; null when they were larger than [`TaskResult::ARGUMENTS_LIMIT`].
+    /// Named arguments; null when they were larger than [`TaskResult::ARGUMENTS_LIMIT`], or are in the object store.
     pub kwargs: Value,
     /// How it came.
     pub backend: String,
@@ -257,7 +257,11 @@ impl TaskResult {
             last_attempted_at: None,
             run_after: envelope.run_after,
             args: kept(envelope.args.as_deref(), Value::Array(Vec::new())),
-            kwargs: kept(envelope.kwargs.as_deref(), Value::Object(serde_json::Map::new())),
+            kwargs: if envelope.claim_check.is_some() {
+                Value::Null
+            } else {
+                kept(envelope.kwargs.as_deref(), Value::Object(serde_json::Map::new()))
+            },
             backend: backend.to_owned(),
             errors: Vec::new(),
             worker_ids: Vec::new(),

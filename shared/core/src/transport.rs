@@ -1,6 +1,6 @@
 use std::{fmt, future::Future, time::Duration};
 
-use crate::Envelope;
+use crate::{Envelope, Timestamp};
 
 /// What envelopes are handed to, so that a consumer gets them. One crate, one Cargo feature.
 ///
@@ -15,6 +15,12 @@ pub trait Transport: Send + Sync + 'static {
 
     /// Hands over envelopes, each to be seen by a consumer no earlier than its `run_after`, as far as the transport can tell.
     fn publish(&self, envelopes: &[Envelope]) -> impl Future<Output = Vec<Result<Published, PublishError>>> + Send;
+
+    /// Takes back what this transport itself holds until `run_after`, where it does; by default it does not. What is gone is no error.
+    fn withdraw(&self, id: &str, run_after: Timestamp) -> impl Future<Output = Result<(), PublishError>> + Send {
+        let _ = (id, run_after);
+        std::future::ready(Ok(()))
+    }
 
     /// Whether it could publish now.
     fn check(&self) -> impl Future<Output = Result<(), PublishError>> + Send;

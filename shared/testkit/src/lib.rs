@@ -4,7 +4,10 @@
 
 mod stub;
 
+pub mod dead_letters;
+pub mod objects;
 pub mod provider;
+pub mod schedules;
 pub mod store;
 pub mod transport;
 

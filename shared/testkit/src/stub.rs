@@ -1,6 +1,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::{Router, body::Bytes, extract::State, http, response::IntoResponse};
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, State},
+    http,
+    response::IntoResponse,
+};
 
 /// A request that a [`Stub`] got.
 #[derive(Clone, Debug)]
@@ -60,7 +66,7 @@ impl Stub {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");
         let url = format!("http://{}", listener.local_addr().expect("a bound port"));
         let script: Script = Arc::new(script);
-        let router = Router::new().fallback(answer).with_state((script, Arc::clone(&requests)));
+        let router = Router::new().fallback(answer).layer(DefaultBodyLimit::disable()).with_state((script, Arc::clone(&requests)));
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { url, requests }
     }

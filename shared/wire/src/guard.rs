@@ -1,14 +1,14 @@
 //! Guards the parsers.
 
-use errand_core::{BODY_LIMIT, DEPTH_LIMIT, Problems};
+use errand_core::{DEPTH_LIMIT, Problems};
 
 /// Checks what no body may be, whatever its format; quick, and before any of it is parsed.
 ///
 /// # Errors
-/// The body is too large, nested too deep, or begins with a byte order mark.
-pub fn check(body: &str) -> Result<(), Problems> {
-    if body.len() > BODY_LIMIT {
-        return Err(Problems::whole(format!("is {} bytes; at most {BODY_LIMIT} are accepted", body.len())));
+/// The body is larger than `limit` bytes, nested too deep, or begins with a byte order mark.
+pub fn check(body: &str, limit: usize) -> Result<(), Problems> {
+    if body.len() > limit {
+        return Err(Problems::whole(format!("is {} bytes; at most {limit} are accepted", body.len())));
     }
     if body.starts_with('\u{feff}') {
         return Err(Problems::whole("begins with a byte order mark; expected JSON (RFC 8259, section 8.1)"));
@@ -47,10 +47,11 @@ mod tests {
 
     #[test]
     fn depth_is_counted_outside_of_strings_only() {
+        let ok = |body: &str| check(body, 10_000).is_ok();
         let nested = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
-        assert!(check(&nested(DEPTH_LIMIT)).is_ok());
-        assert!(check(&nested(DEPTH_LIMIT + 1)).is_err());
-        assert!(check(&format!(r#"["{}\"{}"]"#, "[".repeat(99), "{".repeat(99))).is_ok());
-        assert!(check(&"[],".repeat(500)).is_ok(), "wide is not deep");
+        assert!(ok(&nested(DEPTH_LIMIT)));
+        assert!(!ok(&nested(DEPTH_LIMIT + 1)));
+        assert!(ok(&format!(r#"["{}\"{}"]"#, "[".repeat(99), "{".repeat(99))));
+        assert!(ok(&"[],".repeat(500)), "wide is not deep");
     }
 }

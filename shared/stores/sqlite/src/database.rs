@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 use crate::{queue, store};
 
 /// The tables, by version: each entry takes a file from one version to the next.
-const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("schema.sql"), "ALTER TABLE dead_letters ADD COLUMN visible_at INTEGER NOT NULL DEFAULT 0"];
 
 /// One SQLite file. All access goes through one connection on a thread of its own, so that there is one writer. Clones share it.
 #[derive(Clone)]

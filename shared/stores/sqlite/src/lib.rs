@@ -1,9 +1,10 @@
 //! A store and a queue in one SQLite file: what one machine needs. What was answered survives `kill -9` and power loss.
 
 mod database;
+mod dead_letters;
 mod queue;
 mod store;
 
 pub use database::Database;
-pub use queue::{Buried, SqliteQueue};
+pub use queue::SqliteQueue;
 pub use store::SqliteStore;

@@ -1,26 +1,17 @@
 use std::{collections::BTreeMap, time::Duration};
 
-use errand_core::{DeadLetter, Envelope, Message, PublishError, Published, Queue, QueueError, StoreError, Timestamp, Transport};
-use rusqlite::{Row, Transaction, params, types::Type};
+use errand_core::{
+    BODY_LIMIT, DeadLetter, Envelope, Message, PublishError, Published, Queue, QueueError, StoreError, Timestamp, Transport,
+};
+use rusqlite::{Row, Transaction, params};
 
 use crate::Database;
 
 /// The queue in a [`Database`]: messages with visibility, receive count, delay and dead letters, as SQS has them. Clones share it.
 #[derive(Clone)]
 pub struct SqliteQueue {
-    database: Database,
+    pub(crate) database: Database,
     encode: fn(&Envelope) -> String,
-}
-
-/// A message that was given up.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Buried {
-    /// What was received.
-    pub body: String,
-    /// Why it was given up: [`DeadLetter::attributes`].
-    pub attributes: BTreeMap<String, String>,
-    /// When.
-    pub buried_at: Timestamp,
 }
 
 impl SqliteQueue {
@@ -85,20 +76,6 @@ impl SqliteQueue {
     pub async fn changed(&self) {
         self.database.arrivals.notified().await;
     }
-
-    /// What was given up, the newest first.
-    ///
-    /// # Errors
-    /// The file cannot be read.
-    pub async fn dead_letters(&self, most: u32) -> Result<Vec<Buried>, StoreError> {
-        self.database
-            .call(move |connection| {
-                let mut query =
-                    connection.prepare_cached("SELECT body, attributes, buried_at FROM dead_letters ORDER BY id DESC LIMIT ?1")?;
-                query.query_map([most], buried)?.collect()
-            })
-            .await
-    }
 }
 
 impl Queue for SqliteQueue {
@@ -140,14 +117,16 @@ impl Transport for SqliteQueue {
 
     async fn publish(&self, envelopes: &[Envelope]) -> Vec<Result<Published, PublishError>> {
         let now = Timestamp::now();
-        let rows: Vec<(String, i64)> =
-            envelopes.iter().map(|envelope| ((self.encode)(envelope), envelope.run_after.unwrap_or(now).max(now).millis())).collect();
+        let rows = envelopes.iter().map(|envelope| ((self.encode)(envelope), envelope.run_after.unwrap_or(now).max(now).millis()));
+        // As on SQS: what is larger would be refused when it is received.
+        let rows: Vec<Option<(String, i64)>> = rows.map(|row| Some(row).filter(|(body, _)| body.len() <= BODY_LIMIT)).collect();
+        let fits: Vec<bool> = rows.iter().map(Option::is_some).collect();
         let published: Result<Vec<i64>, StoreError> = self
             .database
             .call(move |connection| {
                 let transaction = connection.transaction()?;
-                let mut ids = Vec::with_capacity(rows.len());
-                for (body, visible_at) in rows {
+                let mut ids = Vec::new();
+                for (body, visible_at) in rows.into_iter().flatten() {
                     transaction.execute("INSERT INTO messages (body, visible_at) VALUES (?1, ?2)", params![body, visible_at])?;
                     ids.push(transaction.last_insert_rowid());
                 }
@@ -156,10 +135,13 @@ impl Transport for SqliteQueue {
             })
             .await;
         self.database.arrivals.notify_one();
-        match published {
-            Ok(ids) => ids.into_iter().map(|id| Ok(Published { message_id: Some(id.to_string()) })).collect(),
-            Err(error) => vec![Err(PublishError::Unavailable(error.0)); envelopes.len()],
-        }
+        let mut ids = published.as_ref().map(|ids| ids.iter()).map_err(|error| PublishError::Unavailable(error.0.clone()));
+        let answer = |fits: bool| match &mut ids {
+            _ if !fits => Err(PublishError::TooLarge { limit: BODY_LIMIT }),
+            Ok(ids) => Ok(Published { message_id: ids.next().map(ToString::to_string) }),
+            Err(error) => Err(error.clone()),
+        };
+        fits.into_iter().map(answer).collect()
     }
 
     async fn check(&self) -> Result<(), PublishError> {
@@ -188,10 +170,4 @@ fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
         source: "local".to_owned(),
         lane: None,
     })
-}
-
-fn buried(row: &Row<'_>) -> rusqlite::Result<Buried> {
-    let json: String = row.get(1)?;
-    let attributes = serde_json::from_str(&json).map_err(|error| rusqlite::Error::FromSqlConversionFailure(1, Type::Text, error.into()))?;
-    Ok(Buried { body: row.get(0)?, attributes, buried_at: Timestamp::from_millis(row.get(2)?) })
 }

@@ -4,27 +4,28 @@
 
 use std::time::Duration;
 
-use errand_core::{Envelope, Environment, PublishError, Timestamp, Transport};
+use errand_core::{Envelope, Environment, PublishError, Recurrence, Schedules, Timestamp, Transport};
 use errand_http::aws::sdk_config;
 use errand_testkit::{
     Answer, Stub,
+    schedules::schedule,
     transport::{conformance, delayed, envelope},
 };
-use errand_transport_scheduler::SchedulerTransport;
+use errand_transport_scheduler::EventBridgeScheduler;
 use serde_json::{Value, json};
 
 const QUEUE: (&str, &str) = ("ERRAND_QUEUE_ARN", "arn:aws:sqs:eu-west-1:1:main");
 const ROLE: (&str, &str) = ("ERRAND_SCHEDULER_ROLE_ARN", "arn:aws:iam::1:role/scheduler");
 
-fn with(url: &str, vars: &[(&str, &str)]) -> Result<SchedulerTransport, String> {
+fn with(url: &str, vars: &[(&str, &str)]) -> Result<EventBridgeScheduler, String> {
     let aws = [("AWS_REGION", "eu-west-1"), ("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "s"), ("AWS_ENDPOINT_URL", url)];
     let env: Environment = aws.iter().chain(vars).copied().collect();
     let encode =
         |envelope: &Envelope| envelope.kwargs.as_ref().map_or(format!("body of {}", envelope.id), |kwargs| kwargs.get().to_owned());
-    SchedulerTransport::new(&env, &sdk_config(&env).unwrap(), encode).map_err(|error| error.to_string())
+    EventBridgeScheduler::new(&env, &sdk_config(&env).unwrap(), encode, errand_wire::decode).map_err(|error| error.to_string())
 }
 
-fn transport(url: &str) -> SchedulerTransport {
+fn transport(url: &str) -> EventBridgeScheduler {
     with(url, &[QUEUE, ROLE, ("ERRAND_SCHEDULER_GROUP", "errand"), ("ERRAND_DEAD_LETTER_URL", "https://sqs/1/dead")]).unwrap()
 }
 
@@ -42,7 +43,8 @@ async fn a_schedule_fires_a_minute_early_once_and_is_gone() {
     let envelope = Envelope { run_after: Some(due), ..envelope("a") };
     transport(stub.url()).publish(&[envelope]).await.remove(0).unwrap();
     let request = stub.requests().remove(0);
-    let name = "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb";
+    // SHA-256 of "a 2030-03-17T17:46:40.000Z".
+    let name = "fcb071e207c5898551791f6d78b61d63f8ad13ff5aa90b3843e2fe6f969339d3";
     assert_eq!((request.method.as_str(), request.uri.path()), ("POST", format!("/schedules/{name}").as_str()));
     let wanted = json!({
         "ClientToken": name,
@@ -54,6 +56,82 @@ async fn a_schedule_fires_a_minute_early_once_and_is_gone() {
         "Target": { "Arn": QUEUE.1, "RoleArn": ROLE.1, "Input": "body of a", "DeadLetterConfig": { "Arn": "arn:aws:sqs:eu-west-1:1:dead" } },
     });
     assert_eq!(serde_json::from_slice::<Value>(&request.body).unwrap(), wanted);
+}
+
+#[tokio::test]
+async fn what_is_withdrawn_is_deleted_by_its_id_and_time() {
+    let due = Timestamp::from_millis(1_900_000_000_000);
+    let stub = Stub::start(|_| Answer::json(200, "{}")).await;
+    transport(stub.url()).withdraw("a", due).await.unwrap();
+    let request = stub.requests().remove(0);
+    assert_eq!(
+        (request.method.as_str(), request.uri.path()),
+        ("DELETE", "/schedules/fcb071e207c5898551791f6d78b61d63f8ad13ff5aa90b3843e2fe6f969339d3")
+    );
+    assert!(request.uri.query().unwrap().starts_with("groupName=errand&"));
+    let gone = Stub::start(|_| Answer::json(404, "{}").header("x-amzn-errortype", "ResourceNotFoundException")).await;
+    assert_eq!(transport(gone.url()).withdraw("a", due).await, Ok(()), "what is gone is no error");
+    let failing = Stub::start(|_| Answer::json(503, "")).await;
+    assert!(matches!(transport(failing.url()).withdraw("a", due).await, Err(PublishError::Unavailable(_))));
+}
+
+#[tokio::test]
+async fn a_recurring_schedule_says_in_each_run_which_one_it_is() {
+    let stub = Stub::start(|_| Answer::json(200, r#"{"ScheduleArn":"arn"}"#)).await;
+    let cron = Recurrence::Cron("0 9 * * 1-5".parse().unwrap());
+    assert_eq!(transport(stub.url()).create(&schedule("daily", cron)).await, Ok(true));
+    let request = stub.requests().remove(0);
+    assert_eq!(request.uri.path(), "/schedules/r.daily");
+    let sent: Value = serde_json::from_slice(&request.body).unwrap();
+    assert_eq!(
+        (
+            &sent["ScheduleExpression"],
+            &sent["ScheduleExpressionTimezone"],
+            &sent["Description"],
+            &sent["State"],
+            &sent["FlexibleTimeWindow"]["Mode"]
+        ),
+        (&json!("cron(0 9 ? * MON-FRI *)"), &json!("Europe/Berlin"), &json!("cron 0 9 * * 1-5"), &json!("ENABLED"), &json!("OFF"))
+    );
+    assert!(sent["StartDate"].is_null() && sent["Target"]["Arn"] == QUEUE.1);
+    let ids = Stub::start(|_| Answer::json(200, r#"{"ScheduleArn":"arn"}"#)).await;
+    let env: Environment = [
+        ("AWS_REGION", "eu-west-1"),
+        ("AWS_ACCESS_KEY_ID", "a"),
+        ("AWS_SECRET_ACCESS_KEY", "s"),
+        ("AWS_ENDPOINT_URL", ids.url()),
+        QUEUE,
+        ROLE,
+    ]
+    .into_iter()
+    .collect();
+    let scheduler = EventBridgeScheduler::new(&env, &sdk_config(&env).unwrap(), errand_wire::encode, errand_wire::decode).unwrap();
+    scheduler.create(&schedule("pulse", Recurrence::Rate("5 minutes".parse().unwrap()))).await.unwrap();
+    let sent: Value = serde_json::from_slice(&ids.requests()[0].body).unwrap();
+    assert!(sent["Target"]["Input"].as_str().unwrap().contains(r#""id":"pulse@<aws.scheduler.scheduled-time>""#), "{sent}");
+    assert!(sent["StartDate"].as_f64().unwrap() > 1.7e9, "the first run is one interval from now");
+}
+
+#[tokio::test]
+#[ignore = "needs EventBridge Scheduler at ERRAND_TEST_AWS_ENDPOINT"]
+async fn it_keeps_the_contract_of_schedules() {
+    let endpoint = std::env::var("ERRAND_TEST_AWS_ENDPOINT").unwrap();
+    let group = format!("errand-schedules-{}", std::process::id());
+    let vars = [
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+        ("AWS_ENDPOINT_URL", &endpoint),
+        QUEUE,
+        ROLE,
+        ("ERRAND_SCHEDULER_GROUP", &group),
+    ];
+    let env: Environment = vars.into_iter().collect();
+    let sdk = sdk_config(&env).unwrap();
+    aws_sdk_scheduler::Client::new(&sdk).create_schedule_group().name(&group).send().await.unwrap();
+    let scheduler = EventBridgeScheduler::new(&env, &sdk, errand_wire::encode, errand_wire::decode).unwrap();
+    // The emulator knows no second page.
+    errand_testkit::schedules::conformance(&scheduler, 100).await;
 }
 
 #[tokio::test]

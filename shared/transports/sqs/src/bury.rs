@@ -6,7 +6,7 @@ use errand_core::DeadLetter;
 use crate::LIMIT;
 
 /// Says that the body is the base64 of what was received.
-const ENCODING: (&str, &str) = ("errand-encoding", "base64");
+pub(crate) const ENCODING: (&str, &str) = ("errand-encoding", "base64");
 
 /// A dead letter as a message that SQS takes: whatever the body was, and with as many attributes as fit beside it.
 pub(crate) struct Burial {

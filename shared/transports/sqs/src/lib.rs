@@ -1,10 +1,12 @@
 //! Amazon SQS: publishes envelopes, and hides and buries what a consumer received.
 
 mod bury;
+mod dead_letters;
 mod queue;
 mod queues;
 mod transport;
 
+pub use dead_letters::SqsDeadLetters;
 pub use queue::SqsQueue;
 pub use queues::Queues;
 pub use transport::SqsTransport;

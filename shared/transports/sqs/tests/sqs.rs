@@ -13,7 +13,7 @@ use errand_testkit::{
     Answer, Request, Stub,
     transport::{conformance, delayed, envelope},
 };
-use errand_transport_sqs::{SqsQueue, SqsTransport};
+use errand_transport_sqs::{SqsDeadLetters, SqsQueue, SqsTransport};
 use serde_json::{Value, json};
 
 fn settings(url: &str) -> (Environment, SdkConfig) {
@@ -176,20 +176,24 @@ async fn what_an_operator_must_mend_is_told_apart() {
     assert!(matches!(transport(stub.url()).publish(&[huge]).await[0], Err(PublishError::TooLarge { .. })));
 }
 
-#[tokio::test]
-async fn a_message_is_hidden_on_its_own_queue_and_buried_with_its_reason() {
-    let stub = Stub::start(|_| Answer::json(200, r#"{"MessageId":"m"}"#)).await;
-    let (env, sdk) = settings(stub.url());
-    let queue = SqsQueue::new(&env, &sdk).unwrap();
-    let message = Message {
+fn message(source: &str) -> Message {
+    Message {
         id: "m-1".to_owned(),
         receipt: "r-1".to_owned(),
         body: "{not json".to_owned(),
         receive_count: 1,
         sent_at: None,
-        source: "arn:aws:sqs:eu-west-1:1:ordered.fifo".to_owned(),
-        lane: Some("g".to_owned()),
-    };
+        source: source.to_owned(),
+        lane: None,
+    }
+}
+
+#[tokio::test]
+async fn a_message_is_hidden_on_its_own_queue_and_buried_with_its_reason() {
+    let stub = Stub::start(|_| Answer::json(200, r#"{"MessageId":"m"}"#)).await;
+    let (env, sdk) = settings(stub.url());
+    let queue = SqsQueue::new(&env, &sdk).unwrap();
+    let message = Message { lane: Some("g".to_owned()), ..message("arn:aws:sqs:eu-west-1:1:ordered.fifo") };
     queue.hide(&message, Duration::from_millis(76_001)).await.unwrap();
     let hidden = body(&stub.requests()[0]);
     assert_eq!(hidden, json!({ "QueueUrl": "https://sqs/1/ordered.fifo", "ReceiptHandle": "r-1", "VisibilityTimeout": 77 }));
@@ -203,4 +207,23 @@ async fn a_message_is_hidden_on_its_own_queue_and_buried_with_its_reason() {
     let (env, sdk) = settings(refusing.url());
     let error = SqsQueue::new(&env, &sdk).unwrap().hide(&message, Duration::ZERO).await.unwrap_err();
     assert_eq!(error.to_string(), "SQS: HTTP 400 ReceiptHandleIsInvalid");
+}
+
+#[tokio::test]
+#[ignore = "needs SQS at ERRAND_TEST_AWS_ENDPOINT"]
+async fn it_keeps_the_contract_of_dead_letters() {
+    let endpoint = std::env::var("ERRAND_TEST_AWS_ENDPOINT").unwrap();
+    let vars =
+        [("AWS_REGION", "us-east-1"), ("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test"), ("AWS_ENDPOINT_URL", &endpoint)];
+    let sdk = sdk_config(&vars.into_iter().collect()).unwrap();
+    let made = aws_sdk_sqs::Client::new(&sdk).create_queue().queue_name(format!("dead-{}", std::process::id())).send().await.unwrap();
+    let url = made.queue_url.unwrap();
+    let env: Environment = vars.into_iter().chain([("ERRAND_QUEUE_URL", "https://sqs/1/main"), ("ERRAND_DEAD_LETTER_URL", &url)]).collect();
+    let queue = SqsQueue::new(&env, &sdk).unwrap();
+    let bury = async |body: &str| {
+        let (reason, task) = ("HTTP 400".to_owned(), Some("email".to_owned()));
+        let letter = DeadLetter { kind: ErrorKind::Rejected, reason, attempts: 2, id: Some("a".to_owned()), task };
+        queue.bury(&Message { body: body.to_owned(), ..message("arn:aws:sqs:us-east-1:1:main") }, &letter).await.unwrap();
+    };
+    errand_testkit::dead_letters::conformance(&SqsDeadLetters::from_env(&env, &sdk).unwrap().unwrap(), bury).await;
 }

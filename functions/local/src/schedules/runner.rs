@@ -1,0 +1,42 @@
+//! Sends what schedules say when its time has come.
+
+use std::time::Duration;
+
+use errand_core::{Outbox, Schedule, StoreError, Timestamp};
+use tokio::{sync::watch, time::sleep};
+
+use super::LocalSchedules;
+
+/// How long to wait when the database does not answer.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Works until `stop` says true.
+pub(crate) async fn run(schedules: LocalSchedules, outbox: Outbox, mut stop: watch::Receiver<bool>) {
+    while !*stop.borrow() {
+        let next = match run_due(&schedules, &outbox).await {
+            Ok(next) => next.map_or(Duration::MAX, |at| at.since(Timestamp::now())),
+            Err(error) => {
+                tracing::error!(%error, "schedules wait: the database does not answer");
+                PAUSE
+            }
+        };
+        tokio::select! {
+            () = schedules.changed() => {}
+            () = sleep(next) => {}
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
+    }
+}
+
+/// Runs what is due; answers when the next run is. A run is sent before it is noted: one that is sent twice has the same id twice, and runs once.
+pub(super) async fn run_due(schedules: &LocalSchedules, outbox: &Outbox) -> Result<Option<Timestamp>, StoreError> {
+    let now = Timestamp::now();
+    for (schedule, at) in schedules.due(now).await? {
+        let mut envelope = schedule.envelope;
+        let time = at.to_string();
+        envelope.id = Schedule::run_id(&schedule.name, &format!("{}Z", time.split('.').next().unwrap_or_default()));
+        outbox.publish(&mut envelope, now).await.map_err(|error| StoreError(error.to_string()))?;
+        schedules.ran(&schedule.name, at).await?;
+    }
+    schedules.next_at().await
+}

@@ -1,0 +1,126 @@
+//! Delays, dead letters and large arguments on one machine.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod server;
+
+use std::{
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicU16, Ordering},
+    },
+    time::Duration,
+};
+
+use errand_core::Timestamp;
+use errand_testkit::{Answer, Stub};
+use serde_json::{Value, json};
+use server::{Server, delayed, mail};
+
+const LOOPBACK: [(&str, &str); 1] = [("ERRAND_WEBHOOK_ALLOW", "127.0.0.0/8")];
+
+/// A receiver that answers as it is told.
+async fn receiver(status: &Arc<AtomicU16>) -> Stub {
+    let status = Arc::clone(status);
+    Stub::start(move |_| Answer::json(status.load(Ordering::SeqCst), "")).await
+}
+
+fn webhook(id: &str, stub: &Stub) -> Value {
+    json!({ "id": id, "task": "webhook", "kwargs": { "url": stub.url(), "body": { "id": id } } })
+}
+
+fn time(task: &Value, name: &str) -> Timestamp {
+    task[name].as_str().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn what_waits_is_moved_to_an_earlier_and_to_a_later_time() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let earlier = server.send(delayed(mail("earlier"), 3600.0)).await;
+    let later = server.send(delayed(mail("later"), 0.8)).await;
+    let moved = server.call("PATCH", &format!("/v1/tasks/{earlier}"), Some(&json!({ "countdown": 0.5 }))).await;
+    assert_eq!(moved.0, 200, "{}", moved.1);
+    assert_eq!(server.call("PATCH", &format!("/v1/tasks/{later}"), Some(&json!({ "countdown": 2 }))).await.0, 200);
+    for id in [&earlier, &later] {
+        let task = server.wait_for(id, "SUCCESSFUL").await;
+        let late = time(&task, "started_at").since(time(&task, "run_after"));
+        assert!(time(&task, "started_at") >= time(&task, "run_after") && late < Duration::from_secs(10), "{task}");
+        assert_eq!(task["attempts"], 1);
+    }
+    let (_, page) = server.call("GET", "/mail", None).await;
+    assert!(page.matches("earlier").count() == 1 && page.matches("later").count() == 1, "each is delivered once");
+    assert_eq!(server.call("PATCH", &format!("/v1/tasks/{earlier}"), Some(&json!({ "countdown": 1 }))).await.0, 409);
+}
+
+/// Runs `errand dead-letters …` against the server.
+fn dead_letters(server: &Server, arguments: &[&str]) -> (bool, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_errand"));
+    let output = command.arg("dead-letters").args(arguments).args(["--url", &server.url]).env_clear().output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.success(), text(output.stdout), text(output.stderr))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_are_listed_shown_mended_replayed_once_and_dropped() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start_with(data.path(), &LOOPBACK);
+    let status = Arc::new(AtomicU16::new(410));
+    let stub = receiver(&status).await;
+    for id in ["a", "b", "c"] {
+        server.send(webhook(id, &stub)).await;
+        server.wait_for(id, "FAILED").await;
+    }
+    let (ok, list, _) = dead_letters(&server, &["list", "--kind", "recipient_gone"]);
+    assert!(ok && list.lines().count() == 3 && list.contains("answered HTTP 410") && !list.contains("kwargs"), "{list}");
+    assert!(dead_letters(&server, &["show", "b"]).1.contains("kwargs"));
+    let (ok, _, complaint) = dead_letters(&server, &["replay"]);
+    assert!(!ok && complaint.contains("/all"), "{complaint}");
+    status.store(200, Ordering::SeqCst);
+    let (ok, replayed, progress) = dead_letters(&server, &["replay", "--id", "a", "--edit", r#"{"kwargs":{"body":{"mended":true}}}"#]);
+    assert!(ok && replayed.contains(r#""id":"a""#) && progress.contains("replayed 1"), "{replayed} {progress}");
+    let task = server.wait_for("a", "SUCCESSFUL").await;
+    assert_eq!(task["attempts"], 2, "the attempts before are still told");
+    let mended = stub.requests().iter().filter(|request| request.body.as_ref() == br#"{"id":"a","mended":true}"#).count();
+    assert_eq!(mended, 1);
+    assert!(dead_letters(&server, &["drop", "--id", "b"]).0);
+    assert!(dead_letters(&server, &["replay", "--all"]).0);
+    server.wait_for("c", "SUCCESSFUL").await;
+    let (ok, list, _) = dead_letters(&server, &["list"]);
+    assert!(ok && list.is_empty(), "{list}");
+    let (ok, _, complaint) = dead_letters(&server, &["show", "a"]);
+    assert!(!ok && complaint.contains("no dead letter"), "{complaint}");
+}
+
+#[tokio::test]
+async fn arguments_that_no_queue_can_carry_arrive_whole_and_leave_nothing() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start_with(data.path(), &LOOPBACK);
+    let stub = receiver(&Arc::new(AtomicU16::new(200))).await;
+    let text = "x".repeat(3 * 1024 * 1024);
+    let id = server.send(json!({ "task": "webhook", "kwargs": { "url": stub.url(), "body": { "text": text } } })).await;
+    let task = server.wait_for(&id, "SUCCESSFUL").await;
+    assert_eq!(task["kwargs"], Value::Null);
+    assert!(stub.requests()[0].body.as_ref() == format!(r#"{{"text":"{text}"}}"#).as_bytes());
+    assert_eq!(std::fs::read_dir(data.path().join("objects/soon")).unwrap().count(), 0, "removed after success");
+    let key = json!({ "task": "console", "claim_check": "soon/other" });
+    assert_eq!(server.call("POST", "/v1/tasks", Some(&key)).await.0, 422, "a caller cannot name another's arguments");
+}
+
+#[tokio::test]
+async fn schedules_are_made_and_kept() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let daily = json!({ "name": "daily", "cron": "0 9 * * mon-fri", "timezone": "Europe/Berlin", "task": "console" });
+    assert_eq!(server.call("POST", "/v1/schedules", Some(&daily)).await.0, 201);
+    let mut mars = daily.clone();
+    mars["name"] = json!("mars");
+    mars["timezone"] = json!("Mars/Olympus");
+    assert_eq!(server.call("POST", "/v1/schedules", Some(&mars)).await.0, 422);
+    drop(server);
+    let server = Server::start(data.path());
+    let (status, told) = server.call("GET", "/v1/schedules/daily", None).await;
+    assert!(status == 200 && told.contains("Europe/Berlin"), "{told}");
+    assert_eq!(server.call("DELETE", "/v1/schedules/daily", None).await.0, 200);
+}

@@ -1,0 +1,142 @@
+//! Dead letters: what was given up, for those who look after it.
+//!
+//! A dead-letter queue cannot be searched: letters are taken, looked at, and shown again. A call does so for some seconds at most, and says whether it
+//! has seen them all. What a replay or a drop passed over stays hidden for a minute, so that the next call goes on with others.
+
+mod replay;
+mod selection;
+
+use std::{sync::Arc, time::Duration};
+
+use errand_api::{ProblemDocument, Request, Response, json, json_body};
+use errand_core::{BODY_LIMIT, Buried, DynDeadLetters, QueueError, Timestamp};
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::Operations;
+use selection::Selection;
+
+/// How long one call looks for letters.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// How long letters are hidden that a call has taken.
+const LEASE: Duration = Duration::from_secs(60);
+
+/// What a call has seen.
+struct Seen {
+    chosen: Vec<Buried>,
+    others: Vec<Buried>,
+    /// Whether those were all.
+    complete: bool,
+}
+
+impl Operations {
+    pub(crate) async fn list_dead_letters(&self, query: &str) -> Result<Response, ProblemDocument> {
+        let letters = self.dead_letters()?;
+        let Seen { chosen, others, complete } = look(letters, &Selection::of_query(query)?).await?;
+        show_again(letters, &[chosen.clone(), others].concat()).await;
+        let total = letters.count().await?;
+        let told: Vec<Value> = chosen.iter().map(told).collect();
+        Ok(json(StatusCode::OK, &json!({ "dead_letters": told, "complete": complete, "total": total })))
+    }
+
+    pub(crate) async fn dead_letter(&self, id: &str) -> Result<Response, ProblemDocument> {
+        let letters = self.dead_letters()?;
+        let Seen { chosen, others, .. } = look(letters, &Selection::of_id(id)).await?;
+        show_again(letters, &[chosen.clone(), others].concat()).await;
+        let letter = chosen.first().ok_or_else(unknown)?;
+        let mut whole = told(letter);
+        whole["body"] = json!(letter.body);
+        Ok(json(StatusCode::OK, &whole))
+    }
+
+    pub(crate) async fn drop_dead_letter(&self, id: &str) -> Result<Response, ProblemDocument> {
+        let letters = self.dead_letters()?;
+        let Seen { chosen, others, .. } = look(letters, &Selection::of_id(id)).await?;
+        show_again(letters, &others).await;
+        let letter = chosen.first().ok_or_else(unknown)?;
+        letters.remove(&chosen).await?;
+        Ok(json(StatusCode::OK, &told(letter)))
+    }
+
+    pub(crate) async fn drop_dead_letters(&self, request: &Request) -> Result<Response, ProblemDocument> {
+        let letters = self.dead_letters()?;
+        let selection = Selection::of_body(json_body(request, BODY_LIMIT)?, false).map_err(ProblemDocument::of_body)?;
+        let Seen { chosen, others, complete } = look(letters, &selection).await?;
+        letters.remove(&chosen).await?;
+        if complete {
+            show_again(letters, &others).await;
+        }
+        let dropped: Vec<Value> = chosen.iter().map(told).collect();
+        Ok(json(StatusCode::OK, &json!({ "dropped": dropped, "complete": complete })))
+    }
+
+    pub(crate) async fn replay_dead_letters(&self, request: &Request) -> Result<Response, ProblemDocument> {
+        let letters = self.dead_letters()?;
+        let selection = Selection::of_body(json_body(request, BODY_LIMIT)?, true).map_err(ProblemDocument::of_body)?;
+        let Seen { chosen, others, complete } = look(letters, &selection).await?;
+        let (mut replayed, mut refused, mut kept) = (Vec::new(), Vec::new(), others);
+        for letter in chosen {
+            match self.replay(&letter, selection.edit.as_ref()).await {
+                Ok(id) => {
+                    // Sent before it is removed: one that is sent twice is delivered once.
+                    letters.remove(std::slice::from_ref(&letter)).await?;
+                    replayed.push(json!({ "key": letter.key, "id": id }));
+                }
+                Err(detail) => {
+                    refused.push(json!({ "key": letter.key, "id": letter.letter.id, "detail": detail }));
+                    kept.push(letter);
+                }
+            }
+        }
+        if complete {
+            show_again(letters, &kept).await;
+        }
+        Ok(json(StatusCode::OK, &json!({ "replayed": replayed, "refused": refused, "complete": complete })))
+    }
+
+    fn dead_letters(&self) -> Result<&Arc<dyn DynDeadLetters>, ProblemDocument> {
+        let detail = "there is no dead-letter queue here: the operator sets ERRAND_DEAD_LETTER_URL";
+        self.dead_letters.as_ref().ok_or_else(|| ProblemDocument::new(StatusCode::NOT_IMPLEMENTED, detail))
+    }
+}
+
+/// Takes letters until there are no more, enough are chosen, or the time is over.
+async fn look(letters: &Arc<dyn DynDeadLetters>, selection: &Selection) -> Result<Seen, QueueError> {
+    let until = Timestamp::now() + PATIENCE;
+    let mut seen = Seen { chosen: Vec::new(), others: Vec::new(), complete: false };
+    while !selection.satisfied(&seen.chosen) && Timestamp::now() < until {
+        let taken = letters.take(LEASE).await?;
+        if taken.is_empty() {
+            seen.complete = true;
+            break;
+        }
+        for letter in taken {
+            let wanted = selection.wants(&letter) && !selection.satisfied(&seen.chosen);
+            if wanted { seen.chosen.push(letter) } else { seen.others.push(letter) }
+        }
+    }
+    Ok(seen)
+}
+
+/// Shows letters again at once; where that fails, they are when their lease ends.
+async fn show_again(letters: &Arc<dyn DynDeadLetters>, hidden: &[Buried]) {
+    if let Err(error) = letters.release(hidden).await {
+        tracing::warn!(%error, "dead letters stay hidden for a minute");
+    }
+}
+
+/// A letter without its body, which may be personal.
+fn told(Buried { key, buried_at, letter, .. }: &Buried) -> Value {
+    json!({
+        "key": key, "id": letter.id, "task": letter.task, "kind": letter.kind, "reason": letter.reason, "attempts": letter.attempts,
+        "buried_at": buried_at,
+    })
+}
+
+fn unknown() -> ProblemDocument {
+    ProblemDocument::new(
+        StatusCode::NOT_FOUND,
+        "there is no dead letter with this id or key, or it is being looked at: try again in a minute",
+    )
+}

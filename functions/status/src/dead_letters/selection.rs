@@ -1,0 +1,96 @@
+//! Which dead letters a call is about.
+
+use errand_api::{ProblemDocument, query_pairs};
+use errand_core::{Buried, Fields, Problems, Timestamp};
+use http::StatusCode;
+use serde_json::Value;
+
+/// How many letters one call lists, replays or drops unless it says so, and how many at most.
+const DEFAULT_LIMIT: usize = 100;
+const MOST: usize = 1000;
+
+/// What letters must be to be chosen: all that is said.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Selection {
+    /// Ids of envelopes, or keys of letters.
+    ids: Vec<String>,
+    task: Option<String>,
+    kind: Option<String>,
+    /// Part of the reason, in any case.
+    reason: Option<String>,
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
+    limit: usize,
+    /// What is to be changed in the envelopes before they are sent: a JSON merge patch (RFC 7396).
+    pub(super) edit: Option<Value>,
+}
+
+impl Selection {
+    pub(super) fn of_id(id: &str) -> Self {
+        Self { ids: vec![id.to_owned()], limit: 1, ..Self::default() }
+    }
+
+    pub(super) fn of_query(query: &str) -> Result<Self, ProblemDocument> {
+        let wrong = |detail: &str| ProblemDocument::new(StatusCode::BAD_REQUEST, detail);
+        let mut chosen = Self { limit: DEFAULT_LIMIT, ..Self::default() };
+        for (name, value) in query_pairs(query) {
+            let time = || value.parse::<Timestamp>().map_err(|error| wrong(&format!("{name}: {error}")));
+            match name.as_str() {
+                "id" => chosen.ids.push(value),
+                "task" => chosen.task = Some(value),
+                "kind" => chosen.kind = Some(value),
+                "reason" => chosen.reason = Some(value.to_lowercase()),
+                "since" => chosen.since = Some(time()?),
+                "until" => chosen.until = Some(time()?),
+                "limit" => {
+                    let limit = value.parse().ok().filter(|limit| (1..=MOST).contains(limit));
+                    chosen.limit = limit.ok_or_else(|| wrong(&format!("limit: expected 1 to {MOST}")))?;
+                }
+                _ => return Err(wrong("expected no other parameters than id, task, kind, reason, since, until, limit")),
+            }
+        }
+        Ok(chosen)
+    }
+
+    /// Reads the body of a call. Without any condition, `"all": true` must say that all are meant.
+    pub(super) fn of_body(body: &str, may_edit: bool) -> Result<Self, Problems> {
+        let mut fields = Fields::of(body)?;
+        let chosen = Self {
+            ids: fields.list("ids"),
+            task: fields.optional("task"),
+            kind: fields.optional("kind"),
+            reason: fields.optional::<String>("reason").map(|part| part.to_lowercase()),
+            since: fields.optional("since"),
+            until: fields.optional("until"),
+            limit: fields.optional("limit").unwrap_or(DEFAULT_LIMIT),
+            edit: fields.json("edit", '{', "an object").and_then(|edit| serde_json::from_str(edit.get()).ok()),
+        };
+        if !(1..=MOST).contains(&chosen.limit) {
+            fields.refuse("limit", format!("expected 1 to {MOST}"));
+        }
+        if chosen.edit.is_some() && !may_edit {
+            fields.refuse("edit", "is for replays alone");
+        }
+        let unconditional = Self { limit: chosen.limit, edit: chosen.edit.clone(), ..Self::default() } == chosen;
+        if unconditional && fields.optional::<bool>("all") != Some(true) {
+            fields.refuse("all", "expected ids, task, kind, reason, since or until; or true, when all are meant");
+        }
+        fields.finish(Some(chosen))
+    }
+
+    pub(super) fn wants(&self, letter: &Buried) -> bool {
+        let Buried { key, buried_at, letter, .. } = letter;
+        let same = |wanted: &Option<String>, is: Option<&String>| wanted.is_none() || wanted.as_ref() == is;
+        (self.ids.is_empty() || self.ids.iter().any(|id| id == key || Some(id) == letter.id.as_ref()))
+            && same(&self.task, letter.task.as_ref())
+            && same(&self.kind, Some(&letter.kind))
+            && self.reason.as_ref().is_none_or(|part| letter.reason.to_lowercase().contains(part))
+            && self.since.is_none_or(|since| since <= *buried_at)
+            && self.until.is_none_or(|until| *buried_at < until)
+    }
+
+    /// Whether no more letters are looked for.
+    pub(super) fn satisfied(&self, chosen: &[Buried]) -> bool {
+        chosen.len() >= self.limit
+    }
+}

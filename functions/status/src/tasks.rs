@@ -1,0 +1,117 @@
+//! Tells how tasks stand, moves them and cancels them.
+
+use std::time::Duration;
+
+use errand_api::{ProblemDocument, Request, Response, json, json_body};
+use errand_core::{BODY_LIMIT, Change, Fields, Problems, TaskResult, Timestamp};
+use http::StatusCode;
+use serde::Serialize;
+
+use crate::{Operations, query};
+
+/// The longest delay: a year with its leap day.
+const LONGEST_DELAY: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+/// How far a task can be moved whose arguments are in the object store for as long as those of tasks that are due at once.
+const SOON: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+#[derive(Serialize)]
+struct List {
+    tasks: Vec<TaskResult>,
+    /// Where to go on: the next call's `cursor`. Null at the end.
+    cursor: Option<String>,
+}
+
+impl Operations {
+    pub(crate) async fn task(&self, id: &str) -> Result<Response, ProblemDocument> {
+        Ok(json(StatusCode::OK, &self.find(id).await?))
+    }
+
+    pub(crate) async fn tasks(&self, query: &str) -> Result<Response, ProblemDocument> {
+        let page = self.store.list(&query::tasks(query)?).await?;
+        Ok(json(StatusCode::OK, &List { tasks: page.results, cursor: page.cursor }))
+    }
+
+    pub(crate) async fn cancel(&self, id: &str) -> Result<Response, ProblemDocument> {
+        let cancelled = changed(self.store.cancel(id, Timestamp::now()).await?, "cancelled")?;
+        self.withdraw(&cancelled.id, cancelled.run_after).await;
+        Ok(json(StatusCode::OK, &cancelled))
+    }
+
+    /// Moves a task to another time. A message for that time is sent first: whatever fails after it, the task is run at one of both times, once.
+    pub(crate) async fn reschedule(&self, id: &str, request: &Request) -> Result<Response, ProblemDocument> {
+        let now = Timestamp::now();
+        let run_after = new_time(json_body(request, BODY_LIMIT)?, now).map_err(ProblemDocument::of_body)?;
+        let task = self.find(id).await?;
+        if task.status.ended() {
+            return Err(refused(&task, "moved"));
+        }
+        let mut envelope = self.store.envelope(id).await?.ok_or_else(|| {
+            ProblemDocument::new(
+                StatusCode::CONFLICT,
+                "the task's arguments are not kept, since they are large: cancel it and send it again",
+            )
+        })?;
+        let leaves_its_arguments = envelope.claim_check.as_ref().is_some_and(|key| key.starts_with("soon/")) && run_after.since(now) > SOON;
+        if leaves_its_arguments || envelope.expires.is_some_and(|expires| expires <= run_after) {
+            return Err(ProblemDocument::new(
+                StatusCode::CONFLICT,
+                "the task, or its arguments in the object store, expire before that time",
+            ));
+        }
+        envelope.run_after = Some(run_after);
+        self.outbox.publish(&mut envelope, now).await?;
+        let moved = changed(self.store.reschedule(id, run_after, now).await?, "moved")?;
+        if task.run_after != Some(run_after) {
+            self.withdraw(id, task.run_after).await;
+        }
+        Ok(json(StatusCode::OK, &moved))
+    }
+
+    async fn find(&self, id: &str) -> Result<TaskResult, ProblemDocument> {
+        self.store.get(id).await?.ok_or_else(unknown)
+    }
+
+    /// Takes back what waits outside of a queue. It does no harm if it comes.
+    async fn withdraw(&self, id: &str, run_after: Option<Timestamp>) {
+        if let Some(run_after) = run_after
+            && let Err(error) = self.outbox.withdraw(id, run_after).await
+        {
+            tracing::warn!(id, %error, "a schedule stays: what it brings will be dropped");
+        }
+    }
+}
+
+/// The body of a move: `run_after`, or `countdown` in seconds.
+fn new_time(body: &str, now: Timestamp) -> Result<Timestamp, Problems> {
+    let mut fields = Fields::of(body)?;
+    let name = if fields.raw("countdown").is_some() { "countdown" } else { "run_after" };
+    if fields.raw("countdown").is_some() && fields.raw("run_after").is_some() {
+        fields.refuse("countdown", "expected either countdown or run_after, got both");
+    }
+    let time = match name {
+        "countdown" => fields.required::<f64>(name).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).map(|delay| now + delay),
+        _ => fields.required::<Timestamp>(name),
+    };
+    let time = time.filter(|time| time.since(now) <= LONGEST_DELAY);
+    if time.is_none() {
+        fields.refuse(name, "expected a time within 366 days from now");
+    }
+    fields.finish(time)
+}
+
+fn changed(change: Change, what: &str) -> Result<TaskResult, ProblemDocument> {
+    match change {
+        Change::Changed(task) => Ok(task),
+        Change::Refused(task) => Err(refused(&task, what)),
+        Change::Unknown => Err(unknown()),
+    }
+}
+
+fn refused(task: &TaskResult, what: &str) -> ProblemDocument {
+    ProblemDocument::new(StatusCode::CONFLICT, &format!("the task is {}: only one that waits can be {what}", task.status))
+}
+
+fn unknown() -> ProblemDocument {
+    ProblemDocument::new(StatusCode::NOT_FOUND, "no task with this id is known")
+}

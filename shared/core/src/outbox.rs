@@ -1,0 +1,81 @@
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
+
+use serde_json::value::RawValue;
+
+use crate::{DynObjects, DynTransport, Envelope, PublishError, Timestamp};
+
+/// Hands each envelope to the transport that can keep it until it is due, and what is too large for that to the object store first.
+#[derive(Clone)]
+pub struct Outbox {
+    /// Takes what is due soon.
+    pub soon: Arc<dyn DynTransport>,
+    /// Takes what is due later than `soon` can wait.
+    pub late: Option<Arc<dyn DynTransport>>,
+    /// Takes arguments that no transport can carry.
+    pub objects: Option<Arc<dyn DynObjects>>,
+}
+
+impl Outbox {
+    /// Sends an envelope; answers the name of its transport. Its arguments may have gone to the object store on the way.
+    ///
+    /// # Errors
+    /// It was not sent.
+    pub async fn publish(&self, envelope: &mut Envelope, now: Timestamp) -> Result<&'static str, PublishError> {
+        let transport = self.transport_for(envelope, now)?;
+        let sent = publish(transport, envelope).await;
+        match (sent, &self.objects) {
+            (Err(PublishError::TooLarge { .. }), Some(objects)) if envelope.claim_check.is_none() => {
+                let key = object_key(envelope, now);
+                let content = envelope.check_in(key.clone());
+                objects.put(&key, content).await.map_err(|error| PublishError::Unavailable(error.0))?;
+                publish(transport, envelope).await
+            }
+            (sent, _) => sent,
+        }?;
+        Ok(transport.name())
+    }
+
+    /// Takes back what waits for its time outside of a queue, as far as that can be done. What comes all the same finds its id ended or moved.
+    ///
+    /// # Errors
+    /// It may still come.
+    pub async fn withdraw(&self, id: &str, run_after: Timestamp) -> Result<(), PublishError> {
+        for transport in self.transports() {
+            transport.withdraw(id, run_after).await?;
+        }
+        Ok(())
+    }
+
+    /// The transports.
+    pub fn transports(&self) -> impl Iterator<Item = &dyn DynTransport> {
+        [Some(&self.soon), self.late.as_ref()].into_iter().flatten().map(AsRef::as_ref)
+    }
+
+    fn transport_for(&self, envelope: &Envelope, now: Timestamp) -> Result<&dyn DynTransport, PublishError> {
+        let delay = envelope.delay(now);
+        self.transports().find(|transport| delay <= transport.max_delay()).ok_or_else(|| {
+            let longest = self.late.as_ref().unwrap_or(&self.soon).max_delay().as_secs();
+            let hint =
+                if self.late.is_none() { "; for more, the operator sets ERRAND_QUEUE_ARN and ERRAND_SCHEDULER_ROLE_ARN" } else { "" };
+            PublishError::Refused(format!("a task can be delayed by {longest} seconds at most{hint}"))
+        })
+    }
+}
+
+async fn publish(transport: &dyn DynTransport, envelope: &Envelope) -> Result<(), PublishError> {
+    let unanswered = || Err(PublishError::Unavailable("the transport did not answer".to_owned()));
+    transport.publish(std::slice::from_ref(envelope)).await.pop().unwrap_or_else(unanswered).map(drop)
+}
+
+/// A key that only the same arguments of the same id at the same time have. Its first part says how long the object must live: what waits on a queue
+/// and then as a dead letter is gone after 24 days, what is scheduled waits up to a year before.
+fn object_key(envelope: &Envelope, now: Timestamp) -> String {
+    let lifetime = if envelope.delay(now).is_zero() { "soon" } else { "late" };
+    let mut hasher = DefaultHasher::new();
+    let json = |raw: &Option<Box<RawValue>>| raw.as_deref().map(|raw| raw.get().to_owned());
+    (&envelope.id, json(&envelope.args), json(&envelope.kwargs)).hash(&mut hasher);
+    format!("{lifetime}/{}-{:016x}", now.millis(), hasher.finish())
+}

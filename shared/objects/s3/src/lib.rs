@@ -1,0 +1,48 @@
+//! Arguments that no queue can carry, in one S3 bucket. The bucket's lifecycle rules forget what nobody deletes: objects under `soon/` and under `late/`,
+//! each after its own time (see the deployment template).
+
+use aws_sdk_s3::{Client, primitives::ByteStream, types::ServerSideEncryption};
+use errand_core::{ObjectError, Objects};
+use errand_http::aws::{Failure, SdkConfig};
+
+/// One bucket.
+pub struct S3Objects {
+    client: Client,
+    bucket: String,
+}
+
+impl S3Objects {
+    /// The bucket of this name.
+    #[must_use]
+    pub fn new(sdk: &SdkConfig, bucket: &str) -> Self {
+        // A custom endpoint, such as an emulator's, has no name for each bucket.
+        let config = aws_sdk_s3::config::Builder::from(sdk).force_path_style(sdk.endpoint_url().is_some()).build();
+        Self { client: Client::from_conf(config), bucket: bucket.to_owned() }
+    }
+}
+
+impl Objects for S3Objects {
+    async fn put(&self, key: &str, content: String) -> Result<(), ObjectError> {
+        let call = self.client.put_object().bucket(&self.bucket).key(key).content_type("application/json");
+        let call = call.server_side_encryption(ServerSideEncryption::Aes256).body(ByteStream::from(content.into_bytes()));
+        call.send().await.map(drop).map_err(|error| failed(&Failure::of(&error)))
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<String>, ObjectError> {
+        let found = match self.client.get_object().bucket(&self.bucket).key(key).send().await {
+            Ok(found) => found,
+            Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_key()) => return Ok(None),
+            Err(error) => return Err(failed(&Failure::of(&error))),
+        };
+        let bytes = found.body.collect().await.map_err(|_| ObjectError("S3: the object broke off".to_owned()))?;
+        String::from_utf8(bytes.to_vec()).map(Some).map_err(|_| ObjectError("S3: the object is not what was kept there".to_owned()))
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), ObjectError> {
+        self.client.delete_object().bucket(&self.bucket).key(key).send().await.map(drop).map_err(|error| failed(&Failure::of(&error)))
+    }
+}
+
+fn failed(failure: &Failure) -> ObjectError {
+    ObjectError(format!("S3: {failure}"))
+}

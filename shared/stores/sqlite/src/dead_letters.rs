@@ -1,0 +1,70 @@
+use std::{collections::BTreeMap, time::Duration};
+
+use errand_core::{Buried, DeadLetters, Epitaph, QueueError, Timestamp};
+use rusqlite::{Row, params, types::Type};
+
+use crate::SqliteQueue;
+
+/// How many letters are taken at once.
+const MOST: u32 = 100;
+
+impl DeadLetters for SqliteQueue {
+    async fn take(&self, lease: Duration) -> Result<Vec<Buried>, QueueError> {
+        let now = Timestamp::now();
+        self.change(move |connection| {
+            let mut take = connection.prepare_cached(
+                "UPDATE dead_letters SET visible_at = ?2 WHERE id IN (SELECT id FROM dead_letters WHERE visible_at <= ?1 ORDER BY id LIMIT ?3)
+                 RETURNING id, body, attributes, buried_at",
+            )?;
+            take.query_map(params![now.millis(), (now + lease).millis(), MOST], buried)?.collect()
+        })
+        .await
+    }
+
+    async fn release(&self, letters: &[Buried]) -> Result<(), QueueError> {
+        self.each(letters, "UPDATE dead_letters SET visible_at = 0 WHERE id = ?1").await
+    }
+
+    async fn remove(&self, letters: &[Buried]) -> Result<(), QueueError> {
+        self.each(letters, "DELETE FROM dead_letters WHERE id = ?1").await
+    }
+
+    async fn count(&self) -> Result<u64, QueueError> {
+        let count: u32 = self.change(|connection| connection.query_row("SELECT count(*) FROM dead_letters", [], |row| row.get(0))).await?;
+        Ok(count.into())
+    }
+}
+
+impl SqliteQueue {
+    async fn each(&self, letters: &[Buried], sql: &'static str) -> Result<(), QueueError> {
+        let ids: Vec<i64> = letters.iter().filter_map(|letter| letter.receipt.parse().ok()).collect();
+        self.change(move |connection| {
+            let transaction = connection.transaction()?;
+            for id in ids {
+                transaction.execute(sql, [id])?;
+            }
+            transaction.commit()
+        })
+        .await
+    }
+
+    async fn change<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut rusqlite::Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, QueueError> {
+        self.database.call(work).await.map_err(|error| QueueError(error.0))
+    }
+}
+
+fn buried(row: &Row<'_>) -> rusqlite::Result<Buried> {
+    let (id, json): (i64, String) = (row.get(0)?, row.get(2)?);
+    let attributes: BTreeMap<String, String> =
+        serde_json::from_str(&json).map_err(|error| rusqlite::Error::FromSqlConversionFailure(2, Type::Text, error.into()))?;
+    Ok(Buried {
+        key: id.to_string(),
+        receipt: id.to_string(),
+        body: row.get(1)?,
+        buried_at: Timestamp::from_millis(row.get(3)?),
+        letter: Epitaph::read(&attributes),
+    })
+}
