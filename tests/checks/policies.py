@@ -19,7 +19,8 @@ def statements(resources):
                 yield from ((name, branch) for branch in as_list(statement.get("Fn::If", [statement])) if isinstance(branch, dict) and "Action" in branch)
 
 
-def problems(resources):
+def problems(template):
+    resources = template["Resources"]
     for name, statement in statements(resources):
         if "*" in as_list(statement.get("Resource", [])):
             yield f"{name}: a statement is for every resource"
@@ -31,10 +32,12 @@ def problems(resources):
     queue, dead = resources["Queue"]["Properties"], resources["DeadLetterQueue"]["Properties"]
     if queue["VisibilityTimeout"] < 6 * resources["ConsumerFunction"]["Properties"]["Timeout"]:
         yield "Queue: the visibility timeout is shorter than six times the consumer's timeout"
-    if dead["MessageRetentionPeriod"] <= queue["MessageRetentionPeriod"]:
+    kept = queue["MessageRetentionPeriod"]
+    longest = template["Parameters"][kept["Ref"]]["MaxValue"] if isinstance(kept, dict) else kept
+    if dead["MessageRetentionPeriod"] <= longest:
         yield "DeadLetterQueue: keeps messages no longer than the queue"
 
 
-found = list(problems(json.load(open(sys.argv[1]))["Resources"]))
+found = list(problems(json.load(open(sys.argv[1]))))
 print("\n".join(found) or "permissions and timeouts: nothing wrong")
 sys.exit(bool(found))
