@@ -26,12 +26,15 @@ def give_numbers_as_numbers():
         client.update_event_source_mapping(UUID=mapping["UUID"], BatchSize=int(mapping["BatchSize"]), ScalingConfig={"MaximumConcurrency": 20})
 
 
-def allow_what_it_names_otherwise(queue_arn):
-    """It asks for sqs:SendMessageBatch, which on AWS is part of sqs:SendMessage, takes every schedule to be of the group default, and does not see
-    whose identity a mail is sent from."""
+def allow_what_it_names_otherwise(queue_arn, dead_letter_arn):
+    """It asks for sqs:…Batch, which on AWS is part of the action without it, takes every schedule to be of the group default, and does not see whose
+    identity a mail is sent from."""
+    send = {"Effect": "Allow", "Action": "sqs:SendMessageBatch", "Resource": queue_arn}
+    bury = {"Effect": "Allow", "Action": ["sqs:DeleteMessageBatch", "sqs:ChangeMessageVisibilityBatch"], "Resource": dead_letter_arn}
     schedules = queue_arn.replace(":sqs:", ":scheduler:").rsplit(":", 1)[0] + ":schedule/default/*"
-    statements = [{"Effect": "Allow", "Action": "sqs:SendMessageBatch", "Resource": queue_arn}, {"Effect": "Allow", "Action": "scheduler:CreateSchedule", "Resource": schedules}]
-    put_policy("enqueue", statements)
+    put_policy("enqueue", [send, {"Effect": "Allow", "Action": "scheduler:CreateSchedule", "Resource": schedules}])
+    actions = [f"scheduler:{verb}Schedule" for verb in ("Create", "Get", "Update", "Delete")]
+    put_policy("status", [send, bury, {"Effect": "Allow", "Action": actions, "Resource": schedules}])
     put_policy("consumer", [{"Effect": "Allow", "Action": "ses:SendEmail", "Resource": "*"}])
 
 
@@ -43,7 +46,8 @@ def put_policy(function, statements):
 def main():
     found = outputs()
     give_numbers_as_numbers()
-    allow_what_it_names_otherwise(found["QueueArn"])
+    dead_letter_name = found["DeadLetterUrl"].rsplit("/", 1)[-1]
+    allow_what_it_names_otherwise(found["QueueArn"], found["QueueArn"].rsplit(":", 1)[0] + ":" + dead_letter_name)
     boto3.client("sesv2").create_email_identity(EmailIdentity="example.com")
     facts = {
         "ERRAND_TEST_AWS_ENDPOINT": os.environ["AWS_ENDPOINT_URL"],

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, dead_code, missing_docs, unreachable_pub, reason = "a test fails by panicking, and no test uses all of it")]
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU32, Ordering},
@@ -94,6 +94,9 @@ impl Provider for Actor {
             "throttle" => Err(DeliveryError::new(ErrorKind::RateLimited, "HTTP 429").retry_after(Some(Duration::from_secs(77)))),
             "stop" => Err(DeliveryError::new(ErrorKind::Misconfigured, "token_revoked").stopping()),
             "unknown" => Err(DeliveryError::new(ErrorKind::OutcomeUnknown, "no answer")),
+            script if script.strip_prefix("flaky-").is_some_and(|failures| attempt.number <= failures.parse().unwrap()) => {
+                Err(DeliveryError::new(ErrorKind::Unavailable, "HTTP 503"))
+            }
             "fail" => Err(DeliveryError::new(ErrorKind::Unavailable, "HTTP 503")),
             _ => {
                 self.delivered.lock().unwrap().push(attempt.key.clone());
@@ -129,11 +132,21 @@ pub struct Faulty {
     pub inner: MemoryStore,
     pub begin_down: Arc<AtomicBool>,
     pub finish_down: Arc<AtomicBool>,
+    /// Ids that cannot be claimed.
+    pub unclaimable: Arc<Mutex<BTreeSet<String>>>,
+    /// Ids whose attempts' ends cannot be recorded.
+    pub unrecordable: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Faulty {
     fn up(down: &AtomicBool) -> Result<(), StoreError> {
         if down.load(Ordering::SeqCst) { Err(StoreError("down".to_owned())) } else { Ok(()) }
+    }
+}
+
+impl Faulty {
+    pub fn spares(faulty: &Mutex<BTreeSet<String>>, id: &str) -> Result<(), StoreError> {
+        if faulty.lock().unwrap().contains(id) { Err(StoreError("throttled".to_owned())) } else { Ok(()) }
     }
 }
 
@@ -144,11 +157,13 @@ impl Store for Faulty {
 
     async fn begin(&self, claim: &Claim<'_>) -> Result<Begin, StoreError> {
         Self::up(&self.begin_down)?;
+        Self::spares(&self.unclaimable, &claim.envelope.id)?;
         self.inner.begin(claim).await
     }
 
     async fn finish(&self, id: &str, attempt: u32, outcome: &Outcome, now: Timestamp) -> Result<Finish, StoreError> {
         Self::up(&self.finish_down)?;
+        Self::spares(&self.unrecordable, id)?;
         self.inner.finish(id, attempt, outcome, now).await
     }
 
