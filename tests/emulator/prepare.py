@@ -27,14 +27,14 @@ def give_numbers_as_numbers():
 
 
 def allow_what_it_names_otherwise(queue_arn, dead_letter_arn):
-    """It asks for sqs:…Batch, which on AWS is part of the action without it, takes every schedule to be of the group default, and does not see whose
-    identity a mail is sent from."""
+    """It asks for sqs:…Batch, which on AWS is part of the action without it, takes every schedule to be of the group default, lists schedules of no
+    resource, and does not see whose identity a mail is sent from."""
     send = {"Effect": "Allow", "Action": "sqs:SendMessageBatch", "Resource": queue_arn}
     bury = {"Effect": "Allow", "Action": ["sqs:DeleteMessageBatch", "sqs:ChangeMessageVisibilityBatch"], "Resource": dead_letter_arn}
     schedules = queue_arn.replace(":sqs:", ":scheduler:").rsplit(":", 1)[0] + ":schedule/default/*"
     put_policy("enqueue", [send, {"Effect": "Allow", "Action": "scheduler:CreateSchedule", "Resource": schedules}])
     actions = [f"scheduler:{verb}Schedule" for verb in ("Create", "Get", "Update", "Delete")]
-    put_policy("status", [send, bury, {"Effect": "Allow", "Action": actions, "Resource": schedules}])
+    put_policy("status", [send, bury, {"Effect": "Allow", "Action": actions, "Resource": schedules}, {"Effect": "Allow", "Action": "scheduler:ListSchedules", "Resource": "*"}])
     put_policy("consumer", [{"Effect": "Allow", "Action": "ses:SendEmail", "Resource": "*"}])
 
 

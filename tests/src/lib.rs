@@ -2,6 +2,8 @@
 
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
+pub mod faults;
+
 use std::time::Duration;
 
 use bytes::Bytes;

@@ -1,0 +1,76 @@
+use std::sync::Arc;
+
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{TcpListener, TcpStream},
+};
+
+use super::{
+    CUTS, Dice, RATE_LIMITS,
+    audit::{Audit, Fault},
+};
+
+/// A receiver of webhooks that keeps book. It reads each request whole; sometimes it asks for later, and sometimes it hangs up in place of an answer,
+/// which no HTTP server library can be brought to.
+pub struct Sink {
+    /// Its address.
+    pub url: String,
+}
+
+impl Sink {
+    /// Starts it on a free loopback port; it ends with its runtime.
+    ///
+    /// # Panics
+    /// No loopback port can be bound.
+    pub async fn start(audit: &Arc<Audit>, dice: &Arc<Dice>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");
+        let url = format!("http://{}", listener.local_addr().expect("a bound port"));
+        let (audit, dice) = (Arc::clone(audit), Arc::clone(dice));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (audit, dice) = (Arc::clone(&audit), Arc::clone(&dice));
+                tokio::spawn(async move { serve(stream, &audit, &dice).await.ok() });
+            }
+        });
+        Self { url }
+    }
+}
+
+/// Answers the requests on a connection, until it ends or is cut.
+async fn serve(stream: TcpStream, audit: &Audit, dice: &Dice) -> std::io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    while let Some(number) = request(&mut stream, audit).await? {
+        if dice.falls(CUTS) {
+            audit.note(number, Fault::Cut);
+            return Ok(());
+        }
+        let answer: &[u8] = if dice.falls(RATE_LIMITS) {
+            audit.note(number, Fault::RateLimited);
+            b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n"
+        } else {
+            audit.note(number, Fault::Delivered);
+            b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
+        };
+        stream.write_all(answer).await?;
+    }
+    Ok(())
+}
+
+/// Reads one request whole; answers the number of the message that it is for.
+async fn request(stream: &mut BufReader<TcpStream>, audit: &Audit) -> std::io::Result<Option<u32>> {
+    let (mut number, mut length) = (None, 0_u64);
+    loop {
+        let mut line = String::new();
+        if stream.read_line(&mut line).await? == 0 {
+            return Ok(None);
+        }
+        match line.trim_end().split_once(": ") {
+            Some((name, value)) if name.eq_ignore_ascii_case("webhook-id") => number = audit.number(value),
+            Some((name, value)) if name.eq_ignore_ascii_case("content-length") => length = value.parse().unwrap_or_default(),
+            None if line.trim_end().is_empty() => break,
+            _ => {}
+        }
+    }
+    stream.take(length).read_to_end(&mut Vec::new()).await?;
+    Ok(number)
+}
