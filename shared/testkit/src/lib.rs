@@ -4,6 +4,7 @@
 
 mod stub;
 
+pub mod answers;
 pub mod dead_letters;
 pub mod objects;
 pub mod provider;

@@ -25,7 +25,7 @@ pub struct Request {
 #[derive(Clone, Debug)]
 pub enum Answer {
     /// Answers with status, headers and body.
-    Reply(u16, Vec<(&'static str, String)>, String),
+    Reply(u16, Vec<(String, String)>, String),
     /// Reads the request and never answers.
     Silence,
 }
@@ -34,14 +34,14 @@ impl Answer {
     /// A status and a JSON body.
     #[must_use]
     pub fn json(status: u16, body: &str) -> Self {
-        Self::Reply(status, vec![("content-type", "application/json".to_owned())], body.to_owned())
+        Self::Reply(status, vec![("content-type".to_owned(), "application/json".to_owned())], body.to_owned())
     }
 
     /// With one more header.
     #[must_use]
     pub fn header(mut self, name: &'static str, value: &str) -> Self {
         if let Self::Reply(_, headers, _) = &mut self {
-            headers.push((name, value.to_owned()));
+            headers.push((name.to_owned(), value.to_owned()));
         }
         self
     }

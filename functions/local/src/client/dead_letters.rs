@@ -33,7 +33,7 @@ enum Action {
         /// All of them
         #[arg(long)]
         all: bool,
-        /// What to change in each before: a JSON merge patch, such as {"kwargs":{"to":["new@example.com"]}}
+        /// What to change in each before: a JSON merge patch, such as `{"max_attempts":20}`
         #[arg(long, value_name = "JSON", value_parser = object)]
         edit: Option<Value>,
     },

@@ -136,5 +136,30 @@ fn classify(failure: &Failure) -> DeliveryError {
             _ => ErrorKind::Rejected,
         },
     };
-    DeliveryError::new(kind, format!("SES: {failure}"))
+    let error = DeliveryError::new(kind, format!("SES: {failure}"));
+    if concerns_all(failure) { error.stopping() } else { error }
+}
+
+/// Whether a failure is about the account or the function's credentials, and so about every mail. A missing permission may be about one sender, and
+/// a pause about one configuration set.
+fn concerns_all(failure: &Failure) -> bool {
+    let Failure::Answered { code, message, .. } = failure else { return false };
+    match code.as_str() {
+        "AccountSuspendedException" => true,
+        "SendingPausedException" => !message.to_lowercase().contains("configuration set"),
+        "LimitExceededException" => true,
+        // <https://docs.aws.amazon.com/ses/latest/dg/manage-sending-quotas-errors.html>
+        _ if code == "TooManyRequestsException" || throttled(code) => message.to_lowercase().contains("daily"),
+        // <https://docs.aws.amazon.com/ses/latest/APIReference-V2/CommonErrors.html>
+        "UnrecognizedClientException"
+        | "InvalidClientTokenId"
+        | "InvalidSignatureException"
+        | "SignatureDoesNotMatch"
+        | "ExpiredTokenException"
+        | "IncompleteSignature"
+        | "MissingAuthenticationToken"
+        | "NotAuthorized"
+        | "OptInRequired" => true,
+        _ => false,
+    }
 }

@@ -66,6 +66,11 @@ impl Provider for Slack {
             .as_deref()
             .or_else(|| self.settings.webhook_url.as_ref().filter(|_| message.channel.is_none()).map(Secret::expose));
         match (hook, &self.settings.token) {
+            // A message's own webhook that does not work stops no other message.
+            (Some(url), _) if message.webhook_url.is_some() => self.post_to_webhook(url, body).await.map_err(|mut error| {
+                error.stops = false;
+                error
+            }),
             (Some(url), _) => self.post_to_webhook(url, body).await,
             (None, Some(_)) if message.channel.is_none() => {
                 Err(DeliveryError::new(ErrorKind::InvalidPayload, "/kwargs/channel: is required, since no incoming webhook is set"))
@@ -95,5 +100,32 @@ impl Slack {
         let request = request.header(header::CONTENT_TYPE, "application/json; charset=utf-8").body(body.into());
         let request = request.map_err(|_| DeliveryError::new(ErrorKind::Misconfigured, "the URL of Slack is not valid"))?;
         Ok(self.client.send(request, TIMEOUT).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use errand_core::Payload;
+    use errand_testkit::{Answer, Stub, answers, provider::attempt};
+
+    use super::*;
+
+    /// One whose incoming webhook is not Slack's.
+    fn slack(webhook_url: &str) -> Slack {
+        let settings = Settings { token: None, webhook_url: Some(Secret::new(webhook_url)), url: web_api() };
+        Slack { client: Client::new(), settings }
+    }
+
+    #[tokio::test]
+    async fn every_answer_of_an_incoming_webhook_has_its_consequence() {
+        answers::check(slack, r#"{"text":"x"}"#, include_str!("../tests/incoming-webhooks.json"), 18).await;
+    }
+
+    #[tokio::test]
+    async fn a_messages_own_webhook_stops_no_other_message() {
+        let stub = Stub::start(|_| Answer::json(403, "invalid_token")).await;
+        let theirs = Message { webhook_url: Some(stub.url().to_owned()), ..Message::from_json(r#"{"text":"x"}"#).unwrap() };
+        let error = slack(stub.url()).deliver(theirs, &attempt("k")).await.unwrap_err();
+        assert_eq!((error.kind, error.stops), (ErrorKind::Misconfigured, false));
     }
 }

@@ -1,0 +1,68 @@
+//! A table of what a service really answers, and what each answer must mean.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
+
+use errand_core::{Payload, Provider};
+use serde::Deserialize;
+
+use crate::{Answer, Stub, provider::attempt};
+
+/// One answer, as it is on the wire, and its consequence.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    /// What it is.
+    is: String,
+    status: u16,
+    /// `{date}` in a value is the date and time ninety seconds from now, and `{epoch}` the same in seconds since 1970.
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    #[serde(default)]
+    body: String,
+    /// `success`, or the kind of failure.
+    means: String,
+    /// The delay that it asks for, in seconds.
+    after: Option<u64>,
+    /// Whether it stops the provider.
+    #[serde(default)]
+    stops: bool,
+    /// Where this is said.
+    source: String,
+}
+
+/// Gives a provider each answer of the table, a JSON array, and compares what it makes of them. `build` makes one that calls the given base URL; `{url}`
+/// in `payload` stands for the same.
+///
+/// # Panics
+/// An answer has another consequence than the table says; all of them are named. Or there are fewer than `least`.
+pub async fn check<P: Provider>(build: impl Fn(&str) -> P, payload: &str, table: &str, least: usize) {
+    let entries: Vec<Entry> = serde_json::from_str(table).expect("a table of answers");
+    assert!(entries.len() >= least, "the table has {} answers", entries.len());
+    let mut wrong = Vec::new();
+    for entry in entries {
+        assert!(entry.source.starts_with("https://"), "{}: where is it said?", entry.is);
+        let soon = SystemTime::now() + Duration::from_secs(90);
+        let epoch = soon.duration_since(SystemTime::UNIX_EPOCH).expect("a time after 1970").as_secs();
+        let fill = |value: &str| value.replace("{date}", &httpdate::fmt_http_date(soon)).replace("{epoch}", &epoch.to_string());
+        let headers = entry.headers.iter().map(|(name, value)| (name.clone(), fill(value))).collect();
+        let answer = Answer::Reply(entry.status, headers, entry.body);
+        let stub = Stub::start(move |_| answer.clone()).await;
+        let payload = P::Payload::from_json(&payload.replace("{url}", stub.url())).expect("a valid payload");
+        let (means, after, stops) = match build(stub.url()).deliver(payload, &attempt("key-1")).await {
+            Ok(_) => ("success".to_owned(), None, false),
+            Err(error) => (error.kind.to_string(), error.retry_after.map(|delay| delay.as_secs()), error.stops),
+        };
+        // A date is a moment, and a delay until then is shorter by what the call took.
+        let near = match (after, entry.after) {
+            (Some(is), Some(wanted)) => wanted.saturating_sub(2) <= is && is <= wanted,
+            (is, wanted) => is == wanted,
+        };
+        if means != entry.means || !near || stops != entry.stops {
+            wrong.push(format!("{}: {means}, after {after:?}, stops {stops}", entry.is));
+        }
+    }
+    assert!(wrong.is_empty(), "{} answers mean something else:\n{}", wrong.len(), wrong.join("\n"));
+}
