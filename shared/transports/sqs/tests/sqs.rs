@@ -48,7 +48,7 @@ fn accept(request: &Request) -> Answer {
     let sent: Vec<Value> = entries.iter().map(|entry| json!({ "Id": entry["Id"], "MessageId": "m", "MD5OfMessageBody": "" })).collect();
     Answer::Reply(
         200,
-        vec![("content-type", "application/x-amz-json-1.0".to_owned())],
+        vec![("content-type".to_owned(), "application/x-amz-json-1.0".to_owned())],
         json!({ "Successful": sent, "Failed": [] }).to_string(),
     )
 }
