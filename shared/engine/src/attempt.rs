@@ -160,8 +160,9 @@ impl Engine {
         match result {
             Ok(value) => {
                 info!(id = claimed.envelope.id, task = claimed.envelope.task, attempt = claimed.number, "delivered");
-                self.finish(claimed, &Outcome::Succeeded(value)).await;
-                self.discard(claimed.envelope).await;
+                if self.finish(claimed, &Outcome::Succeeded(value)).await {
+                    self.discard(claimed.envelope).await;
+                }
                 Verdict::Acknowledge
             }
             Err(error) if error.stops => self.retry(claimed, error).await,
@@ -265,15 +266,17 @@ impl Engine {
         self.hide(message, Duration::ZERO).await
     }
 
-    /// Records an outcome. What happened stays true when it cannot be recorded: a delivered message is never delivered again for that.
-    async fn finish(&self, claimed: &Claimed<'_>, outcome: &Outcome) {
-        let Some(store) = &self.store else { return };
+    /// Records an outcome; answers whether a later claim finds it. What happened stays true when it cannot be recorded: a delivered message is never
+    /// delivered again for that.
+    async fn finish(&self, claimed: &Claimed<'_>, outcome: &Outcome) -> bool {
+        let Some(store) = &self.store else { return true };
         let (id, attempt) = (&claimed.envelope.id, claimed.number);
         match store.finish(id, attempt, outcome, self.clock.now()).await {
-            Ok(Finish::Recorded) => {}
+            Ok(Finish::Recorded) => return true,
             Ok(Finish::Stale) => warn!(id, attempt, "not recorded: a newer attempt has the id"),
             Err(error) => error!(id, attempt, %error, "not recorded: the store does not answer"),
         }
+        false
     }
 
     fn max_attempts(&self, envelope: &Envelope) -> u32 {

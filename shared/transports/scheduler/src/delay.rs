@@ -25,7 +25,8 @@ impl EventBridgeScheduler {
     async fn schedule(&self, envelope: &Envelope) -> Result<Published, PublishError> {
         let due = envelope.run_after.unwrap_or_else(Timestamp::now);
         let name = name(&envelope.id, due);
-        let call = self.client.create_schedule().name(&name).client_token(&name).group_name(&self.group);
+        // Each call has a token of its own, which the SDK makes: one made of the name would be known from a schedule that was deleted.
+        let call = self.client.create_schedule().name(&name).group_name(&self.group);
         let call =
             call.schedule_expression(at(due)).schedule_expression_timezone("UTC").action_after_completion(ActionAfterCompletion::Delete);
         match call.set_flexible_time_window(at_once()).target(self.target(envelope)?).send().await {

@@ -64,7 +64,9 @@ impl SqsTransport {
         let mut request = SendMessageBatchRequestEntry::builder().id(place.to_string()).message_body(body);
         if is_fifo(url) {
             // Order is kept within a group, and a message's own delay is not allowed: the consumer hides what comes early.
-            request = request.message_group_id(envelope.group.as_deref().unwrap_or("default")).message_deduplication_id(hex(&envelope.id));
+            request = request
+                .message_group_id(envelope.group.as_deref().unwrap_or("default"))
+                .message_deduplication_id(deduplication_id(&envelope.id, now));
         } else {
             // On a standard queue a group is a tenant, for fair queues.
             request = request.set_message_group_id(envelope.group.clone()).delay_seconds(delay_seconds(envelope, now));
@@ -192,7 +194,8 @@ fn delay_seconds(envelope: &Envelope, now: Timestamp) -> i32 {
     i32::try_from(delay.as_millis().div_ceil(1000)).unwrap_or_default()
 }
 
-/// The SHA-256 of an id in hexadecimal: as unique as the id, of letters and digits.
-fn hex(id: &str) -> String {
-    digest(&SHA256, id.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+/// What tells a message from the same one sent again by the same call. SQS drops what has one that it saw in the last five minutes: an id that is sent once
+/// more, since it was moved or is replayed, must not be dropped. That it is done once is the claim's work.
+fn deduplication_id(id: &str, now: Timestamp) -> String {
+    digest(&SHA256, format!("{id} {now}").as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
