@@ -69,7 +69,7 @@ pub fn scheduler(env: &Environment, sdk: &SdkConfig) -> Result<Option<Arc<EventB
 pub fn objects(env: &Environment, sdk: &SdkConfig) -> Option<Arc<dyn errand_core::DynObjects>> {
     #[cfg(feature = "claim-check")]
     if let Some(bucket) = env.get("ERRAND_BUCKET") {
-        return Some(Arc::new(errand_objects_s3::S3Objects::new(sdk, bucket)));
+        return Some(Arc::new(errand_object_s3::S3Objects::new(sdk, bucket)));
     }
     let _ = (env, sdk);
     None

@@ -5,7 +5,7 @@
 use aws_sdk_s3::Client;
 use errand_core::{Environment, Objects};
 use errand_http::aws::sdk_config;
-use errand_objects_s3::S3Objects;
+use errand_object_s3::S3Objects;
 
 #[tokio::test]
 #[ignore = "needs S3 at ERRAND_TEST_AWS_ENDPOINT"]
