@@ -84,23 +84,9 @@ fn refusal(code: &str, response: &Response) -> DeliveryError {
         "internal_error" | "fatal_error" | "service_unavailable" | "request_timeout" | "rollup_error" | "team_added_to_org" => {
             ErrorKind::Unavailable
         }
-        "invalid_auth"
-        | "not_authed"
-        | "token_revoked"
-        | "token_expired"
-        | "account_inactive"
-        | "missing_scope"
-        | "no_permission"
-        | "not_allowed_token_type"
-        | "access_denied"
-        | "org_login_required"
-        | "two_factor_setup_required"
-        | "enterprise_is_restricted"
-        | "accesslimited"
-        | "ekm_access_denied"
-        | "team_access_not_granted"
-        | "invalid_token"
-        | "action_prohibited" => ErrorKind::Misconfigured,
+        _ if concerns_all(code) => ErrorKind::Misconfigured,
+        // What one message asks for, and another may not.
+        "missing_scope" | "no_permission" | "access_denied" | "action_prohibited" => ErrorKind::Misconfigured,
         "channel_not_found"
         | "not_in_channel"
         | "is_archived"
@@ -118,8 +104,7 @@ fn refusal(code: &str, response: &Response) -> DeliveryError {
     if concerns_all(code) { error.stopping() } else { error }
 }
 
-/// Whether an error code is about the token or the workspace, and so about every message. A missing scope or permission may be about what one
-/// message asks for.
+/// Whether an error code is about the token or the workspace, and so about every message.
 fn concerns_all(code: &str) -> bool {
     matches!(
         code,

@@ -1,0 +1,145 @@
+//! Dead letters over parts in memory.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod world;
+
+use std::sync::atomic::Ordering;
+
+use errand_core::{Claim, Outcome, Status, Store, TaskError, Timestamp};
+use errand_testkit::transport::envelope;
+use serde_json::{Value, json};
+use world::{World, call, send, world};
+
+fn mail(id: &str) -> Value {
+    json!({ "id": id, "task": "console", "kwargs": { "text": id } })
+}
+
+/// Makes the store know an id as given up.
+async fn given_up(world: &World, id: &str) {
+    let (envelope, now) = (envelope(id), Timestamp::now());
+    world.store.begin(&Claim { envelope: &envelope, now, lease_until: now, worker: "w", backend: "sqs" }).await.unwrap();
+    let error = TaskError { exception_class_path: "errand.rejected".to_owned(), traceback: "HTTP 400".to_owned() };
+    world.store.finish(id, 1, &Outcome::Failed(error), now).await.unwrap();
+}
+
+#[tokio::test]
+async fn dead_letters_are_listed_by_what_they_are_and_shown_whole() {
+    let world = world(&[]).await;
+    for i in 0..5 {
+        world.letters.add(&format!("k{i}"), &mail(&format!("a-{i}")), if i < 3 { "rejected" } else { "timeout" });
+    }
+    let found = async |query: &str| {
+        let (status, told) = call(&world, "GET", &format!("/v1/dead-letters{query}")).await;
+        assert!(status == 200 && !told.to_string().contains("kwargs"), "a list has no bodies: {told}");
+        assert_eq!(told["total"], 5);
+        let keys: Vec<String> =
+            told["dead_letters"].as_array().unwrap().iter().map(|letter| letter["key"].as_str().unwrap().to_owned()).collect();
+        (keys.join(" "), told["complete"] == true)
+    };
+    assert_eq!(found("").await, ("k0 k1 k2 k3 k4".to_owned(), true));
+    assert_eq!(found("?kind=timeout").await, ("k3 k4".to_owned(), true));
+    assert_eq!(found("?reason=because%20of%20K1").await, ("k1".to_owned(), true));
+    assert_eq!(found("?id=a-2&id=k4").await, ("k2 k4".to_owned(), true));
+    assert_eq!(found("?task=email").await, (String::new(), true));
+    assert_eq!(found("?since=2099-01-01T00:00:00Z").await, (String::new(), true));
+    assert_eq!(found("?until=2099-01-01T00:00:00Z&limit=2").await, ("k0 k1".to_owned(), false));
+    let (status, whole) = call(&world, "GET", "/v1/dead-letters/a-2").await;
+    assert_eq!((status, &whole["body"], &whole["attempts"]), (200, &json!(mail("a-2").to_string()), &json!(2)));
+    assert_eq!(call(&world, "GET", "/v1/dead-letters/nobody").await.0, 404);
+    for query in ["limit=0", "limit=1001", "since=yesterday", "colour=red"] {
+        assert_eq!(call(&world, "GET", &format!("/v1/dead-letters?{query}")).await.0, 400, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn a_replayed_letter_waits_again_and_replaying_twice_sends_what_is_not_done() {
+    let world = world(&[]).await;
+    given_up(&world, "a").await;
+    world.letters.add("k1", &mail("a"), "rejected");
+    world.letters.add("k2", &mail("a"), "rejected");
+    world.letters.add("k3", &mail("other"), "timeout");
+    let replay = json!({ "ids": ["a"] });
+    let (status, told) = send(&world, "POST", "/v1/dead-letters/replay", &replay).await;
+    assert_eq!((status, told["replayed"].as_array().unwrap().len(), &told["complete"]), (200, 2, &json!(true)), "{told}");
+    assert_eq!(world.store.get("a").await.unwrap().unwrap().status, Status::Ready);
+    assert_eq!(
+        world.sent.envelopes.lock().unwrap().iter().filter(|envelope| envelope.id == "a").count(),
+        2,
+        "twins: the claim lets one through"
+    );
+    assert_eq!(world.letters.keys(), ["k3"]);
+    let (envelope, now) = (envelope("a"), Timestamp::now());
+    world.store.begin(&Claim { envelope: &envelope, now, lease_until: now, worker: "w", backend: "sqs" }).await.unwrap();
+    world.store.finish("a", 2, &Outcome::Succeeded(Value::Null), now).await.unwrap();
+    world.letters.add("k4", &mail("a"), "rejected");
+    let (_, told) = send(&world, "POST", "/v1/dead-letters/replay", &replay).await;
+    assert_eq!(told["replayed"].as_array().unwrap().len(), 1);
+    assert_eq!(world.sent.envelopes.lock().unwrap().len(), 2, "what is done is not sent again, and its letter is gone");
+    assert_eq!(world.letters.keys(), ["k3"]);
+}
+
+#[tokio::test]
+async fn a_letter_is_mended_before_it_is_replayed_or_stays() {
+    let world = world(&[]).await;
+    world.letters.add("poison", &json!("{not json"), "malformed");
+    world.letters.add("wrong", &json!({ "id": "w", "task": "email", "kwargs": { "subject": "s", "to": ["nobody"] } }), "invalid_payload");
+    let all = |edit: Value| json!({ "all": true, "edit": edit });
+    let (_, told) = send(&world, "POST", "/v1/dead-letters/replay", &json!({ "all": true })).await;
+    assert!(told["refused"].to_string().contains("is not JSON"), "{told}");
+    let (_, told) = send(&world, "POST", "/v1/dead-letters/replay", &all(json!({ "task": "email" }))).await;
+    assert_eq!((told["replayed"].as_array().unwrap().len(), told["refused"].as_array().unwrap().len()), (0, 1), "{told}");
+    let mended = json!({ "task": "email", "kwargs": { "to": ["a@example.com"], "subject": "s", "body": "b" } });
+    let (_, told) = send(&world, "POST", "/v1/dead-letters/replay", &all(mended)).await;
+    assert_eq!(told["replayed"], json!([{ "key": "poison", "id": "poison" }]), "{told}");
+    let sent = world.sent.envelopes.lock().unwrap().clone();
+    assert_eq!(sent.iter().map(|envelope| envelope.id.as_str()).collect::<Vec<_>>(), ["w", "poison"]);
+    assert!(world.letters.keys().is_empty());
+}
+
+#[tokio::test]
+async fn what_cannot_run_again_is_refused_and_its_letter_stays() {
+    let world = world(&["late", "gone"]).await;
+    world.store.cancel("gone", Timestamp::now()).await.unwrap();
+    world.letters.add("k1", &mail("gone"), "rejected");
+    world.letters.add("k2", &json!({ "id": "late", "task": "console", "expires": "2020-01-01T00:00:00Z" }), "rejected");
+    let (_, told) = send(&world, "POST", "/v1/dead-letters/replay", &json!({ "kind": "rejected" })).await;
+    assert!(
+        told["replayed"] == json!([])
+            && told["refused"].to_string().contains("CANCELLED")
+            && told["refused"].to_string().contains("too late"),
+        "{told}"
+    );
+    world.sent.failing.store(true, Ordering::SeqCst);
+    world.letters.add("k3", &mail("fine"), "rejected");
+    let (_, told) = send(&world, "POST", "/v1/dead-letters/replay", &json!({ "ids": ["fine"] })).await;
+    assert_eq!(told["refused"].as_array().unwrap().len(), 1);
+    assert_eq!(world.letters.keys(), ["k1", "k2", "k3"]);
+}
+
+#[tokio::test]
+async fn letters_are_dropped_by_what_they_are_and_never_by_accident() {
+    let world = world(&[]).await;
+    for i in 0..4 {
+        world.letters.add(&format!("k{i}"), &mail(&format!("a-{i}")), if i < 2 { "rejected" } else { "timeout" });
+    }
+    for (body, wanted) in [
+        (json!({}), 422),
+        (json!({ "limit": 5 }), 422),
+        (json!({ "all": false }), 422),
+        (json!({ "all": true, "edit": {} }), 422),
+        (json!([]), 400),
+    ] {
+        assert_eq!(send(&world, "POST", "/v1/dead-letters/drop", &body).await.0, wanted, "{body}");
+    }
+    assert_eq!(
+        send(&world, "POST", "/v1/dead-letters/replay", &json!({ "edit": { "task": "x" } })).await.0,
+        422,
+        "an edit is no condition"
+    );
+    let (status, told) = send(&world, "POST", "/v1/dead-letters/drop", &json!({ "kind": "rejected" })).await;
+    assert_eq!((status, told["dropped"].as_array().unwrap().len(), &told["complete"]), (200, 2, &json!(true)));
+    assert_eq!(call(&world, "DELETE", "/v1/dead-letters/a-2").await.0, 200);
+    assert_eq!(call(&world, "DELETE", "/v1/dead-letters/a-2").await.0, 404);
+    assert_eq!(world.letters.keys(), ["k3"]);
+}

@@ -1,0 +1,173 @@
+//! The handler over parts in memory that keep what they get.
+
+#![allow(clippy::unwrap_used, dead_code, missing_docs, unreachable_pub, reason = "a test fails by panicking, and no test uses all of it")]
+
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use errand_api::Access;
+use errand_core::{
+    Buried, DeadLetters, Envelope, Environment, Epitaph, Outbox, PublishError, Published, QueueError, Schedule, Schedules, Status, Store,
+    Timestamp, Transport,
+};
+use errand_status::Operations;
+use errand_store_memory::MemoryStore;
+use errand_testkit::transport::envelope;
+use serde_json::Value;
+
+/// Keeps what it gets, and what is withdrawn from it.
+#[derive(Clone, Default)]
+pub struct Sent {
+    pub envelopes: Arc<Mutex<Vec<Envelope>>>,
+    pub withdrawn: Arc<Mutex<Vec<(String, Timestamp)>>>,
+    pub failing: Arc<AtomicBool>,
+}
+
+impl Transport for Sent {
+    const NAME: &'static str = "sent";
+    const MAX_DELAY: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+    async fn publish(&self, envelopes: &[Envelope]) -> Vec<Result<Published, PublishError>> {
+        if self.failing.load(Ordering::SeqCst) {
+            return vec![Err(PublishError::Unavailable("secret".to_owned())); envelopes.len()];
+        }
+        self.envelopes.lock().unwrap().extend_from_slice(envelopes);
+        vec![Ok(Published::default()); envelopes.len()]
+    }
+
+    async fn withdraw(&self, id: &str, run_after: Timestamp) -> Result<(), PublishError> {
+        self.withdrawn.lock().unwrap().push((id.to_owned(), run_after));
+        Ok(())
+    }
+
+    async fn check(&self) -> Result<(), PublishError> {
+        Ok(())
+    }
+}
+
+/// A dead-letter queue in memory: the second half of a pair says whether it is hidden.
+#[derive(Clone, Default)]
+pub struct Graveyard(Arc<Mutex<Vec<(Buried, bool)>>>);
+
+impl Graveyard {
+    pub fn keys(&self) -> Vec<String> {
+        self.0.lock().unwrap().iter().map(|(letter, _)| letter.key.clone()).collect()
+    }
+
+    pub fn add(&self, key: &str, body: &Value, kind: &str) {
+        let letter = Epitaph {
+            kind: kind.to_owned(),
+            reason: format!("HTTP 400 Because of {key}"),
+            attempts: Some(2),
+            id: body["id"].as_str().map(ToOwned::to_owned),
+            task: body["task"].as_str().map(ToOwned::to_owned),
+        };
+        let body = body.as_str().map_or_else(|| body.to_string(), ToOwned::to_owned);
+        self.0
+            .lock()
+            .unwrap()
+            .push((Buried { key: key.to_owned(), receipt: key.to_owned(), body, buried_at: Timestamp::now(), letter }, false));
+    }
+}
+
+impl DeadLetters for Graveyard {
+    async fn take(&self, _: Duration) -> Result<Vec<Buried>, QueueError> {
+        let mut letters = self.0.lock().unwrap();
+        let visible = letters.iter_mut().filter(|(_, hidden)| !hidden).take(2);
+        Ok(visible
+            .map(|(letter, hidden)| {
+                *hidden = true;
+                letter.clone()
+            })
+            .collect())
+    }
+
+    async fn release(&self, letters: &[Buried]) -> Result<(), QueueError> {
+        for (letter, hidden) in self.0.lock().unwrap().iter_mut() {
+            *hidden &= !letters.iter().any(|released| released.key == letter.key);
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, letters: &[Buried]) -> Result<(), QueueError> {
+        self.0.lock().unwrap().retain(|(letter, _)| !letters.iter().any(|removed| removed.key == letter.key));
+        Ok(())
+    }
+
+    async fn count(&self) -> Result<u64, QueueError> {
+        Ok(self.0.lock().unwrap().len() as u64)
+    }
+}
+
+/// Schedules in memory.
+#[derive(Clone, Default)]
+pub struct Plan(Arc<Mutex<BTreeMap<String, Schedule>>>);
+
+impl Schedules for Plan {
+    async fn create(&self, schedule: &Schedule) -> Result<bool, PublishError> {
+        Ok(match self.0.lock().unwrap().entry(schedule.name.clone()) {
+            Entry::Vacant(free) => {
+                free.insert(schedule.clone());
+                true
+            }
+            Entry::Occupied(_) => false,
+        })
+    }
+
+    async fn get(&self, name: &str) -> Result<Option<Schedule>, PublishError> {
+        Ok(self.0.lock().unwrap().get(name).cloned())
+    }
+
+    async fn list(&self, limit: usize, _: Option<&str>) -> Result<(Vec<Schedule>, Option<String>), PublishError> {
+        Ok((self.0.lock().unwrap().values().take(limit).cloned().collect(), None))
+    }
+
+    async fn delete(&self, name: &str) -> Result<bool, PublishError> {
+        Ok(self.0.lock().unwrap().remove(name).is_some())
+    }
+
+    async fn pause(&self, name: &str, paused: bool) -> Result<bool, PublishError> {
+        Ok(self.0.lock().unwrap().get_mut(name).map(|schedule| schedule.paused = paused).is_some())
+    }
+}
+
+pub struct World {
+    pub operations: Operations,
+    pub store: MemoryStore,
+    pub sent: Sent,
+    pub letters: Graveyard,
+}
+
+pub async fn world(ids: &[&str]) -> World {
+    let (store, sent, letters) = (MemoryStore::default(), Sent::default(), Graveyard::default());
+    for id in ids {
+        let task = Envelope { task: id.split('-').next().unwrap_or_default().to_owned(), ..envelope(id) };
+        store.register(&task, Status::Ready, "sqs", Timestamp::now()).await.unwrap();
+    }
+    let operations = Operations {
+        access: Access::from_env(&Environment::default()).unwrap().open_without_keys(),
+        payloads: errand_catalog::payloads(),
+        store: Arc::new(store.clone()),
+        outbox: Outbox { soon: Arc::new(sent.clone()), late: None, objects: None },
+        schedules: Some(Arc::new(Plan::default())),
+        dead_letters: Some(Arc::new(letters.clone())),
+    };
+    World { operations, store, sent, letters }
+}
+
+pub async fn call(world: &World, method: &str, path: &str) -> (u16, Value) {
+    send(world, method, path, &Value::Null).await
+}
+
+pub async fn send(world: &World, method: &str, path: &str, body: &Value) -> (u16, Value) {
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    let request = http::Request::builder().method(method).uri(path).header("content-type", "application/json").body(body.into()).unwrap();
+    let response = world.operations.handle(&request).await;
+    (response.status().as_u16(), serde_json::from_slice(response.body()).unwrap())
+}
