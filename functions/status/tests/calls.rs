@@ -81,14 +81,17 @@ async fn a_wrong_query_is_told() {
 #[tokio::test]
 async fn the_sample_events_are_answered() {
     let operations = Arc::new(world(&["order-1"]).await.operations);
-    for sample in [
-        include_str!("../../../events/status-get.json"),
-        include_str!("../../../events/status-list.json"),
-        include_str!("../../../events/status-cancel.json"),
+    for (sample, status, part) in [
+        (include_str!("../../../events/status-get.json"), 200, "order-1"),
+        (include_str!("../../../events/status-list.json"), 200, "order-1"),
+        (include_str!("../../../events/status-move.json"), 200, "SCHEDULED"),
+        (include_str!("../../../events/status-cancel.json"), 200, "CANCELLED"),
+        (include_str!("../../../events/status-schedule.json"), 201, "digest"),
+        (include_str!("../../../events/status-dead-letters.json"), 200, "complete"),
     ] {
         let event = LambdaEvent::new(serde_json::from_str(sample).unwrap(), Context::default());
         let answer = Arc::clone(&operations).invoke(event).await;
-        assert!(answer.status_code == 200 && format!("{:?}", answer.body).contains("order-1"), "{answer:?}");
+        assert!(answer.status_code == status && format!("{:?}", answer.body).contains(part), "{answer:?}");
     }
 }
 

@@ -147,6 +147,19 @@ async fn a_fifo_queue_gets_a_group_and_its_dead_letter_queue_is_not_the_schedule
 }
 
 #[tokio::test]
+async fn no_two_ids_have_a_schedule_of_the_same_name() {
+    let stub = Stub::start(|_| Answer::json(200, r#"{"ScheduleArn":"arn"}"#)).await;
+    let due = Timestamp::from_millis(1_900_000_000_000);
+    let ids = ["a", "A", "a/b?c#d%", "a b", "~!@$^&*()", &"x".repeat(128), &"x".repeat(127)];
+    let envelopes: Vec<Envelope> = ids.iter().map(|id| Envelope { run_after: Some(due), ..envelope(id) }).collect();
+    assert!(transport(stub.url()).publish(&envelopes).await.iter().all(Result::is_ok));
+    let names: std::collections::BTreeSet<String> =
+        stub.requests().iter().map(|request| request.uri.path().trim_start_matches("/schedules/").to_owned()).collect();
+    assert_eq!(names.len(), ids.len(), "all in the same second");
+    assert!(names.iter().all(|name| name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_alphanumeric())));
+}
+
+#[tokio::test]
 async fn an_id_that_is_scheduled_already_is_on_its_way() {
     let stub = Stub::start(|_| Answer::json(409, r#"{"Message":"exists"}"#).header("x-amzn-errortype", "ConflictException")).await;
     assert!(transport(stub.url()).publish(&[delayed("a", Duration::from_secs(3600))]).await[0].is_ok());
