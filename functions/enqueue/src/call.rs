@@ -1,13 +1,8 @@
 //! What a caller sends: an envelope's fields, and `countdown`.
 
-use std::time::Duration;
-
 use errand_api::ProblemDocument;
 use errand_core::{Envelope, Fields, OBJECT_LIMIT, Payloads, Problems, Timestamp, limits};
 use errand_wire::native;
-
-/// The longest delay: a year with its leap day.
-const LONGEST_DELAY: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// Reads a call's body, and checks the payload against the task's own type. `trace` is the call's own `traceparent`.
 pub(crate) fn read(body: &str, trace: Option<&str>, payloads: &Payloads, now: Timestamp) -> Result<Envelope, ProblemDocument> {
@@ -23,7 +18,7 @@ fn envelope(body: &str, payloads: &Payloads, now: Timestamp) -> Result<Envelope,
     let mut fields = Fields::of(body)?;
     let mut envelope = native::read(&mut fields, || uuid::Uuid::now_v7().to_string());
     if let Some(envelope) = &mut envelope {
-        if let Some(delay) = countdown(&mut fields) {
+        if let Some(delay) = native::countdown(&mut fields) {
             envelope.run_after = Some(now + delay);
         }
         check_times(&mut fields, envelope, now);
@@ -35,21 +30,8 @@ fn envelope(body: &str, payloads: &Payloads, now: Timestamp) -> Result<Envelope,
     fields.finish(envelope)
 }
 
-/// Seconds from now, as Celery and django-notifs say it.
-fn countdown(fields: &mut Fields<'_>) -> Option<Duration> {
-    let seconds = fields.optional::<f64>("countdown")?;
-    if fields.raw("run_after").is_some() {
-        fields.refuse("countdown", "expected either countdown or run_after, got both");
-    }
-    let delay = Duration::try_from_secs_f64(seconds).ok().filter(|delay| *delay <= LONGEST_DELAY);
-    if delay.is_none() {
-        fields.refuse("countdown", format!("expected seconds from 0 to {}", LONGEST_DELAY.as_secs()));
-    }
-    delay
-}
-
 fn check_times(fields: &mut Fields<'_>, envelope: &Envelope, now: Timestamp) {
-    if envelope.delay(now) > LONGEST_DELAY {
+    if envelope.delay(now) > native::LONGEST_DELAY {
         fields.refuse("run_after", "expected a time within 366 days from now");
     }
     if envelope.expires.is_some_and(|expires| expires <= now.max(envelope.run_after.unwrap_or(now))) {

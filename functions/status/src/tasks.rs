@@ -4,13 +4,11 @@ use std::time::Duration;
 
 use errand_api::{ProblemDocument, Request, Response, json, json_body};
 use errand_core::{BODY_LIMIT, Change, Fields, Problems, TaskResult, Timestamp};
+use errand_wire::native;
 use http::StatusCode;
 use serde::Serialize;
 
 use crate::{Operations, query};
-
-/// The longest delay: a year with its leap day.
-const LONGEST_DELAY: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// How far a task can be moved whose arguments are in the object store for as long as those of tasks that are due at once.
 const SOON: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -85,17 +83,10 @@ impl Operations {
 /// The body of a move: `run_after`, or `countdown` in seconds.
 fn new_time(body: &str, now: Timestamp) -> Result<Timestamp, Problems> {
     let mut fields = Fields::of(body)?;
-    let name = if fields.raw("countdown").is_some() { "countdown" } else { "run_after" };
-    if fields.raw("countdown").is_some() && fields.raw("run_after").is_some() {
-        fields.refuse("countdown", "expected either countdown or run_after, got both");
-    }
-    let time = match name {
-        "countdown" => fields.required::<f64>(name).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).map(|delay| now + delay),
-        _ => fields.required::<Timestamp>(name),
-    };
-    let time = time.filter(|time| time.since(now) <= LONGEST_DELAY);
-    if time.is_none() {
-        fields.refuse(name, "expected a time within 366 days from now");
+    let countdown = native::countdown(&mut fields).map(|delay| now + delay);
+    let time = if fields.raw("countdown").is_some() { countdown } else { fields.required::<Timestamp>("run_after") };
+    if time.is_some_and(|time| time.since(now) > native::LONGEST_DELAY) {
+        fields.refuse("run_after", "expected a time within 366 days from now");
     }
     fields.finish(time)
 }

@@ -1,11 +1,16 @@
 //! Errand's own form: the JSON object of an [`Envelope`]'s fields.
 
+use std::time::Duration;
+
 use errand_core::{Context, Envelope, Fields, Timestamp, limits};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 /// How often an envelope may be attempted at most.
 pub const MAX_ATTEMPTS: u32 = 100;
+
+/// The longest delay: a year with its leap day.
+pub const LONGEST_DELAY: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// Reads an envelope, noting every problem in `fields`; `id` names it when it does not do so itself. Unknown fields are ignored.
 pub fn read(fields: &mut Fields<'_>, id: impl FnOnce() -> String) -> Option<Envelope> {
@@ -66,6 +71,19 @@ fn max_attempts(fields: &mut Fields<'_>) -> Option<u32> {
         fields.refuse("max_attempts", format!("expected a whole number from 1 to {MAX_ATTEMPTS}"));
     }
     Some(count)
+}
+
+/// The delay of a call, `countdown`: seconds from now, as Celery and django-notifs say it. It takes the place of `run_after`.
+pub fn countdown(fields: &mut Fields<'_>) -> Option<Duration> {
+    let seconds = fields.optional::<f64>("countdown")?;
+    if fields.raw("run_after").is_some() {
+        fields.refuse("countdown", "expected either countdown or run_after, got both");
+    }
+    let delay = Duration::try_from_secs_f64(seconds).ok().filter(|delay| *delay <= LONGEST_DELAY);
+    if delay.is_none() {
+        fields.refuse("countdown", format!("expected seconds from 0 to {}", LONGEST_DELAY.as_secs()));
+    }
+    delay
 }
 
 /// The body of a message that carries an envelope: one line of JSON, of characters that every queue takes.
