@@ -10,6 +10,7 @@ use std::{sync::Arc, time::Duration};
 
 use errand_api::{ProblemDocument, Request, Response, json, json_body};
 use errand_core::{BODY_LIMIT, Buried, DynDeadLetters, QueueError, Timestamp};
+use futures_util::future::join_all;
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -18,6 +19,12 @@ use selection::Selection;
 
 /// How long one call looks for letters.
 const PATIENCE: Duration = Duration::from_secs(8);
+
+/// How long one call replays letters. Both together are less than the function's timeout.
+const REPLAYING: Duration = Duration::from_secs(15);
+
+/// Letters that are replayed together.
+const CONCURRENCY: usize = 16;
 
 /// How long letters are hidden that a call has taken.
 const LEASE: Duration = Duration::from_secs(60);
@@ -75,22 +82,33 @@ impl Operations {
         let letters = self.dead_letters()?;
         let selection = Selection::of_body(json_body(request, BODY_LIMIT)?, true).map_err(ProblemDocument::of_body)?;
         let Seen { chosen, others, complete } = look(letters, &selection).await?;
-        let (mut replayed, mut refused, mut kept) = (Vec::new(), Vec::new(), others);
-        for letter in chosen {
-            match self.replay(&letter, selection.edit.as_ref()).await {
-                Ok(id) => {
-                    // Sent before it is removed: one that is sent twice is delivered once.
-                    letters.remove(std::slice::from_ref(&letter)).await?;
-                    replayed.push(json!({ "key": letter.key, "id": id }));
-                }
-                Err(detail) => {
-                    refused.push(json!({ "key": letter.key, "id": letter.letter.id, "detail": detail }));
-                    kept.push(letter);
+        let (mut replayed, mut refused, mut passed_over) = (Vec::new(), Vec::new(), others);
+        let (until, mut left) = (Timestamp::now() + REPLAYING, chosen.into_iter());
+        while left.len() > 0 && Timestamp::now() < until {
+            let some: Vec<Buried> = left.by_ref().take(CONCURRENCY).collect();
+            let outcomes = join_all(some.iter().map(|letter| self.replay(letter, selection.edit.as_ref()))).await;
+            let mut sent = Vec::new();
+            for (letter, outcome) in some.into_iter().zip(outcomes) {
+                match outcome {
+                    Ok(id) => {
+                        replayed.push(json!({ "key": letter.key, "id": id }));
+                        sent.push(letter);
+                    }
+                    Err(detail) => {
+                        refused.push(json!({ "key": letter.key, "id": letter.letter.id, "detail": detail }));
+                        passed_over.push(letter);
+                    }
                 }
             }
+            // Sent before they are removed: one that is sent twice is delivered once.
+            letters.remove(&sent).await?;
+        }
+        let complete = complete && left.len() == 0;
+        if left.len() > 0 {
+            show_again(letters, left.as_slice()).await;
         }
         if complete {
-            show_again(letters, &kept).await;
+            show_again(letters, &passed_over).await;
         }
         Ok(json(StatusCode::OK, &json!({ "replayed": replayed, "refused": refused, "complete": complete })))
     }
