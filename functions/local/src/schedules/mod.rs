@@ -81,7 +81,7 @@ mod tests {
         let world = world().await;
         world.schedules.create(&schedule("pulse", Recurrence::Cron("* * * * *".parse().unwrap()))).await.unwrap();
         let next = runner::run_due(&world.schedules, &world.outbox).await.unwrap().unwrap();
-        world.set_next(Timestamp::from_millis(next.millis() - 60 * 60_000)).await;
+        world.set_next(Timestamp::from_millis(next.millis() - 366 * 24 * 60 * 60_000)).await;
         runner::run_due(&world.schedules, &world.outbox).await.unwrap();
         let last = Timestamp::from_millis(next.millis() - 60_000).to_string().replace(".000Z", "Z");
         assert_eq!(world.sent().await, [format!("pulse@{last}")]);

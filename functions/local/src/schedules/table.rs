@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use errand_core::{PublishError, Recurrence, Schedule, Schedules, StoreError, Timestamp};
 use errand_store_sqlite::Database;
@@ -58,10 +58,7 @@ impl LocalSchedules {
             })
             .await?;
         let last = |(name, entry, first): (String, Entry, i64)| {
-            let mut last = Timestamp::from_millis(first);
-            while let Some(later) = entry.next(last).filter(|later| *later <= now) {
-                last = later;
-            }
+            let last = entry.last(Timestamp::from_millis(first), now);
             Some((entry.schedule(name)?, last))
         };
         Ok(due.into_iter().filter_map(last).collect())
@@ -110,6 +107,22 @@ impl Entry {
 
     fn next(&self, after: Timestamp) -> Option<Timestamp> {
         next(&self.recurrence()?, &zone(&self.timezone)?, self.made_at, after)
+    }
+
+    /// The last run up to `now` of those from the run `first` on. It is looked for backwards, in ever longer steps: there may be a great many.
+    fn last(&self, first: Timestamp, now: Timestamp) -> Timestamp {
+        let mut back = Duration::from_secs(60);
+        let mut last = loop {
+            match self.next(now - back) {
+                _ if now - back <= first => break first,
+                Some(run) if run <= now => break run,
+                _ => back *= 2,
+            }
+        };
+        while let Some(later) = self.next(last).filter(|later| *later <= now) {
+            last = later;
+        }
+        last
     }
 
     fn schedule(self, name: String) -> Option<Schedule> {
