@@ -97,6 +97,9 @@ impl Provider for Actor {
             script if script.strip_prefix("flaky-").is_some_and(|failures| attempt.number <= failures.parse().unwrap()) => {
                 Err(DeliveryError::new(ErrorKind::Unavailable, "HTTP 503"))
             }
+            script if script.strip_prefix("stop-").is_some_and(|stops| attempt.number <= stops.parse().unwrap()) => {
+                Err(DeliveryError::new(ErrorKind::Misconfigured, "token_revoked").stopping())
+            }
             "fail" => Err(DeliveryError::new(ErrorKind::Unavailable, "HTTP 503")),
             _ => {
                 self.delivered.lock().unwrap().push(attempt.key.clone());
