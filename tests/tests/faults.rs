@@ -89,7 +89,8 @@ async fn nothing_is_lost_and_nothing_comes_twice_without_a_reason() {
             ("answers cut after the request was read", Fault::Cut),
             ("answers 429 with Retry-After", Fault::RateLimited),
             ("claims that the store did not take", Fault::Unclaimed),
-            ("ends that the store did not take", Fault::Unrecorded),
+            ("deliveries that the store did not take", Fault::Unrecorded),
+            ("failures that the store did not take", Fault::Unsettled),
             ("deliveries answered 200", Fault::Delivered),
             ("dead letters: all poison, and what of it came twice", Fault::Buried),
         ],
@@ -120,10 +121,12 @@ async fn send(stack: &Stack, audit: &Audit, dice: &Dice, url: &str) {
     }
 }
 
-/// Looks for the books' messages on the dead-letter queue, each once.
-async fn count_dead_letters(stack: &Stack, audit: &Audit, seen: &mut BTreeSet<String>) {
+/// Looks for the books' messages on the dead-letter queue, each once; answers how many of anyone's it saw.
+async fn count_dead_letters(stack: &Stack, audit: &Audit, seen: &mut BTreeSet<String>) -> usize {
     let call = stack.sqs().receive_message().queue_url(&stack.dead_letter_url).max_number_of_messages(10).visibility_timeout(2);
-    for message in call.message_attribute_names("All").send().await.unwrap().messages.unwrap_or_default() {
+    let messages = call.message_attribute_names("All").send().await.unwrap().messages.unwrap_or_default();
+    let count = messages.len();
+    for message in messages {
         let kind = message.message_attributes().and_then(|attributes| attributes.get("errand-kind")?.string_value());
         let number = message
             .body()
@@ -135,6 +138,7 @@ async fn count_dead_letters(stack: &Stack, audit: &Audit, seen: &mut BTreeSet<St
             audit.note(number, Fault::Buried);
         }
     }
+    count
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -165,6 +169,8 @@ async fn the_deployed_stack_loses_nothing_either() {
         names.iter().all(|name| told.get(name).is_some_and(|count| count == "0")).then_some(())
     })
     .await;
+    // What was given up last, and should not have been.
+    while count_dead_letters(&stack, &audit, &mut seen).await > 0 {}
     let mut report = audit.report();
     report.say("seed", seed);
     report.count(

@@ -33,8 +33,10 @@ pub enum Fault {
     RateLimited,
     /// A process that had it in hand was killed.
     Killed,
-    /// The store did not take how an attempt ended.
+    /// The store did not take that an attempt delivered.
     Unrecorded,
+    /// The store did not take that an attempt failed.
+    Unsettled,
     /// The store did not take a claim.
     Unclaimed,
     /// Its message came once more.
@@ -44,7 +46,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    const COUNT: usize = 8;
+    const COUNT: usize = 9;
 }
 
 impl Audit {
@@ -120,7 +122,7 @@ impl Audit {
             report.wrong(buried > 0, || format!("task {number} is a dead letter"));
             let mut left = sent.saturating_sub(1);
             for (fault, name) in
-                [(Fault::Cut, "an answer that was cut"), (Fault::Killed, "a kill"), (Fault::Unrecorded, "an end that was not recorded")]
+                [(Fault::Cut, "an answer that was cut"), (Fault::Killed, "a kill"), (Fault::Unrecorded, "a delivery that was not recorded")]
             {
                 let explained = left.min(count(fault));
                 *report.second.entry(name).or_default() += u64::from(explained);

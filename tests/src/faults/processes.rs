@@ -1,13 +1,19 @@
 use std::{path::PathBuf, process::Stdio, sync::Arc, time::Duration};
 
-use tokio::process::{Child, Command};
+use tokio::{
+    process::{Child, Command},
+    task::AbortHandle,
+};
 
 use super::{Audit, Dice, Queue, runtime::Runtime};
 
 /// Consumers that run as on Lambda, each a process of its own that is fed by a runtime API of its own.
 pub struct Processes {
     vars: Vec<(String, String)>,
-    running: Vec<(Runtime, String, Child)>,
+    queue: Arc<Queue>,
+    audit: Arc<Audit>,
+    sink: String,
+    running: Vec<(Runtime, AbortHandle, Child)>,
     /// How many were killed.
     pub kills: u64,
 }
@@ -18,11 +24,11 @@ impl Processes {
     /// # Panics
     /// There is no binary: `tests/run` builds it.
     pub async fn start(count: usize, vars: Vec<(String, String)>, queue: &Arc<Queue>, audit: &Arc<Audit>, sink: &str) -> Self {
-        let mut processes = Self { vars, running: Vec::new(), kills: 0 };
+        let (queue, audit, sink) = (Arc::clone(queue), Arc::clone(audit), sink.to_owned());
+        let mut processes = Self { vars, queue, audit, sink, running: Vec::new(), kills: 0 };
         for _ in 0..count {
-            let (runtime, address) = Runtime::start(queue, audit, sink).await;
-            let child = processes.spawn(&address);
-            processes.running.push((runtime, address, child));
+            let one = processes.spawn().await;
+            processes.running.push(one);
         }
         processes
     }
@@ -34,20 +40,22 @@ impl Processes {
     pub async fn kill_one(&mut self, dice: &Dice) {
         tokio::time::sleep(Duration::from_millis(u64::from(200 + dice.below(400)))).await;
         let place = dice.below(u32::try_from(self.running.len()).expect("a few")) as usize;
-        let (runtime, address, child) = &mut self.running[place];
+        let (runtime, server, child) = &mut self.running[place];
         assert!(child.try_wait().expect("a process").is_none(), "a consumer ended by itself");
         child.kill().await.expect("a process that can be killed");
         runtime.killed();
-        let address = address.clone();
-        self.running[place].2 = self.spawn(&address);
+        server.abort();
+        self.running[place] = self.spawn().await;
         self.kills += 1;
     }
 
-    fn spawn(&self, address: &str) -> Child {
+    async fn spawn(&self) -> (Runtime, AbortHandle, Child) {
+        let (runtime, address, server) = Runtime::start(&self.queue, &self.audit, &self.sink).await;
         let bootstrap = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/lambda/consumer/bootstrap");
         let mut command = Command::new(&bootstrap);
         command.env_clear().envs(self.vars.iter().map(|(name, value)| (name, value))).env("AWS_LAMBDA_RUNTIME_API", address);
         command.stdout(Stdio::null()).kill_on_drop(true);
-        command.spawn().unwrap_or_else(|error| panic!("{}: {error}; run tests/run", bootstrap.display()))
+        let child = command.spawn().unwrap_or_else(|error| panic!("{}: {error}; run tests/run", bootstrap.display()));
+        (runtime, server, child)
     }
 }

@@ -13,7 +13,7 @@ use axum::{
 };
 use errand_core::Timestamp;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::AbortHandle};
 
 use super::{
     Queue,
@@ -48,11 +48,13 @@ pub(super) struct Runtime {
 struct InHand {
     count: u64,
     invocations: HashMap<String, Vec<Received>>,
+    /// Whether the process is dead, and gets nothing more.
+    closed: bool,
 }
 
 impl Runtime {
-    /// Serves on a free loopback port; answers the address as `AWS_LAMBDA_RUNTIME_API` has it.
-    pub(super) async fn start(queue: &Arc<Queue>, audit: &Arc<Audit>, sink: &str) -> (Self, String) {
+    /// Serves on a free loopback port; answers the address as `AWS_LAMBDA_RUNTIME_API` has it, and the server.
+    pub(super) async fn start(queue: &Arc<Queue>, audit: &Arc<Audit>, sink: &str) -> (Self, String, AbortHandle) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");
         let address = listener.local_addr().expect("a bound port").to_string();
         let runtime = Self { queue: Arc::clone(queue), audit: Arc::clone(audit), sink: sink.to_owned(), in_hand: Arc::default() };
@@ -60,13 +62,15 @@ impl Runtime {
             .route("/2018-06-01/runtime/invocation/next", get(next))
             .route("/2018-06-01/runtime/invocation/{id}/response", post(respond))
             .with_state(runtime.clone());
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        (runtime, address)
+        let server = tokio::spawn(async move { axum::serve(listener, router).await }).abort_handle();
+        (runtime, address, server)
     }
 
     /// Notes that the process was killed with what it has in hand, which comes again when its visibility timeout is over.
     pub(super) fn killed(&self) {
-        for message in self.in_hand().invocations.drain().flat_map(|(_, batch)| batch) {
+        let mut in_hand = self.in_hand();
+        in_hand.closed = true;
+        for message in in_hand.invocations.drain().flat_map(|(_, batch)| batch) {
             self.audit.note(message.number, Fault::Killed);
         }
     }
@@ -94,7 +98,7 @@ async fn next(State(runtime): State<Runtime>) -> Response<String> {
         {
             // Received and noted as in hand in one step: a kill finds it here or not at all.
             let mut in_hand = runtime.in_hand();
-            let batch = runtime.queue.receive(BATCH, VISIBILITY);
+            let batch = if in_hand.closed { Vec::new() } else { runtime.queue.receive(BATCH, VISIBILITY) };
             if !batch.is_empty() {
                 in_hand.count += 1;
                 let id = in_hand.count.to_string();

@@ -103,9 +103,14 @@ impl Services {
         }
         throttled.insert(call.to_owned());
         let told: Value = serde_json::from_slice(body).unwrap_or_default();
-        let claims = told["UpdateExpression"].as_str().is_some_and(|set| set.contains("lease_until"));
+        let fault = match told["ExpressionAttributeValues"][":status"]["S"].as_str() {
+            None => Fault::Unclaimed,
+            // Only this leaves a later claim in the belief that nothing was delivered.
+            Some("SUCCESSFUL") => Fault::Unrecorded,
+            Some(_) => Fault::Unsettled,
+        };
         if let Some(number) = told["Key"]["id"]["S"].as_str().and_then(|id| self.audit.number(id)) {
-            self.audit.note(number, if claims { Fault::Unclaimed } else { Fault::Unrecorded });
+            self.audit.note(number, fault);
         }
         true
     }
