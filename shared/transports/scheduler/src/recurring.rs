@@ -73,11 +73,13 @@ impl Schedules for EventBridgeScheduler {
 
     async fn pause(&self, name: &str, paused: bool) -> Result<bool, PublishError> {
         let Some(found) = self.find(name).await? else { return Ok(false) };
+        let recurrence = found.description().and_then(recurrence);
+        let start = found.start_date().copied().map(|start| ahead(start, recurrence.as_ref(), Timestamp::now()));
         // An update replaces everything.
         let call = self.client.update_schedule().group_name(&self.group).name(named(name)).state(state(paused));
         let call =
             call.set_schedule_expression(found.schedule_expression).set_schedule_expression_timezone(found.schedule_expression_timezone);
-        let call = call.set_description(found.description).set_start_date(found.start_date).set_target(found.target);
+        let call = call.set_description(found.description).set_start_date(start).set_target(found.target);
         let call = call.set_flexible_time_window(at_once()).set_action_after_completion(found.action_after_completion);
         call.send().await.map(|_| true).map_err(|error| publish_error(&Failure::of(&error)))
     }
@@ -120,4 +122,12 @@ fn start(recurrence: &Recurrence) -> Option<DateTime> {
         Recurrence::Rate(rate) => Some(DateTime::from_secs((Timestamp::now() + rate.interval()).seconds())),
         Recurrence::Cron(_) => None,
     }
+}
+
+/// A start that is over, moved by whole intervals to the next time that it stands for: the service takes no start of more than five minutes ago.
+fn ahead(start: DateTime, recurrence: Option<&Recurrence>, now: Timestamp) -> DateTime {
+    let Some(Recurrence::Rate(rate)) = recurrence else { return start };
+    let interval = i64::try_from(rate.interval().as_secs()).unwrap_or(i64::MAX);
+    let over = now.seconds() - start.secs();
+    if over < 0 { start } else { DateTime::from_secs(start.secs() + (over / interval + 1) * interval) }
 }

@@ -114,6 +114,20 @@ async fn a_recurring_schedule_says_in_each_run_which_one_it_is() {
 }
 
 #[tokio::test]
+async fn a_schedule_that_began_long_ago_is_paused_in_its_pace() {
+    let found = r#"{"Name":"r.pulse","Description":"rate 5 minutes","ScheduleExpression":"rate(5 minutes)","State":"ENABLED","StartDate":1700000000,
+        "FlexibleTimeWindow":{"Mode":"OFF"},"Target":{"Arn":"arn:aws:sqs:eu-west-1:1:main","RoleArn":"arn:aws:iam::1:role/scheduler","Input":"{}"}}"#;
+    let stub =
+        Stub::start(move |request| Answer::json(200, if request.method == "GET" { found } else { r#"{"ScheduleArn":"arn"}"# })).await;
+    assert_eq!(transport(stub.url()).pause("pulse", true).await, Ok(true));
+    let request = stub.requests().remove(1);
+    let sent: Value = serde_json::from_slice(&request.body).unwrap();
+    assert_eq!((request.method.as_str(), &sent["State"], &sent["Target"]["Arn"]), ("PUT", &json!("DISABLED"), &json!(QUEUE.1)));
+    let (start, now) = (sent["StartDate"].as_f64().unwrap() as i64, Timestamp::now().seconds());
+    assert!(start > now && start <= now + 300 && (start - 1_700_000_000) % 300 == 0, "the next time that it was to run: {start}");
+}
+
+#[tokio::test]
 #[ignore = "needs EventBridge Scheduler at ERRAND_TEST_AWS_ENDPOINT"]
 async fn it_keeps_the_contract_of_schedules() {
     let endpoint = std::env::var("ERRAND_TEST_AWS_ENDPOINT").unwrap();
