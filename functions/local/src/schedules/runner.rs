@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use errand_core::{Outbox, Schedule, StoreError, Timestamp};
+use errand_core::{Outbox, PublishError, Schedule, StoreError, Timestamp};
 use tokio::{sync::watch, time::sleep};
 
 use super::LocalSchedules;
+
+/// How long to wait at least.
+const SHORTEST: Duration = Duration::from_millis(10);
 
 /// How long to wait when the database does not answer.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -14,7 +17,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(crate) async fn run(schedules: LocalSchedules, outbox: Outbox, mut stop: watch::Receiver<bool>) {
     while !*stop.borrow() {
         let next = match run_due(&schedules, &outbox).await {
-            Ok(next) => next.map_or(Duration::MAX, |at| at.since(Timestamp::now())),
+            Ok(next) => next.map_or(Duration::MAX, |at| at.since(Timestamp::now()).max(SHORTEST)),
             Err(error) => {
                 tracing::error!(%error, "schedules wait: the database does not answer");
                 PAUSE
@@ -35,7 +38,12 @@ pub(super) async fn run_due(schedules: &LocalSchedules, outbox: &Outbox) -> Resu
         let mut envelope = schedule.envelope;
         let time = at.to_string();
         envelope.id = Schedule::run_id(&schedule.name, &format!("{}Z", time.split('.').next().unwrap_or_default()));
-        outbox.publish(&mut envelope, now).await.map_err(|error| StoreError(error.to_string()))?;
+        match outbox.publish(&mut envelope, now).await {
+            Ok(_) => {}
+            Err(PublishError::Unavailable(error)) => return Err(StoreError(error)),
+            // It would never be taken: the other schedules do not wait for it.
+            Err(error) => tracing::error!(id = envelope.id, %error, "a schedule's run is left out"),
+        }
         schedules.ran(&schedule.name, at).await?;
     }
     schedules.next_at().await
