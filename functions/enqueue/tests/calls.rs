@@ -108,7 +108,7 @@ async fn a_task_is_queued_noted_and_answered_with_its_state() {
     assert_eq!(task["kwargs"], mail()["kwargs"]);
     let envelope = world.soon.envelopes.lock().unwrap().remove(0);
     assert_eq!((envelope.id.as_str(), envelope.trace.is_some()), ("a/1", true), "the call's trace goes on");
-    assert_eq!(world.store.get("a/1").await.unwrap().unwrap().status, Status::Ready);
+    assert_eq!(world.store.get("a/1").await.unwrap().unwrap().0.status, Status::Ready);
 }
 
 #[tokio::test]

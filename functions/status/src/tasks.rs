@@ -40,11 +40,11 @@ impl Operations {
     pub(crate) async fn reschedule(&self, id: &str, request: &Request) -> Result<Response, ProblemDocument> {
         let now = Timestamp::now();
         let run_after = new_time(json_body(request, BODY_LIMIT)?, now).map_err(ProblemDocument::of_body)?;
-        let task = self.find(id).await?;
+        let (task, header) = self.store.get(id).await?.ok_or_else(unknown)?;
         if task.status.ended() {
             return Err(refused(&task, "moved"));
         }
-        let mut envelope = self.store.envelope(id).await?.ok_or_else(|| {
+        let mut envelope = header.envelope(&task).ok_or_else(|| {
             ProblemDocument::new(
                 StatusCode::CONFLICT,
                 "the task's arguments are not kept, since they are large: cancel it and send it again",
@@ -67,7 +67,7 @@ impl Operations {
     }
 
     async fn find(&self, id: &str) -> Result<TaskResult, ProblemDocument> {
-        self.store.get(id).await?.ok_or_else(unknown)
+        self.store.get(id).await?.map(|(task, _)| task).ok_or_else(unknown)
     }
 
     /// Takes back what waits outside of a queue. It does no harm if it comes.

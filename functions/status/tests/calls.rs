@@ -133,7 +133,7 @@ async fn a_move_that_cannot_be_is_told_and_changes_nothing() {
     world.sent.failing.store(true, Ordering::SeqCst);
     let (status, problem) = send(&world, "PATCH", "/v1/tasks/a-1", &json!({ "countdown": 5 })).await;
     assert!(status == 503 && !problem.to_string().contains("secret"));
-    assert_eq!(world.store.get("a-1").await.unwrap().unwrap().run_after, None, "what could not be sent is not moved");
+    assert_eq!(world.store.get("a-1").await.unwrap().unwrap().0.run_after, None, "what could not be sent is not moved");
 }
 
 #[tokio::test]

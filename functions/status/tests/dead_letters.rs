@@ -18,9 +18,9 @@ fn mail(id: &str) -> Value {
 /// Makes the store know an id as given up.
 async fn given_up(world: &World, id: &str) {
     let (envelope, now) = (envelope(id), Timestamp::now());
-    world.store.begin(&Claim { envelope: &envelope, now, lease_until: now, worker: "w", backend: "sqs" }).await.unwrap();
+    world.store.begin(&Claim { envelope: &envelope, now, lease_until: now, worker: "w", token: None, backend: "sqs" }).await.unwrap();
     let error = TaskError { exception_class_path: "errand.rejected".to_owned(), traceback: "HTTP 400".to_owned() };
-    world.store.finish(id, 1, &Outcome::Failed(error), now).await.unwrap();
+    world.store.finish(id, 1, &Outcome::Failed(vec![error]), now).await.unwrap();
 }
 
 #[tokio::test]
@@ -62,7 +62,7 @@ async fn a_replayed_letter_waits_again_and_replaying_twice_sends_what_is_not_don
     let replay = json!({ "ids": ["a"] });
     let (status, told) = send(&world, "POST", "/v1/dead-letters/replay", &replay).await;
     assert_eq!((status, told["replayed"].as_array().unwrap().len(), &told["complete"]), (200, 2, &json!(true)), "{told}");
-    assert_eq!(world.store.get("a").await.unwrap().unwrap().status, Status::Ready);
+    assert_eq!(world.store.get("a").await.unwrap().unwrap().0.status, Status::Ready);
     assert_eq!(
         world.sent.envelopes.lock().unwrap().iter().filter(|envelope| envelope.id == "a").count(),
         2,
@@ -70,7 +70,7 @@ async fn a_replayed_letter_waits_again_and_replaying_twice_sends_what_is_not_don
     );
     assert_eq!(world.letters.keys(), ["k3"]);
     let (envelope, now) = (envelope("a"), Timestamp::now());
-    world.store.begin(&Claim { envelope: &envelope, now, lease_until: now, worker: "w", backend: "sqs" }).await.unwrap();
+    world.store.begin(&Claim { envelope: &envelope, now, lease_until: now, worker: "w", token: None, backend: "sqs" }).await.unwrap();
     world.store.finish("a", 2, &Outcome::Succeeded(Value::Null), now).await.unwrap();
     world.letters.add("k4", &mail("a"), "rejected");
     let (_, told) = send(&world, "POST", "/v1/dead-letters/replay", &replay).await;

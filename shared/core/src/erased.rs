@@ -6,8 +6,9 @@ use std::time::Duration;
 use futures_util::FutureExt;
 
 use crate::{
-    Begin, BoxFuture, Buried, Change, Claim, DeadLetter, DeadLetters, Envelope, Filter, Finish, Message, ObjectError, Objects, Outcome,
-    Page, PublishError, Published, Queue, QueueError, Schedule, Schedules, Status, Store, StoreError, TaskResult, Timestamp, Transport,
+    Begin, BoxFuture, Buried, Change, Claim, DeadLetter, DeadLetters, Envelope, Filter, Finish, Header, Message, Note, NoteKind, Notes,
+    ObjectError, Objects, Outcome, Page, PublishError, Published, Queue, QueueError, Report, Schedule, Schedules, Status, Store,
+    StoreError, TaskResult, Timestamp, Transport,
 };
 
 /// Declares a trait's erased twin and implements it for all that implement the trait.
@@ -51,6 +52,18 @@ erased! {
 }
 
 erased! {
+    /// [`Notes`] with its type erased.
+    DynNotes of Notes {
+        fn get(kind: NoteKind, name: &'a str, now: Timestamp) -> Result<Option<String>, StoreError>;
+        fn create(note: &'a Note, now: Timestamp) -> Result<Option<String>, StoreError>;
+        fn put(note: &'a Note) -> Result<(), StoreError>;
+        fn delete(kind: NoteKind, name: &'a str) -> Result<bool, StoreError>;
+        fn list(kind: NoteKind, cursor: Option<&'a str>) -> Result<Vec<(String, String)>, StoreError>;
+        fn count(kind: NoteKind, name: &'a str, until: Timestamp) -> Result<u64, StoreError>;
+    }
+}
+
+erased! {
     /// [`Objects`] with its type erased.
     DynObjects of Objects {
         fn put(key: &'a str, content: String) -> Result<(), ObjectError>;
@@ -89,6 +102,7 @@ erased! {
     DynClaims of Store {
         fn begin(claim: &'a Claim<'a>) -> Result<Begin, StoreError>;
         fn finish(id: &'a str, attempt: u32, outcome: &'a Outcome, now: Timestamp) -> Result<Finish, StoreError>;
+        fn get(id: &'a str) -> Result<Option<(TaskResult, Header)>, StoreError>;
     }
 }
 
@@ -103,10 +117,10 @@ erased! {
 erased! {
     /// What telling and changing ask of a [`Store`], with its type erased.
     DynResults of Store {
-        fn get(id: &'a str) -> Result<Option<TaskResult>, StoreError>;
+        fn get(id: &'a str) -> Result<Option<(TaskResult, Header)>, StoreError>;
+        fn report(id: &'a str, token: &'a str, outcome: &'a Outcome, now: Timestamp) -> Result<Report, StoreError>;
         fn list(filter: &'a Filter) -> Result<Page, StoreError>;
         fn cancel(id: &'a str, now: Timestamp) -> Result<Change, StoreError>;
-        fn envelope(id: &'a str) -> Result<Option<Envelope>, StoreError>;
         fn reschedule(id: &'a str, run_after: Timestamp, now: Timestamp) -> Result<Change, StoreError>;
         fn reopen(id: &'a str, now: Timestamp) -> Result<Change, StoreError>;
     }

@@ -50,6 +50,30 @@ impl Header {
         }
     }
 
+    /// The queue.
+    #[must_use]
+    pub fn queue(&self) -> &str {
+        if self.queue.is_empty() { QUEUE } else { &self.queue }
+    }
+
+    /// The recipient.
+    #[must_use]
+    pub fn user(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
+    /// What ties the envelopes of a notification together.
+    #[must_use]
+    pub fn notification_id(&self) -> Option<&str> {
+        self.notification_id.as_deref()
+    }
+
+    /// Where the result is to be sent.
+    #[must_use]
+    pub fn callback_url(&self) -> Option<&str> {
+        self.callback_url.as_deref()
+    }
+
     /// The envelope that this header and the result are of; `None` when the result holds no arguments because they were too large.
     #[must_use]
     pub fn envelope(self, result: &TaskResult) -> Option<Envelope> {

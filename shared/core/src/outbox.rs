@@ -38,6 +38,29 @@ impl Outbox {
         Ok(transport.name())
     }
 
+    /// Sends envelopes together; answers each with the name of its transport, in their order.
+    pub async fn publish_all(&self, envelopes: Vec<Envelope>, now: Timestamp) -> Vec<(Envelope, Result<&'static str, PublishError>)> {
+        let mut answers = Vec::with_capacity(envelopes.len());
+        let mut rest: Vec<(usize, Envelope)> = envelopes.into_iter().enumerate().collect();
+        for transport in self.transports() {
+            let (ours, others) = rest.into_iter().partition(|(_, envelope)| envelope.delay(now) <= transport.max_delay());
+            rest = others;
+            let (places, ours): (Vec<usize>, Vec<Envelope>) = Vec::into_iter(ours).unzip();
+            let sent = if ours.is_empty() { Vec::new() } else { transport.publish(&ours).await };
+            let sent = sent.into_iter().map(|sent| sent.map(|_| transport.name())).chain(std::iter::repeat_with(unanswered));
+            answers.extend(places.into_iter().zip(ours.into_iter().zip(sent)));
+        }
+        // What no transport can keep or carry: one by one, which tells why or goes by the object store.
+        answers.extend(rest.into_iter().map(|(place, envelope)| (place, (envelope, Err(PublishError::TooLarge { limit: 0 })))));
+        for (_, (envelope, sent)) in &mut answers {
+            if matches!(sent, Err(PublishError::TooLarge { .. })) {
+                *sent = self.publish(envelope, now).await;
+            }
+        }
+        answers.sort_by_key(|(place, _)| *place);
+        answers.into_iter().map(|(_, answer)| answer).collect()
+    }
+
     /// Takes back what waits for its time outside of a queue, as far as that can be done. What comes all the same finds its id ended or moved.
     ///
     /// # Errors
@@ -66,8 +89,11 @@ impl Outbox {
 }
 
 async fn publish(transport: &dyn DynTransport, envelope: &Envelope) -> Result<(), PublishError> {
-    let unanswered = || Err(PublishError::Unavailable("the transport did not answer".to_owned()));
-    transport.publish(std::slice::from_ref(envelope)).await.pop().unwrap_or_else(unanswered).map(drop)
+    transport.publish(std::slice::from_ref(envelope)).await.pop().map_or_else(unanswered, |sent| sent.map(drop))
+}
+
+fn unanswered<T>() -> Result<T, PublishError> {
+    Err(PublishError::Unavailable("the transport did not answer".to_owned()))
 }
 
 /// A key that only the same arguments of the same id at the same time have. Its first part says how long the object must live: what waits on a queue

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{Begin, Change, Claim, Envelope, Finish, Header, Outcome, Status, TaskResult, Timestamp};
+use crate::{Begin, Change, Claim, Envelope, Finish, Header, Outcome, Report, Status, TaskError, TaskResult, Timestamp};
 
 /// What a store keeps of an envelope, and the only ways in which it changes: for stores that read, change and write a whole record in one
 /// step. (One that cannot says the same in the conditions of its writes.)
@@ -17,7 +17,10 @@ pub struct Record {
     spared: u32,
     /// The envelope, beside what `result` tells of it.
     #[serde(default)]
-    header: Header,
+    pub header: Header,
+    /// What a remote worker has to show to report of the last attempt.
+    #[serde(default)]
+    token: Option<String>,
 }
 
 impl Record {
@@ -25,7 +28,7 @@ impl Record {
     #[must_use]
     pub fn new(envelope: &Envelope, status: Status, backend: &str, now: Timestamp) -> Self {
         let result = TaskResult::new(envelope, status, backend, now);
-        Self { result, lease_until: now, done: Vec::new(), spared: 0, header: Header::of(envelope) }
+        Self { result, lease_until: now, done: Vec::new(), spared: 0, header: Header::of(envelope), token: None }
     }
 
     /// [`crate::Store::begin`] on this record.
@@ -41,6 +44,7 @@ impl Record {
             return Begin::Moved { until };
         }
         self.lease_until = claim.lease_until;
+        self.token = claim.token.map(ToOwned::to_owned);
         let result = &mut self.result;
         result.status = Status::Running;
         result.attempts += 1;
@@ -55,29 +59,53 @@ impl Record {
         if self.result.status != Status::Running || self.result.attempts != attempt {
             return Finish::Stale;
         }
+        self.note(outcome, now);
+        Finish::Recorded
+    }
+
+    /// [`crate::Store::report`] on this record.
+    pub fn report(&mut self, token: &str, outcome: &Outcome, now: Timestamp) -> Report {
+        if self.token.as_deref() != Some(token) {
+            Report::Unknown
+        } else if self.result.status != Status::Running {
+            Report::Ended(self.result.clone())
+        } else {
+            self.note(outcome, now);
+            Report::Recorded(self.result.clone())
+        }
+    }
+
+    fn note(&mut self, outcome: &Outcome, now: Timestamp) {
         match outcome {
-            Outcome::Succeeded(value) => {
-                self.result.return_value = value.clone();
-                self.end(Status::Successful, now);
-            }
+            Outcome::Succeeded(value) => self.result.return_value = value.clone(),
             Outcome::Retry { error, done, counts } => {
-                push_last(&mut self.result.errors, error.clone());
+                self.push_errors(std::slice::from_ref(error));
                 self.spared += u32::from(!counts);
                 self.done.clone_from(done);
-                self.result.status = Status::Ready;
             }
-            Outcome::Failed(error) => {
-                push_last(&mut self.result.errors, error.clone());
-                self.end(Status::Failed, now);
-            }
-            Outcome::Expired => self.end(Status::Expired, now),
+            Outcome::Failed(errors) => self.push_errors(errors),
+            Outcome::Expired => {}
+            Outcome::Handed { until } => self.lease_until = *until,
+            Outcome::Started { worker } => push_last(&mut self.result.worker_ids, worker.clone()),
         }
-        Finish::Recorded
+        self.result.status = outcome.status();
+        if outcome.status().ended() {
+            self.result.finished_at = Some(now);
+        }
+    }
+
+    fn push_errors(&mut self, errors: &[TaskError]) {
+        for error in errors {
+            push_last(&mut self.result.errors, error.clone());
+        }
     }
 
     /// [`crate::Store::cancel`] on this record.
     pub fn cancel(&mut self, now: Timestamp) -> Change {
-        self.change(!self.result.status.ended() && !self.held(now), |record| record.end(Status::Cancelled, now))
+        self.change(!self.result.status.ended() && !self.held(now), |record| {
+            record.result.status = Status::Cancelled;
+            record.result.finished_at = Some(now);
+        })
     }
 
     /// [`crate::Store::reschedule`] on this record.
@@ -95,12 +123,6 @@ impl Record {
             record.result.finished_at = None;
             record.spared = record.result.attempts;
         })
-    }
-
-    /// [`crate::Store::envelope`] of this record.
-    #[must_use]
-    pub fn envelope(self) -> Option<Envelope> {
-        self.header.envelope(&self.result)
     }
 
     fn change(&mut self, allowed: bool, change: impl FnOnce(&mut Self)) -> Change {
@@ -124,11 +146,6 @@ impl Record {
 
     fn held(&self, now: Timestamp) -> bool {
         self.result.status == Status::Running && self.lease_until > now
-    }
-
-    fn end(&mut self, status: Status, now: Timestamp) {
-        self.result.status = status;
-        self.result.finished_at = Some(now);
     }
 }
 

@@ -3,7 +3,7 @@ use std::{fmt, future::Future, str::FromStr};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 
-use crate::{DeliveryError, Envelope, Timestamp};
+use crate::{DeliveryError, Envelope, Header, Timestamp};
 
 /// Remembers each envelope's state, so that an id is done once and can be asked about.
 ///
@@ -26,17 +26,17 @@ pub trait Store: Send + Sync + 'static {
     /// Notes how an attempt ended and gives the claim back.
     fn finish(&self, id: &str, attempt: u32, outcome: &Outcome, now: Timestamp) -> impl Future<Output = Result<Finish, StoreError>> + Send;
 
-    /// What is known of an id.
-    fn get(&self, id: &str) -> impl Future<Output = Result<Option<TaskResult>, StoreError>> + Send;
+    /// Notes what a remote worker reports of the attempt that it was given with `token`.
+    fn report(&self, id: &str, token: &str, outcome: &Outcome, now: Timestamp) -> impl Future<Output = Result<Report, StoreError>> + Send;
+
+    /// What is known of an id; with its header, [`Header::envelope`] makes its envelope again.
+    fn get(&self, id: &str) -> impl Future<Output = Result<Option<(TaskResult, Header)>, StoreError>> + Send;
 
     /// What is known of many, the newest first.
     fn list(&self, filter: &Filter) -> impl Future<Output = Result<Page, StoreError>> + Send;
 
     /// Cancels an id that waits to be run.
     fn cancel(&self, id: &str, now: Timestamp) -> impl Future<Output = Result<Change, StoreError>> + Send;
-
-    /// The envelope of an id as it was sent; `None` when the id is not known or its arguments were larger than [`TaskResult::ARGUMENTS_LIMIT`].
-    fn envelope(&self, id: &str) -> impl Future<Output = Result<Option<Envelope>, StoreError>> + Send;
 
     /// Moves an id that waits to another time. Messages that come before it are then turned away: one for that time must be on its way already.
     fn reschedule(&self, id: &str, run_after: Timestamp, now: Timestamp) -> impl Future<Output = Result<Change, StoreError>> + Send;
@@ -59,6 +59,8 @@ pub struct Claim<'a> {
     pub lease_until: Timestamp,
     /// Who claims: an execution environment.
     pub worker: &'a str,
+    /// What a remote worker has to show to report of this attempt, where there may be one.
+    pub token: Option<&'a str>,
     /// How the envelope came, for records that begin here.
     pub backend: &'a str,
 }
@@ -113,10 +115,45 @@ pub enum Outcome {
         /// Whether the attempt counts against the most that are allowed.
         counts: bool,
     },
-    /// Given up.
-    Failed(TaskError),
+    /// Given up: why, the last failure last.
+    Failed(Vec<TaskError>),
     /// Too late to run.
     Expired,
+    /// Handed to a remote worker, which reports by itself how it ended; no other attempt begins before `until`.
+    Handed {
+        /// When it counts as dead if nothing was heard of it.
+        until: Timestamp,
+    },
+    /// A remote worker has begun.
+    Started {
+        /// Its name.
+        worker: String,
+    },
+}
+
+impl Outcome {
+    /// Where the id stands then.
+    #[must_use]
+    pub const fn status(&self) -> Status {
+        match self {
+            Self::Succeeded(_) => Status::Successful,
+            Self::Retry { .. } => Status::Ready,
+            Self::Failed(_) => Status::Failed,
+            Self::Expired => Status::Expired,
+            Self::Handed { .. } | Self::Started { .. } => Status::Running,
+        }
+    }
+}
+
+/// The answer to [`Store::report`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Report {
+    /// Noted; this is its state now.
+    Recorded(TaskResult),
+    /// Not noted, since it has ended; this is its state.
+    Ended(TaskResult),
+    /// No attempt that may still be reported of has this id and token.
+    Unknown,
 }
 
 /// The answer to [`Store::finish`].
@@ -307,10 +344,44 @@ pub struct Filter {
     pub status: Option<Status>,
     /// Only of this task.
     pub task: Option<String>,
+    /// Only of this queue.
+    pub queue: Option<String>,
+    /// Only of this recipient.
+    pub user: Option<String>,
+    /// Only of this notification.
+    pub notification_id: Option<String>,
+    /// Only what was enqueued then or later.
+    pub since: Option<Timestamp>,
+    /// Only what was enqueued before.
+    pub until: Option<Timestamp>,
     /// How many at most, 1 to 100.
     pub limit: usize,
     /// Where the page before ended: its [`Page::cursor`].
     pub cursor: Option<String>,
+}
+
+impl Filter {
+    /// Whether a result is one of those, as far as its position does not tell.
+    #[must_use]
+    pub fn fits(&self, result: &TaskResult, header: &Header) -> bool {
+        self.status.is_none_or(|status| result.status == status)
+            && self.task.as_ref().is_none_or(|task| result.task == *task)
+            && self.queue.as_ref().is_none_or(|queue| header.queue() == queue)
+            && (self.user.is_none() || header.user() == self.user.as_deref())
+            && (self.notification_id.is_none() || header.notification_id() == self.notification_id.as_deref())
+    }
+
+    /// Between which positions its results are: not before the first, before the second. See [`position`](crate::position).
+    #[must_use]
+    pub fn positions(&self) -> (String, Option<String>) {
+        let since = self.since.map_or_else(String::new, |since| since.to_string());
+        let until = self.until.map(|until| until.to_string());
+        let before = match (&self.cursor, until) {
+            (Some(cursor), Some(until)) => Some(cursor.clone().min(until)),
+            (cursor, until) => cursor.clone().or(until),
+        };
+        (since, before)
+    }
 }
 
 /// A page of results.

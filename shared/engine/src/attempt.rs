@@ -92,7 +92,8 @@ impl Engine {
             return Ok(Claimed { message, envelope, number: count, tries: count, died: false, done: Vec::new() });
         };
         let now = self.clock.now();
-        let claim = Claim { envelope, now, lease_until: deadline + LEASE_MARGIN, worker: &self.worker, backend: &self.backend };
+        let claim =
+            Claim { envelope, now, lease_until: deadline + LEASE_MARGIN, worker: &self.worker, token: None, backend: &self.backend };
         match store.begin(&claim).await {
             Ok(Begin::Claimed { attempt, tries, died, done }) => Ok(Claimed { message, envelope, number: attempt, tries, died, done }),
             Ok(Begin::Held { until }) => Err(self.hide(message, until.since(now)).await),
@@ -208,7 +209,7 @@ impl Engine {
             self.finish(claimed, &outcome).await;
             return self.hide(message, backoff(self.policy.retry_base, &envelope.id, number)).await;
         }
-        self.finish(claimed, &Outcome::Failed(TaskError::from(error))).await;
+        self.finish(claimed, &Outcome::Failed(vec![TaskError::from(error)])).await;
         Verdict::Acknowledge
     }
 

@@ -43,9 +43,9 @@ async fn one_bad_message_never_fails_its_batch() {
         ]
     );
     let errors = |result: errand_core::TaskResult| result.errors[0].exception_class_path.clone();
-    assert_eq!(errors(world.store.get("hang").await.unwrap().unwrap()), "errand.timeout");
-    assert_eq!(errors(world.store.get("panic").await.unwrap().unwrap()), "errand.panicked");
-    assert_eq!(errors(world.store.get("unknown").await.unwrap().unwrap()), "errand.unknown_provider");
+    assert_eq!(errors(world.store.get("hang").await.unwrap().unwrap().0), "errand.timeout");
+    assert_eq!(errors(world.store.get("panic").await.unwrap().unwrap().0), "errand.panicked");
+    assert_eq!(errors(world.store.get("unknown").await.unwrap().unwrap().0), "errand.unknown_provider");
 }
 
 #[tokio::test(start_paused = true)]
@@ -76,14 +76,15 @@ async fn an_id_is_delivered_once_however_often_its_message_comes() {
 async fn a_twin_waits_for_the_end_of_the_lease_and_a_dead_twins_lease_expires() {
     let world = World::new();
     let dead = envelope("a", "ok");
-    let claim = Claim { envelope: &dead, now: START, lease_until: START + Duration::from_secs(60), worker: "dead", backend: "test" };
+    let claim =
+        Claim { envelope: &dead, now: START, lease_until: START + Duration::from_secs(60), worker: "dead", token: None, backend: "test" };
     assert_eq!(world.store.begin(&claim).await, Ok(Begin::Claimed { attempt: 1, tries: 1, died: false, done: Vec::new() }));
     assert_eq!(world.run(vec![say("a", "ok")]).await, ["a"]);
     assert_eq!(world.hidden("a"), Some(Duration::from_secs(60)));
     tokio::time::advance(Duration::from_secs(60)).await;
     assert!(world.run(vec![say("a", "ok")]).await.is_empty());
     assert_eq!(world.delivered(), ["a"]);
-    assert_eq!(world.store.get("a").await.unwrap().unwrap().attempts, 2);
+    assert_eq!(world.store.get("a").await.unwrap().unwrap().0.attempts, 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -93,7 +94,8 @@ async fn every_attempt_that_died_counts_and_the_last_is_a_dead_letter() {
     doomed.max_attempts = Some(2);
     for _ in 0..2 {
         let now = world.engine.clock.now();
-        let claim = Claim { envelope: &doomed, now, lease_until: now + Duration::from_secs(1), worker: "dead", backend: "test" };
+        let claim =
+            Claim { envelope: &doomed, now, lease_until: now + Duration::from_secs(1), worker: "dead", token: None, backend: "test" };
         assert!(matches!(world.store.begin(&claim).await, Ok(Begin::Claimed { .. })));
         tokio::time::advance(Duration::from_secs(1)).await;
     }
@@ -246,7 +248,7 @@ async fn a_provider_that_says_stop_is_left_alone_and_no_attempt_is_used_up() {
     assert!(world.run(vec![say("a", "ok")]).await.is_empty());
     assert!(world.run(vec![say("b", "ok")]).await.is_empty(), "one that is answered opens the way for all");
     assert_eq!(world.delivered(), ["a", "b"]);
-    assert_eq!(world.store.get("a").await.unwrap().unwrap().attempts, 3);
+    assert_eq!(world.store.get("a").await.unwrap().unwrap().0.attempts, 3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -260,7 +262,7 @@ async fn what_may_have_been_delivered_is_held_where_the_policy_says_so() {
     assert_eq!(buried, [("a".to_owned(), ErrorKind::OutcomeUnknown), ("b".to_owned(), ErrorKind::Timeout)]);
     let dead = envelope("died", "ok");
     let now = world.engine.clock.now();
-    let claim = Claim { envelope: &dead, now, lease_until: now + Duration::from_secs(1), worker: "dead", backend: "test" };
+    let claim = Claim { envelope: &dead, now, lease_until: now + Duration::from_secs(1), worker: "dead", token: None, backend: "test" };
     world.store.begin(&claim).await.unwrap();
     tokio::time::advance(Duration::from_secs(1)).await;
     assert!(world.run(vec![say("died", "ok")]).await.is_empty());

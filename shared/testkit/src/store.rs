@@ -5,7 +5,9 @@ use std::{
     time::Duration,
 };
 
-use errand_core::{Begin, Change, Claim, Context, Envelope, Filter, Finish, Outcome, Status, Store, TaskError, TaskResult, Timestamp};
+use errand_core::{
+    Begin, Change, Claim, Context, Envelope, Filter, Finish, Outcome, Report, Status, Store, TaskError, TaskResult, Timestamp,
+};
 use serde_json::{Value, json};
 
 use crate::transport::envelope;
@@ -23,7 +25,7 @@ fn new(name: &str) -> Envelope {
 }
 
 fn claim(envelope: &Envelope, now: Timestamp) -> Claim<'_> {
-    Claim { envelope, now, lease_until: now + LEASE, worker: "worker", backend: "queue" }
+    Claim { envelope, now, lease_until: now + LEASE, worker: "worker", token: Some("token"), backend: "queue" }
 }
 
 fn error(text: &str) -> TaskError {
@@ -35,7 +37,13 @@ async fn begin<S: Store>(store: &S, envelope: &Envelope, now: Timestamp) -> Begi
 }
 
 async fn get<S: Store>(store: &S, id: &str) -> TaskResult {
-    store.get(id).await.expect("the store answers").expect("the id is known")
+    store.get(id).await.expect("the store answers").expect("the id is known").0
+}
+
+/// The envelope of an id, made again.
+async fn again<S: Store>(store: &S, id: &str) -> Option<Envelope> {
+    let (result, header) = store.get(id).await.expect("the store answers")?;
+    header.envelope(&result)
 }
 
 fn claimed(attempt: u32) -> Begin {
@@ -58,6 +66,7 @@ pub async fn conformance<S: Store>(store: &S) {
     a_stale_attempt_writes_nothing(store).await;
     a_failed_attempt_gives_the_claim_back(store).await;
     an_id_that_has_ended_stays_so(store).await;
+    a_remote_worker_reports_with_its_token(store).await;
     what_waits_can_be_cancelled(store).await;
     what_waits_can_be_moved(store).await;
     what_was_given_up_can_be_reopened(store).await;
@@ -65,6 +74,7 @@ pub async fn conformance<S: Store>(store: &S) {
     of_many_that_claim_one_wins(store).await;
     failures_are_kept_up_to_a_number(store).await;
     lists_are_complete_and_newest_first(store).await;
+    lists_tell_what_was_asked_for(store).await;
 }
 
 async fn registering_is_for_ids_that_are_not_known<S: Store>(store: &S) {
@@ -119,7 +129,7 @@ async fn a_stale_attempt_writes_nothing<S: Store>(store: &S) {
     begin(store, &envelope, now).await;
     begin(store, &envelope, now + LEASE).await;
     let before = get(store, &envelope.id).await;
-    assert_eq!(store.finish(&envelope.id, 1, &Outcome::Failed(error("old")), now + LEASE).await, Ok(Finish::Stale));
+    assert_eq!(store.finish(&envelope.id, 1, &Outcome::Failed(vec![error("old")]), now + LEASE).await, Ok(Finish::Stale));
     assert_eq!(get(store, &envelope.id).await, before);
     assert_eq!(store.finish(&envelope.id, 2, &Outcome::Succeeded(Value::Null), now + LEASE).await, Ok(Finish::Recorded));
     assert_eq!(store.finish(&envelope.id, 2, &Outcome::Expired, now + LEASE).await, Ok(Finish::Stale), "an attempt ends once");
@@ -145,7 +155,7 @@ async fn an_id_that_has_ended_stays_so<S: Store>(store: &S) {
     let now = Timestamp::now();
     let ends = [
         (Outcome::Succeeded(json!(1)), Status::Successful),
-        (Outcome::Failed(error("last")), Status::Failed),
+        (Outcome::Failed(vec![error("last")]), Status::Failed),
         (Outcome::Expired, Status::Expired),
     ];
     for (outcome, status) in ends {
@@ -156,6 +166,36 @@ async fn an_id_that_has_ended_stays_so<S: Store>(store: &S) {
         let ended = get(store, &envelope.id).await;
         assert_eq!((ended.status, ended.attempts, ended.finished_at), (status, 1, Some(now + LEASE)));
     }
+}
+
+async fn a_remote_worker_reports_with_its_token<S: Store>(store: &S) {
+    let (envelope, now) = (new("report"), Timestamp::now());
+    let started = Outcome::Started { worker: "remote".to_owned() };
+    let report = async |token, outcome: &Outcome| store.report(&envelope.id, token, outcome, now).await.expect("the store answers");
+    assert_eq!(report("token", &started).await, Report::Unknown, "nobody was given it");
+    begin(store, &envelope, now).await;
+    let until = now + LEASE * 10;
+    assert_eq!(store.finish(&envelope.id, 1, &Outcome::Handed { until }, now).await, Ok(Finish::Recorded));
+    assert_eq!(begin(store, &envelope, now + LEASE * 2).await, Begin::Held { until }, "it is the remote worker's");
+    assert_eq!(report("other", &started).await, Report::Unknown);
+    let Report::Recorded(running) = report("token", &started).await else { panic!("a report with the token is noted") };
+    assert_eq!(
+        (running.status, running.worker_ids, running.finished_at),
+        (Status::Running, vec!["worker".to_owned(), "remote".to_owned()], None)
+    );
+    let Report::Recorded(done) = report("token", &Outcome::Succeeded(json!({ "n": 1 }))).await else { panic!("the end is noted") };
+    assert_eq!((done.status, &done.return_value, done.finished_at), (Status::Successful, &json!({ "n": 1 }), Some(now)));
+    for late in [started, Outcome::Failed(vec![error("late")]), Outcome::Succeeded(json!(2))] {
+        assert_eq!(report("token", &late).await, Report::Ended(done.clone()), "nothing goes backwards");
+    }
+    assert_eq!(report("other", &Outcome::Expired).await, Report::Unknown, "nothing is told to who has no token");
+    assert_eq!(get(store, &envelope.id).await, done);
+
+    let failed = new("reported");
+    begin(store, &failed, now).await;
+    let errors = vec![error("one"), error("two")];
+    let told = store.report(&failed.id, "token", &Outcome::Failed(errors.clone()), now).await;
+    assert!(matches!(told, Ok(Report::Recorded(task)) if task.errors == errors && task.status == Status::Failed));
 }
 
 async fn what_waits_can_be_cancelled<S: Store>(store: &S) {
@@ -204,7 +244,7 @@ async fn what_was_given_up_can_be_reopened<S: Store>(store: &S) {
     let envelope = new("reopen");
     for attempt in 1..=3 {
         assert_eq!(begin(store, &envelope, now).await, claimed(attempt));
-        let outcome = if attempt == 3 { Outcome::Failed(error("last")) } else { failed("one") };
+        let outcome = if attempt == 3 { Outcome::Failed(vec![error("last")]) } else { failed("one") };
         store.finish(&envelope.id, attempt, &outcome, now).await.expect("the store answers");
     }
     let Ok(Change::Changed(open)) = store.reopen(&envelope.id, now).await else { panic!("what was given up can be reopened") };
@@ -219,7 +259,7 @@ async fn what_was_given_up_can_be_reopened<S: Store>(store: &S) {
 
 async fn an_envelope_can_be_made_again<S: Store>(store: &S) {
     let now = Timestamp::from_millis(1_800_000_000_123);
-    assert!(store.envelope(&id("nobody")).await.expect("the store answers").is_none());
+    assert!(again(store, &id("nobody")).await.is_none());
     let raw = |value: &Value| serde_json::value::to_raw_value(value).ok();
     let full = Envelope {
         args: raw(&json!([1])),
@@ -238,7 +278,7 @@ async fn an_envelope_can_be_made_again<S: Store>(store: &S) {
     };
     for envelope in [full, Envelope { args: raw(&json!([])), kwargs: raw(&json!({})), ..new("plain") }] {
         store.register(&envelope, Status::Ready, "sqs", now).await.expect("the store answers");
-        let again = store.envelope(&envelope.id).await.expect("the store answers").expect("its arguments are small enough");
+        let again = again(store, &envelope.id).await.expect("its arguments are small enough");
         let facts = |envelope: &Envelope| {
             let texts =
                 [&envelope.callback_url, &envelope.group, &envelope.notification_id, &envelope.user, &envelope.trace].map(Clone::clone);
@@ -251,7 +291,7 @@ async fn an_envelope_can_be_made_again<S: Store>(store: &S) {
     }
     let large = Envelope { kwargs: raw(&json!({ "a": "x".repeat(TaskResult::ARGUMENTS_LIMIT) })), ..new("large") };
     store.register(&large, Status::Ready, "sqs", now).await.expect("the store answers");
-    assert!(store.envelope(&large.id).await.expect("the store answers").is_none());
+    assert!(again(store, &large.id).await.is_none());
 }
 
 async fn of_many_that_claim_one_wins<S: Store>(store: &S) {
@@ -293,6 +333,41 @@ async fn lists_are_complete_and_newest_first<S: Store>(store: &S) {
     assert_eq!(all, wanted.iter().map(|(_, id, _)| id.clone()).collect::<Vec<_>>());
     let cancelled = pages(store, Filter { task: Some(task), status: Some(Status::Cancelled), limit: 4, ..Filter::default() }).await;
     assert_eq!(cancelled, wanted.iter().filter(|(_, _, cancelled)| *cancelled).map(|(_, id, _)| id.clone()).collect::<Vec<_>>());
+}
+
+async fn lists_tell_what_was_asked_for<S: Store>(store: &S) {
+    let (task, now) = (id("filter"), Timestamp::now());
+    let at = |i: u64| now + Duration::from_millis(i);
+    let text = |i: u64, one: &str, other: &str| Some(if i < 2 { one } else { other }.to_owned());
+    let mut ids = Vec::new();
+    for i in 0..4 {
+        let envelope = Envelope {
+            task: task.clone(),
+            queue: if i == 3 { "fast" } else { "default" }.to_owned(),
+            user: text(i, "ann", "bob"),
+            notification_id: text(i, "n1", "n2").filter(|_| i > 0),
+            ..new("filtered")
+        };
+        store.register(&envelope, Status::Ready, "sqs", at(i)).await.expect("the store answers");
+        ids.push(envelope.id);
+    }
+    let all = || Filter { task: Some(task.clone()), limit: 1, ..Filter::default() };
+    let some = |text: &str| Some(text.to_owned());
+    let table = [
+        (Filter { queue: some("default"), ..all() }, vec![2, 1, 0]),
+        (Filter { queue: some("fast"), ..all() }, vec![3]),
+        (Filter { user: some("ann"), ..all() }, vec![1, 0]),
+        (Filter { user: some("nobody"), ..all() }, vec![]),
+        (Filter { notification_id: some("n1"), ..all() }, vec![1]),
+        (Filter { notification_id: some("n2"), user: some("bob"), ..all() }, vec![3, 2]),
+        (Filter { since: Some(at(1)), ..all() }, vec![3, 2, 1]),
+        (Filter { until: Some(at(2)), ..all() }, vec![1, 0]),
+        (Filter { since: Some(at(1)), until: Some(at(3)), ..all() }, vec![2, 1]),
+    ];
+    for (filter, wanted) in table {
+        let wanted: Vec<&String> = wanted.into_iter().map(|i: usize| &ids[i]).collect();
+        assert_eq!(pages(store, filter.clone()).await.iter().collect::<Vec<_>>(), wanted, "{filter:?}");
+    }
 }
 
 /// The ids on all pages of a list.

@@ -12,9 +12,9 @@ use std::{
 };
 
 use errand_core::{
-    Attempt, Begin, BoxFuture, Change, Claim, Clock, DeadLetter, DeliveryError, Envelope, ErrorKind, Fields, Filter, Finish, Init, Message,
-    ObjectError, Objects, Outcome, Page, Payload, Provider, Queue, QueueError, Receipt, Registry, SettingsError, Status, Store, StoreError,
-    TaskResult, Timestamp,
+    Attempt, Begin, BoxFuture, Change, Claim, Clock, DeadLetter, DeliveryError, Envelope, ErrorKind, Fields, Filter, Finish, Header, Init,
+    Message, ObjectError, Objects, Outcome, Page, Payload, Provider, Queue, QueueError, Receipt, Registry, Report, SettingsError, Status,
+    Store, StoreError, TaskResult, Timestamp,
 };
 use errand_engine::{Circuits, Engine, Policy, Record, Verdict};
 use errand_store_memory::MemoryStore;
@@ -170,7 +170,11 @@ impl Store for Faulty {
         self.inner.finish(id, attempt, outcome, now).await
     }
 
-    async fn get(&self, id: &str) -> Result<Option<TaskResult>, StoreError> {
+    async fn report(&self, id: &str, token: &str, outcome: &Outcome, now: Timestamp) -> Result<Report, StoreError> {
+        self.inner.report(id, token, outcome, now).await
+    }
+
+    async fn get(&self, id: &str) -> Result<Option<(TaskResult, Header)>, StoreError> {
         self.inner.get(id).await
     }
 
@@ -180,10 +184,6 @@ impl Store for Faulty {
 
     async fn cancel(&self, id: &str, now: Timestamp) -> Result<Change, StoreError> {
         self.inner.cancel(id, now).await
-    }
-
-    async fn envelope(&self, id: &str) -> Result<Option<Envelope>, StoreError> {
-        self.inner.envelope(id).await
     }
 
     async fn reschedule(&self, id: &str, run_after: Timestamp, now: Timestamp) -> Result<Change, StoreError> {
@@ -267,7 +267,7 @@ impl World {
     }
 
     pub async fn status(&self, id: &str) -> Option<Status> {
-        self.store.get(id).await.unwrap().map(|result| result.status)
+        self.store.get(id).await.unwrap().map(|(result, _)| result.status)
     }
 }
 

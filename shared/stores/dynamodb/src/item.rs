@@ -33,9 +33,10 @@ pub(crate) fn places(done: &[usize]) -> AttributeValue {
     AttributeValue::L(done.iter().map(number).collect())
 }
 
-/// A failure, as a list of one to append. An id has at most a hundred attempts, so that no list outgrows an item.
-pub(crate) fn errors(error: &TaskError) -> AttributeValue {
-    AttributeValue::L(vec![AttributeValue::L(vec![text(&error.exception_class_path), text(&error.traceback)])])
+/// Failures, as a list to append. An id has at most a hundred attempts, so that no list outgrows an item.
+pub(crate) fn errors(errors: &[TaskError]) -> AttributeValue {
+    let pair = |error: &TaskError| AttributeValue::L(vec![text(&error.exception_class_path), text(&error.traceback)]);
+    AttributeValue::L(errors.iter().map(pair).collect())
 }
 
 /// A worker, as a list of one to append.

@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, collections::HashMap};
 
 use aws_sdk_dynamodb::types::KeysAndAttributes;
-use errand_core::{Filter, Page, StoreError, TaskResult};
+use errand_core::{Filter, Header, Page, StoreError, TaskResult};
 use errand_http::aws::Failure;
 use futures_util::future::try_join_all;
 
@@ -13,7 +13,7 @@ use crate::{
     store::failed,
 };
 
-const INDEX: &str = "by-time";
+pub(crate) const INDEX: &str = "by-time";
 
 /// How many rounds of reading one call makes at most: a filter that fits nothing must not read the whole table.
 const ROUNDS: usize = 8;
@@ -21,11 +21,19 @@ const ROUNDS: usize = 8;
 /// How often keys that DynamoDB did not get to are asked for again.
 const TRIES: usize = 4;
 
+/// From which position on, and before which: [`Filter::positions`].
+type Range = (String, Option<String>);
+
+/// Before and after every position.
+const FIRST: &str = "0";
+const LAST: &str = "~";
+
 impl DynamoStore {
     pub(crate) async fn page(&self, filter: &Filter) -> Result<Page, StoreError> {
         let mut page = Page { results: Vec::new(), cursor: filter.cursor.clone() };
         for _ in 0..ROUNDS {
-            let candidates = self.newest(page.cursor.as_deref(), filter.limit).await?;
+            let range = Filter { cursor: page.cursor.clone(), ..filter.clone() }.positions();
+            let candidates = self.newest(&range, filter.limit).await?;
             let end = candidates.len() < filter.limit;
             let wanted = candidates
                 .iter()
@@ -34,7 +42,7 @@ impl DynamoStore {
             let mut results = self.read(wanted.collect()).await?;
             for (position, _, id) in candidates {
                 page.cursor = Some(position);
-                page.results.extend(results.remove(&id).filter(|result| filter.status.is_none_or(|status| result.status == status)));
+                page.results.extend(results.remove(&id).filter(|(result, header)| filter.fits(result, header)).map(|(result, _)| result));
                 if page.results.len() == filter.limit {
                     return Ok(page);
                 }
@@ -47,39 +55,46 @@ impl DynamoStore {
         Ok(page)
     }
 
-    /// Position, task and id of the newest records before `cursor`, the newest first; fewer than `limit` only when there are no more.
-    async fn newest(&self, cursor: Option<&str>, limit: usize) -> Result<Vec<(String, String, String)>, StoreError> {
+    /// Position, task and id of the newest records within a range of positions, the newest first; fewer than `limit` only when there are no more.
+    async fn newest(&self, range: &Range, limit: usize) -> Result<Vec<(String, String, String)>, StoreError> {
         let mut all: Vec<_> =
-            try_join_all((0..SHARDS).map(|shard| self.newest_of(shard, cursor, limit))).await?.into_iter().flatten().collect();
+            try_join_all((0..SHARDS).map(|shard| self.newest_of(shard, range, limit))).await?.into_iter().flatten().collect();
         all.sort_by_key(|(position, _, _)| Reverse(position.clone()));
         all.truncate(limit);
         Ok(all)
     }
 
-    async fn newest_of(&self, shard: u64, cursor: Option<&str>, limit: usize) -> Result<Vec<(String, String, String)>, StoreError> {
+    async fn newest_of(&self, shard: u64, (since, before): &Range, limit: usize) -> Result<Vec<(String, String, String)>, StoreError> {
         let mut query = self
             .client
             .query()
             .table_name(&self.table)
             .index_name(INDEX)
             .scan_index_forward(false)
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX));
-        query =
-            query.key_condition_expression(if cursor.is_some() { "#shard = :shard AND #position < :cursor" } else { "#shard = :shard" });
-        query = query.expression_attribute_names("#shard", "shard").expression_attribute_values(":shard", number(shard));
-        if let Some(cursor) = cursor {
-            query = query.expression_attribute_names("#position", "position").expression_attribute_values(":cursor", text(cursor));
-        }
+            // One more than wanted, for the one that is at the end of the range and not in it.
+            .limit(i32::try_from(limit + 1).unwrap_or(i32::MAX));
+        // A key condition has one range, with both ends in it: what is before a position ends with the greatest text that is smaller.
+        query = query
+            .key_condition_expression("#shard = :shard AND #position BETWEEN :since AND :before")
+            .expression_attribute_names("#shard", "shard")
+            .expression_attribute_values(":shard", number(shard))
+            .expression_attribute_names("#position", "position")
+            .expression_attribute_values(":since", text(if since.is_empty() { FIRST } else { since }))
+            .expression_attribute_values(":before", text(before.as_deref().map_or(LAST, |before| before)));
         let told = query.send().await.map_err(|error| failed(&Failure::of(&error)))?;
         let key = |item: &Item| {
             let reader = Reader(item);
             Ok((reader.text("position")?.to_owned(), reader.text("task")?.to_owned(), reader.text("id")?.to_owned()))
         };
-        told.items().iter().map(key).collect()
+        told.items()
+            .iter()
+            .map(key)
+            .filter(|key| !matches!((key, before), (Ok((position, _, _)), Some(before)) if position == before))
+            .collect()
     }
 
     /// The records of these ids, at most 100; those that are gone are left out.
-    async fn read(&self, ids: Vec<String>) -> Result<HashMap<String, TaskResult>, StoreError> {
+    async fn read(&self, ids: Vec<String>) -> Result<HashMap<String, (TaskResult, Header)>, StoreError> {
         let mut results = HashMap::new();
         let mut keys: Vec<Item> = ids.into_iter().map(|id| HashMap::from([("id".to_owned(), text(id))])).collect();
         for _ in 0..TRIES {
@@ -96,8 +111,8 @@ impl DynamoStore {
                 .await
                 .map_err(|error| failed(&Failure::of(&error)))?;
             for item in told.responses.into_iter().flatten().flat_map(|(_, items)| items) {
-                let result = Reader(&item).result()?;
-                results.insert(result.id.clone(), result);
+                let (result, header) = (Reader(&item).result()?, Reader(&item).header()?);
+                results.insert(result.id.clone(), (result, header));
             }
             keys = told.unprocessed_keys.into_iter().flatten().flat_map(|(_, left)| left.keys).collect();
         }

@@ -3,7 +3,9 @@ use aws_sdk_dynamodb::{
     operation::update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
     types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure},
 };
-use errand_core::{Begin, Change, Claim, Envelope, Filter, Finish, Outcome, Page, Status, Store, StoreError, TaskResult, Timestamp};
+use errand_core::{
+    Begin, Change, Claim, Envelope, Filter, Finish, Header, Outcome, Page, Report, Status, Store, StoreError, TaskResult, Timestamp,
+};
 use errand_http::aws::{Failure, SdkConfig};
 
 use crate::item::{self, Item, Reader, number, text, time};
@@ -42,6 +44,53 @@ impl DynamoStore {
             .condition_expression(condition)
             .expression_attribute_names("#status", "status")
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+    }
+
+    /// The write that notes an outcome where the condition holds.
+    fn outcome(&self, id: &str, outcome: &Outcome, condition: &str, now: Timestamp) -> UpdateItemFluentBuilder {
+        const ERRORS: &str = ", errors = list_append(if_not_exists(errors, :none), :errors)";
+        let mut set = "SET #status = :status, #ttl = :ttl".to_owned();
+        if outcome.status().ended() {
+            set.push_str(", finished_at = :now");
+        }
+        match outcome {
+            Outcome::Succeeded(_) => set.push_str(", return_value = :value"),
+            Outcome::Retry { .. } => {
+                set.push_str(ERRORS);
+                set.push_str(", done = :done, spared = spared + :spared");
+            }
+            Outcome::Failed(_) => set.push_str(ERRORS),
+            Outcome::Expired => {}
+            Outcome::Handed { .. } => set.push_str(", lease_until = :until"),
+            Outcome::Started { .. } => set.push_str(", workers = list_append(workers, :worker)"),
+        }
+        let mut update = self
+            .update(id, &set, condition)
+            .expression_attribute_names("#ttl", "ttl")
+            .expression_attribute_values(":status", status(outcome.status()))
+            .expression_attribute_values(":running", status(Status::Running))
+            .expression_attribute_values(":ttl", item::ttl(now));
+        if outcome.status().ended() {
+            update = update.expression_attribute_values(":now", time(now));
+        }
+        let errors = match outcome {
+            Outcome::Retry { error, .. } => std::slice::from_ref(error),
+            Outcome::Failed(errors) => errors,
+            _ => &[],
+        };
+        if matches!(outcome, Outcome::Retry { .. } | Outcome::Failed(_)) {
+            update =
+                update.expression_attribute_values(":errors", item::errors(errors)).expression_attribute_values(":none", item::places(&[]));
+        }
+        match outcome {
+            Outcome::Succeeded(value) => update.expression_attribute_values(":value", text(value.to_string())),
+            Outcome::Retry { done, counts, .. } => update
+                .expression_attribute_values(":done", item::places(done))
+                .expression_attribute_values(":spared", number(u32::from(!counts))),
+            Outcome::Handed { until } => update.expression_attribute_values(":until", time(*until)),
+            Outcome::Started { worker } => update.expression_attribute_values(":worker", item::workers(worker)),
+            Outcome::Failed(_) | Outcome::Expired => update,
+        }
     }
 }
 
@@ -109,6 +158,9 @@ impl Store for DynamoStore {
                        spared = if_not_exists(spared, :zero), done = if_not_exists(done, :none)"
             .to_owned();
         let lasting = item::lasting(claim.envelope, &TaskResult::new(claim.envelope, Status::Running, claim.backend, claim.now));
+        if claim.token.is_some() {
+            set.push_str(", #token = :token");
+        }
         for (name, _) in &lasting {
             set.push_str(&format!(", #{name} = if_not_exists(#{name}, :{name})"));
         }
@@ -124,6 +176,9 @@ impl Store for DynamoStore {
             .expression_attribute_values(":none", item::places(&[]))
             .expression_attribute_values(":worker", item::workers(claim.worker))
             .return_values(ReturnValue::UpdatedOld);
+        if let Some(token) = claim.token {
+            update = update.expression_attribute_names("#token", "token").expression_attribute_values(":token", text(token));
+        }
         for (name, value) in lasting {
             update = update.expression_attribute_names(format!("#{name}"), name).expression_attribute_values(format!(":{name}"), value);
         }
@@ -143,40 +198,28 @@ impl Store for DynamoStore {
     }
 
     async fn finish(&self, id: &str, attempt: u32, outcome: &Outcome, now: Timestamp) -> Result<Finish, StoreError> {
-        let (state, own) = match outcome {
-            Outcome::Succeeded(_) => (Status::Successful, ", finished_at = :now, return_value = :value"),
-            Outcome::Retry { .. } => {
-                (Status::Ready, ", errors = list_append(if_not_exists(errors, :none), :error), done = :done, spared = spared + :spared")
-            }
-            Outcome::Failed(_) => (Status::Failed, ", finished_at = :now, errors = list_append(if_not_exists(errors, :none), :error)"),
-            Outcome::Expired => (Status::Expired, ", finished_at = :now"),
-        };
-        let mut update = self
-            .update(id, &format!("SET #status = :status, #ttl = :ttl{own}"), "#status = :running AND attempts = :attempt")
-            .expression_attribute_names("#ttl", "ttl")
-            .expression_attribute_values(":status", status(state))
-            .expression_attribute_values(":running", status(Status::Running))
-            .expression_attribute_values(":attempt", number(attempt))
-            .expression_attribute_values(":ttl", item::ttl(now));
-        if state.ended() {
-            update = update.expression_attribute_values(":now", time(now));
-        }
-        if let Outcome::Succeeded(value) = outcome {
-            update = update.expression_attribute_values(":value", text(value.to_string()));
-        }
-        if let Outcome::Retry { done, counts, .. } = outcome {
-            let spared = number(u32::from(!counts));
-            update = update.expression_attribute_values(":done", item::places(done)).expression_attribute_values(":spared", spared);
-        }
-        if let Outcome::Retry { error, .. } | Outcome::Failed(error) = outcome {
-            update =
-                update.expression_attribute_values(":error", item::errors(error)).expression_attribute_values(":none", item::places(&[]));
-        }
+        let update = self.outcome(id, outcome, "#status = :running AND attempts = :attempt", now);
+        let update = update.expression_attribute_values(":attempt", number(attempt));
         Ok(if write(update).await?.is_ok() { Finish::Recorded } else { Finish::Stale })
     }
 
-    async fn get(&self, id: &str) -> Result<Option<TaskResult>, StoreError> {
-        self.item(id).await?.map(|item| Reader(&item).result()).transpose()
+    async fn report(&self, id: &str, token: &str, outcome: &Outcome, now: Timestamp) -> Result<Report, StoreError> {
+        let update = self
+            .outcome(id, outcome, "#status = :running AND #token = :token", now)
+            .expression_attribute_names("#token", "token")
+            .expression_attribute_values(":token", text(token))
+            .return_values(ReturnValue::AllNew);
+        match write(update).await? {
+            Ok(new) => Ok(Report::Recorded(Reader(&new).result()?)),
+            Err(Some(stood)) if Reader(&stood).text("token").is_ok_and(|known| known == token) => {
+                Ok(Report::Ended(Reader(&stood).result()?))
+            }
+            Err(_) => Ok(Report::Unknown),
+        }
+    }
+
+    async fn get(&self, id: &str) -> Result<Option<(TaskResult, Header)>, StoreError> {
+        self.item(id).await?.map(|item| Ok((Reader(&item).result()?, Reader(&item).header()?))).transpose()
     }
 
     async fn list(&self, filter: &Filter) -> Result<Page, StoreError> {
@@ -187,11 +230,6 @@ impl Store for DynamoStore {
         let update = free(self.update(id, "SET #status = :cancelled, finished_at = :now, #ttl = :ttl", FREE), now)
             .expression_attribute_values(":cancelled", status(Status::Cancelled));
         change(update, now).await
-    }
-
-    async fn envelope(&self, id: &str) -> Result<Option<Envelope>, StoreError> {
-        let Some(item) = self.item(id).await? else { return Ok(None) };
-        Ok(Reader(&item).header()?.envelope(&Reader(&item).result()?))
     }
 
     async fn reschedule(&self, id: &str, run_after: Timestamp, now: Timestamp) -> Result<Change, StoreError> {

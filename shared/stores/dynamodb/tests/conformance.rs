@@ -37,7 +37,7 @@ async fn create_table(sdk: &SdkConfig, name: &str) {
 
 #[tokio::test]
 #[ignore = "needs DynamoDB at ERRAND_TEST_AWS_ENDPOINT"]
-async fn it_keeps_the_contract_of_a_store() {
+async fn it_keeps_the_contracts_of_a_store_and_of_notes() {
     let endpoint = std::env::var("ERRAND_TEST_AWS_ENDPOINT").unwrap();
     let env: Environment = [
         ("AWS_REGION", "us-east-1"),
@@ -51,4 +51,5 @@ async fn it_keeps_the_contract_of_a_store() {
     let table = format!("errand-conformance-{}", Timestamp::now().millis());
     create_table(&sdk, &table).await;
     errand_testkit::store::conformance(&DynamoStore::new(&sdk, &table)).await;
+    errand_testkit::notes::conformance(&DynamoStore::new(&sdk, &table)).await;
 }

@@ -6,8 +6,12 @@ use std::{
 };
 
 use errand_core::{
-    Begin, Change, Claim, Envelope, Filter, Finish, Outcome, Page, Record, Status, Store, StoreError, TaskResult, Timestamp,
+    Begin, Change, Claim, Envelope, Filter, Finish, Header, Outcome, Page, Record, Report, Status, Store, StoreError, TaskResult, Timestamp,
 };
+
+mod notes;
+
+pub use notes::MemoryNotes;
 
 /// A store in memory. Clones share it.
 #[derive(Clone, Default)]
@@ -34,16 +38,20 @@ impl Store for MemoryStore {
         Ok(self.records().get_mut(id).map_or(Finish::Stale, |record| record.finish(attempt, outcome, now)))
     }
 
-    async fn get(&self, id: &str) -> Result<Option<TaskResult>, StoreError> {
-        Ok(self.records().get(id).map(|record| record.result.clone()))
+    async fn report(&self, id: &str, token: &str, outcome: &Outcome, now: Timestamp) -> Result<Report, StoreError> {
+        Ok(self.records().get_mut(id).map_or(Report::Unknown, |record| record.report(token, outcome, now)))
+    }
+
+    async fn get(&self, id: &str) -> Result<Option<(TaskResult, Header)>, StoreError> {
+        Ok(self.records().get(id).map(|record| (record.result.clone(), record.header.clone())))
     }
 
     async fn list(&self, filter: &Filter) -> Result<Page, StoreError> {
         let records = self.records();
+        let (since, before) = filter.positions();
         let wanted = |record: &&Record| {
-            filter.status.is_none_or(|status| record.result.status == status)
-                && filter.task.as_ref().is_none_or(|task| record.result.task == *task)
-                && filter.cursor.as_ref().is_none_or(|cursor| record.position() < *cursor)
+            let position = record.position();
+            filter.fits(&record.result, &record.header) && position >= since && before.as_ref().is_none_or(|before| position < *before)
         };
         let mut found: Vec<&Record> = records.values().filter(wanted).collect();
         found.sort_by_key(|record| std::cmp::Reverse(record.position()));
@@ -55,10 +63,6 @@ impl Store for MemoryStore {
 
     async fn cancel(&self, id: &str, now: Timestamp) -> Result<Change, StoreError> {
         Ok(self.records().get_mut(id).map_or(Change::Unknown, |record| record.cancel(now)))
-    }
-
-    async fn envelope(&self, id: &str) -> Result<Option<Envelope>, StoreError> {
-        Ok(self.records().get(id).cloned().and_then(Record::envelope))
     }
 
     async fn reschedule(&self, id: &str, run_after: Timestamp, now: Timestamp) -> Result<Change, StoreError> {

@@ -7,7 +7,17 @@ use tokio::sync::Notify;
 use crate::{queue, store};
 
 /// The tables, by version: each entry takes a file from one version to the next.
-const MIGRATIONS: [&str; 2] = [include_str!("schema.sql"), "ALTER TABLE dead_letters ADD COLUMN visible_at INTEGER NOT NULL DEFAULT 0"];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("schema.sql"),
+    "ALTER TABLE dead_letters ADD COLUMN visible_at INTEGER NOT NULL DEFAULT 0",
+    "CREATE TABLE notes (
+        kind TEXT NOT NULL, -- errand_core::NoteKind
+        name TEXT NOT NULL,
+        text TEXT NOT NULL,
+        until INTEGER, -- milliseconds since 1970
+        PRIMARY KEY (kind, name)
+    ) STRICT, WITHOUT ROWID",
+];
 
 /// One SQLite file. All access goes through one connection on a thread of its own, so that there is one writer. Clones share it.
 #[derive(Clone)]

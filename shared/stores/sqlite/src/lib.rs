@@ -2,9 +2,11 @@
 
 mod database;
 mod dead_letters;
+mod notes;
 mod queue;
 mod store;
 
 pub use database::Database;
+pub use notes::SqliteNotes;
 pub use queue::SqliteQueue;
 pub use store::SqliteStore;

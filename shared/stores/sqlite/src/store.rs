@@ -1,5 +1,5 @@
 use errand_core::{
-    Begin, Change, Claim, Envelope, Filter, Finish, Outcome, Page, Record, Status, Store, StoreError, TaskResult, Timestamp,
+    Begin, Change, Claim, Envelope, Filter, Finish, Header, Outcome, Page, Record, Report, Status, Store, StoreError, TaskResult, Timestamp,
 };
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params, types::Type};
 
@@ -45,11 +45,11 @@ impl Store for SqliteStore {
     async fn begin(&self, claim: &Claim<'_>) -> Result<Begin, StoreError> {
         let envelope = claim.envelope.clone();
         let Claim { now, lease_until, .. } = *claim;
-        let (worker, backend) = (claim.worker.to_owned(), claim.backend.to_owned());
+        let (worker, backend, token) = (claim.worker.to_owned(), claim.backend.to_owned(), claim.token.map(ToOwned::to_owned));
         let new = Record::new(&envelope, Status::Ready, &backend, now);
         let told = self
             .change(envelope.id.clone(), Some(new), now, move |record| {
-                record.begin(&Claim { envelope: &envelope, now, lease_until, worker: &worker, backend: &backend })
+                record.begin(&Claim { envelope: &envelope, now, lease_until, worker: &worker, token: token.as_deref(), backend: &backend })
             })
             .await?;
         told.ok_or_else(|| StoreError("SQLite: a record that was just made is not there".to_owned()))
@@ -61,24 +61,35 @@ impl Store for SqliteStore {
         Ok(told.unwrap_or(Finish::Stale))
     }
 
-    async fn get(&self, id: &str) -> Result<Option<TaskResult>, StoreError> {
+    async fn report(&self, id: &str, token: &str, outcome: &Outcome, now: Timestamp) -> Result<Report, StoreError> {
+        let (token, outcome) = (token.to_owned(), outcome.clone());
+        let told = self.change(id.to_owned(), None, now, move |record| record.report(&token, &outcome, now)).await?;
+        Ok(told.unwrap_or(Report::Unknown))
+    }
+
+    async fn get(&self, id: &str) -> Result<Option<(TaskResult, Header)>, StoreError> {
         let id = id.to_owned();
         let record = self.0.call(move |connection| load(connection, &id)).await?;
-        Ok(record.map(|record| record.result))
+        Ok(record.map(|record| (record.result, record.header)))
     }
 
     async fn list(&self, filter: &Filter) -> Result<Page, StoreError> {
-        let Filter { status, task, limit, cursor } = filter.clone();
+        let (since, before) = filter.positions();
+        let Filter { status, task, queue, user, notification_id, limit, .. } = filter.clone();
         let one_more = u32::try_from(limit).unwrap_or(u32::MAX).saturating_add(1);
         let mut results: Vec<Record> = self
             .0
             .call(move |connection| {
                 let mut query = connection.prepare_cached(
                     "SELECT record FROM tasks
-                     WHERE (?1 IS NULL OR status = ?1) AND (?2 IS NULL OR task = ?2) AND (?3 IS NULL OR position < ?3)
-                     ORDER BY position DESC LIMIT ?4",
+                     WHERE (?1 IS NULL OR status = ?1) AND (?2 IS NULL OR task = ?2) AND position >= ?3 AND (?4 IS NULL OR position < ?4)
+                       AND (?5 IS NULL OR coalesce(record ->> '$.header.queue', 'default') = ?5)
+                       AND (?6 IS NULL OR record ->> '$.header.user' = ?6)
+                       AND (?7 IS NULL OR record ->> '$.header.notification_id' = ?7)
+                     ORDER BY position DESC LIMIT ?8",
                 )?;
-                query.query_map(params![status.map(Status::as_str), task, cursor, one_more], record)?.collect()
+                let wanted = params![status.map(Status::as_str), task, since, before, queue, user, notification_id, one_more];
+                query.query_map(wanted, record)?.collect()
             })
             .await?;
         let more = results.len() > limit;
@@ -90,11 +101,6 @@ impl Store for SqliteStore {
     async fn cancel(&self, id: &str, now: Timestamp) -> Result<Change, StoreError> {
         let told = self.change(id.to_owned(), None, now, move |record| record.cancel(now)).await?;
         Ok(told.unwrap_or(Change::Unknown))
-    }
-
-    async fn envelope(&self, id: &str) -> Result<Option<Envelope>, StoreError> {
-        let id = id.to_owned();
-        Ok(self.0.call(move |connection| load(connection, &id)).await?.and_then(Record::envelope))
     }
 
     async fn reschedule(&self, id: &str, run_after: Timestamp, now: Timestamp) -> Result<Change, StoreError> {

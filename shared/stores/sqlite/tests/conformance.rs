@@ -5,7 +5,7 @@
 use std::{path::Path, time::Duration};
 
 use errand_core::{Begin, Claim, DeadLetter, Envelope, ErrorKind, Message, Queue, Store, Timestamp, Transport};
-use errand_store_sqlite::{Database, SqliteQueue, SqliteStore};
+use errand_store_sqlite::{Database, SqliteNotes, SqliteQueue, SqliteStore};
 use errand_testkit::transport::{delayed, envelope};
 
 const VISIBILITY: Duration = Duration::from_secs(60);
@@ -32,6 +32,13 @@ async fn it_keeps_the_contract_of_a_store() {
     let folder = tempfile::tempdir().unwrap();
     let (database, _) = open(folder.path()).await;
     errand_testkit::store::conformance(&SqliteStore::new(database)).await;
+}
+
+#[tokio::test]
+async fn it_keeps_the_contract_of_notes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (database, _) = open(folder.path()).await;
+    errand_testkit::notes::conformance(&SqliteNotes::new(database)).await;
 }
 
 #[tokio::test]
@@ -72,7 +79,7 @@ async fn what_was_in_flight_when_a_process_died_is_taken_up_at_once_and_what_wai
     publish(&queue, &[held.clone(), waiting]).await;
     let received = receive(&queue).await;
     queue.hide(&received[1], VISIBILITY).await.unwrap();
-    let claim = Claim { envelope: &held, now, lease_until: now + VISIBILITY, worker: "dead", backend: "local" };
+    let claim = Claim { envelope: &held, now, lease_until: now + VISIBILITY, worker: "dead", token: None, backend: "local" };
     SqliteStore::new(database).begin(&claim).await.unwrap();
 
     // Another process, as far as the file can tell.

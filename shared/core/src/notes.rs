@@ -1,0 +1,66 @@
+use std::future::Future;
+
+use crate::{StoreError, Timestamp};
+
+/// What a [`Note`] is about. Names are told apart within one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum NoteKind {
+    /// An API key, by the SHA-256 of it.
+    Key,
+    /// The answer to a call, by its idempotency key.
+    Call,
+    /// A template of notifications, by its name.
+    Template,
+    /// Calls of a key in a minute.
+    Rate,
+}
+
+impl NoteKind {
+    /// Its name in stores.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Call => "call",
+            Self::Template => "template",
+            Self::Rate => "rate",
+        }
+    }
+}
+
+/// A small text that the HTTP functions keep beside the tasks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// What it is about.
+    pub kind: NoteKind,
+    /// Its name, at most 1,024 bytes.
+    pub name: String,
+    /// What it says: at most [`Note::LIMIT`] bytes.
+    pub text: String,
+    /// When it is forgotten; never when `None`.
+    pub until: Option<Timestamp>,
+}
+
+impl Note {
+    /// How long a text may be, in bytes: DynamoDB keeps 400 KB with all that is beside it.
+    pub const LIMIT: usize = 350 * 1024;
+}
+
+/// Keeps [`Note`]s: API keys, answers to calls, templates, counts.
+///
+/// A store of notes keeps this contract, and `errand-testkit` tests it: [`Notes::create`] and [`Notes::count`] are one write each, of which one of two
+/// at once comes first; a note is gone at its `until` to the millisecond.
+pub trait Notes: Send + Sync + 'static {
+    /// The text of a note.
+    fn get(&self, kind: NoteKind, name: &str, now: Timestamp) -> impl Future<Output = Result<Option<String>, StoreError>> + Send;
+    /// Keeps a note, unless there is one of its name: that one's text is the answer then.
+    fn create(&self, note: &Note, now: Timestamp) -> impl Future<Output = Result<Option<String>, StoreError>> + Send;
+    /// Keeps a note, in place of one of its name.
+    fn put(&self, note: &Note) -> impl Future<Output = Result<(), StoreError>> + Send;
+    /// Forgets a note; answers whether there was one.
+    fn delete(&self, kind: NoteKind, name: &str) -> impl Future<Output = Result<bool, StoreError>> + Send;
+    /// Up to 100 names and texts of a kind that never expire on their own, sorted by name, from after the name `cursor` on.
+    fn list(&self, kind: NoteKind, cursor: Option<&str>) -> impl Future<Output = Result<Vec<(String, String)>, StoreError>> + Send;
+    /// Counts up, from nothing at first; answers the count.
+    fn count(&self, kind: NoteKind, name: &str, until: Timestamp) -> impl Future<Output = Result<u64, StoreError>> + Send;
+}
