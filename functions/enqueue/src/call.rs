@@ -4,37 +4,54 @@ use errand_api::ProblemDocument;
 use errand_core::{Envelope, Fields, OBJECT_LIMIT, Payloads, Problems, Timestamp, limits};
 use errand_wire::native;
 
-/// Reads a call's body, and checks the payload against the task's own type. `trace` is the call's own `traceparent`.
-pub(crate) fn read(body: &str, trace: Option<&str>, payloads: &Payloads, now: Timestamp) -> Result<Envelope, ProblemDocument> {
-    errand_wire::check_body(body, OBJECT_LIMIT).and_then(|()| envelope(body, payloads, now)).map_err(ProblemDocument::of_body).map(
-        |mut envelope| {
-            envelope.trace = envelope.trace.or_else(|| trace.filter(|trace| limits::traceparent(trace).is_ok()).map(ToOwned::to_owned));
-            envelope
-        },
-    )
+/// What is the same for all that one call sends.
+pub(crate) struct Call<'a> {
+    /// The tasks that may be called.
+    pub(crate) payloads: &'a Payloads,
+    /// The call's own `traceparent`.
+    pub(crate) trace: Option<&'a str>,
+    /// What ids are made of when they are not said, where the same call must make the same.
+    pub(crate) seed: Option<&'a str>,
+    /// When it came.
+    pub(crate) now: Timestamp,
 }
 
-fn envelope(body: &str, payloads: &Payloads, now: Timestamp) -> Result<Envelope, Problems> {
-    let mut fields = Fields::of(body)?;
-    let mut envelope = native::read(&mut fields, || uuid::Uuid::now_v7().to_string());
-    if let Some(envelope) = &mut envelope {
-        if let Some(delay) = native::countdown(&mut fields) {
-            envelope.run_after = Some(now + delay);
-        }
-        check_times(&mut fields, envelope, now);
-        payloads.check_envelope(&mut fields, envelope);
-        if envelope.claim_check.is_some() {
-            fields.refuse("claim_check", "is not for callers: send kwargs of any size");
-        }
+impl Call<'_> {
+    /// Reads a task, and checks the payload against the task's own type. `place` tells it from others of the call.
+    pub(crate) fn task(&self, body: &str, place: usize) -> Result<Envelope, ProblemDocument> {
+        errand_wire::check_body(body, OBJECT_LIMIT).and_then(|()| self.read(body, place)).map_err(ProblemDocument::of_body)
     }
-    fields.finish(envelope)
-}
 
-fn check_times(fields: &mut Fields<'_>, envelope: &Envelope, now: Timestamp) {
-    if envelope.delay(now) > native::LONGEST_DELAY {
-        fields.refuse("run_after", "expected a time within 366 days from now");
+    fn read(&self, body: &str, place: usize) -> Result<Envelope, Problems> {
+        let mut fields = Fields::of(body)?;
+        let mut envelope = native::read(&mut fields, || self.new_id(place));
+        if let Some(envelope) = &mut envelope {
+            self.complete(&mut fields, envelope);
+            self.payloads.check_envelope(&mut fields, envelope);
+            if envelope.claim_check.is_some() {
+                fields.refuse("claim_check", "is not for callers: send kwargs of any size");
+            }
+        }
+        fields.finish(envelope)
     }
-    if envelope.expires.is_some_and(|expires| expires <= now.max(envelope.run_after.unwrap_or(now))) {
-        fields.refuse("expires", "expected a time that is ahead, and after run_after");
+
+    /// An id for what names none.
+    pub(crate) fn new_id(&self, place: usize) -> String {
+        self.seed.map_or_else(|| uuid::Uuid::now_v7().to_string(), |seed| format!("{seed}-{place}"))
+    }
+
+    /// Puts in what a call says otherwise than a message, and checks the times.
+    pub(crate) fn complete(&self, fields: &mut Fields<'_>, envelope: &mut Envelope) {
+        let trace = || self.trace.filter(|trace| limits::traceparent(trace).is_ok()).map(ToOwned::to_owned);
+        envelope.trace = envelope.trace.take().or_else(trace);
+        if let Some(delay) = native::countdown(fields) {
+            envelope.run_after = Some(self.now + delay);
+        }
+        if envelope.delay(self.now) > native::LONGEST_DELAY {
+            fields.refuse("run_after", "expected a time within 366 days from now");
+        }
+        if envelope.expires.is_some_and(|expires| expires <= self.now.max(envelope.run_after.unwrap_or(self.now))) {
+            fields.refuse("expires", "expected a time that is ahead, and after run_after");
+        }
     }
 }

@@ -1,17 +1,19 @@
-//! Checks a task and hands it to a transport: `POST /v1/tasks`, `GET /v1/health`.
+//! Checks tasks and notifications and hands them to a transport: `POST /v1/tasks`, `/v1/tasks/batch`, `/v1/notifications`; `GET /v1/health`.
 
 mod call;
 mod health;
+mod notification;
+mod send;
 
 use std::sync::Arc;
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
-use errand_api::{Access, Operation, ProblemDocument, Request, Response, gateway, json, json_body, route};
-use errand_core::{
-    BODY_LIMIT, DynRegister, Envelope, Environment, OBJECT_LIMIT, Outbox, Payloads, SettingsError, Status, TaskResult, Timestamp,
-};
-use http::{HeaderValue, StatusCode, header};
+use errand_api::{Access, Begun, Caller, Once, Operation, ProblemDocument, Request, Response, gateway};
+use errand_core::{DynNotes, DynRegister, Environment, Outbox, Payloads, SettingsError, Timestamp};
+use http::StatusCode;
 use lambda_runtime::LambdaEvent;
+
+use crate::call::Call;
 
 /// The function. Holds no state: any number of calls may run at once.
 pub struct Enqueue {
@@ -23,6 +25,8 @@ pub struct Enqueue {
     pub outbox: Outbox,
     /// Remembers what was sent.
     pub store: Option<Arc<dyn DynRegister>>,
+    /// Remembers calls, and holds the templates of notifications.
+    pub notes: Option<Arc<dyn DynNotes>>,
 }
 
 impl Enqueue {
@@ -32,62 +36,60 @@ impl Enqueue {
     /// A setting is missing or wrong.
     pub fn from_env(env: &Environment) -> Result<Self, SettingsError> {
         let sdk = errand_http::aws::sdk_config(env)?;
+        let store = errand_catalog::store(env, &sdk).map(Arc::new);
+        let notes = store.clone().map(|store| store as Arc<dyn DynNotes>);
         Ok(Self {
-            access: Access::from_env(env)?,
+            access: Access::new(env, notes.clone())?,
             payloads: errand_catalog::payloads(),
             outbox: errand_catalog::outbox(env, &sdk)?,
-            store: errand_catalog::store(env, &sdk).map(|store| Arc::new(store) as _),
+            store: store.map(|store| store as _),
+            notes,
         })
     }
 
     /// Answers an invocation.
     pub async fn invoke(self: Arc<Self>, event: LambdaEvent<ApiGatewayV2httpRequest>) -> ApiGatewayV2httpResponse {
-        gateway::invoke(event.payload, async |request| self.handle(&request).await).await
+        gateway::response(match gateway::request(event.payload) {
+            Ok(request) => self.handle(&request).await,
+            Err(problem) => problem.into(),
+        })
     }
 
     /// Answers a call.
     pub async fn handle(&self, request: &Request) -> Response {
-        self.answer(request).await.unwrap_or_else(Response::from)
+        match errand_api::admit(&self.access, request).await {
+            Ok((route, caller)) => caller.answer(self.answer(request, route.operation, &caller).await),
+            Err(problem) => problem.into(),
+        }
     }
 
-    async fn answer(&self, request: &Request) -> Result<Response, ProblemDocument> {
-        let route = route(request.method(), request.uri().path())?;
-        self.access.check(request, route.scope)?;
-        match route.operation {
-            Operation::Enqueue => self.enqueue(request).await,
+    async fn answer(&self, request: &Request, operation: Operation, caller: &Caller) -> Result<Response, ProblemDocument> {
+        match operation {
+            Operation::Enqueue | Operation::EnqueueBatch | Operation::Notify => self.once(request, operation, caller).await,
+            Operation::PreviewNotification => self.preview(request, &self.call(request, None, Timestamp::now())).await,
             Operation::Health => Ok(self.health().await),
             _ => Err(ProblemDocument::new(StatusCode::NOT_FOUND, "another function answers this path")),
         }
     }
 
-    async fn enqueue(&self, request: &Request) -> Result<Response, ProblemDocument> {
+    /// Sends what a call says, unless the same call was answered before.
+    async fn once(&self, request: &Request, operation: Operation, caller: &Caller) -> Result<Response, ProblemDocument> {
         let now = Timestamp::now();
-        let mut envelope = call::read(json_body(request, self.body_limit())?, trace(request), &self.payloads, now)?;
-        let transport = self.outbox.publish(&mut envelope, now).await.map_err(ProblemDocument::from)?;
-        Ok(self.accepted(&envelope, transport, now).await)
+        let once = match Once::begin(self.notes.as_deref(), caller, request, now).await? {
+            Begun::Now(once) => once,
+            Begun::Before(response) => return Ok(response),
+        };
+        let call = self.call(request, once.seed(), now);
+        let answer = match operation {
+            Operation::EnqueueBatch => self.batch(request, &call).await,
+            Operation::Notify => self.notify(request, &call).await,
+            _ => self.one(request, &call).await,
+        };
+        once.end(answer).await
     }
 
-    /// The largest body that is accepted, in bytes.
-    fn body_limit(&self) -> usize {
-        if self.outbox.objects.is_some() { OBJECT_LIMIT } else { BODY_LIMIT }
+    fn call<'a>(&'a self, request: &'a Request, seed: Option<&'a str>, now: Timestamp) -> Call<'a> {
+        let trace = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
+        Call { payloads: &self.payloads, trace, seed, now }
     }
-
-    /// The answer to a call whose envelope is on its way. It is, whether or not that can be noted.
-    async fn accepted(&self, envelope: &Envelope, backend: &str, now: Timestamp) -> Response {
-        let status = if envelope.delay(now).is_zero() { Status::Ready } else { Status::Scheduled };
-        if let Some(store) = &self.store
-            && let Err(error) = store.register(envelope, status, backend, now).await
-        {
-            tracing::error!(id = envelope.id, %error, "sent, and not noted: the store does not answer");
-        }
-        let mut response = json(StatusCode::ACCEPTED, &TaskResult::new(envelope, status, backend, now));
-        if let Ok(location) = HeaderValue::from_str(&format!("/v1/tasks/{}", errand_api::encode_segment(&envelope.id))) {
-            response.headers_mut().insert(header::LOCATION, location);
-        }
-        response
-    }
-}
-
-fn trace(request: &Request) -> Option<&str> {
-    request.headers().get("traceparent").and_then(|value| value.to_str().ok())
 }

@@ -2,99 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+mod world;
 
-use errand_api::{Access, Request, Response};
-use errand_core::{BODY_LIMIT, Envelope, Environment, Outbox, PublishError, Published, Status, Store, Transport};
-use errand_enqueue::Enqueue;
-use errand_store_memory::MemoryStore;
+use std::sync::Arc;
+
+use errand_core::{BODY_LIMIT, PublishError, Status, Store};
 use lambda_runtime::{Context, LambdaEvent};
 use serde_json::{Value, json};
-
-/// Keeps what it gets, or answers as it is told.
-#[derive(Clone, Default)]
-struct Kept<const MAX_SECONDS: u64> {
-    envelopes: Arc<Mutex<Vec<Envelope>>>,
-    answer: Option<PublishError>,
-}
-
-impl<const MAX_SECONDS: u64> Transport for Kept<MAX_SECONDS> {
-    const NAME: &'static str = if MAX_SECONDS == SOON { "soon" } else { "late" };
-    const MAX_DELAY: Duration = Duration::from_secs(MAX_SECONDS);
-
-    async fn publish(&self, envelopes: &[Envelope]) -> Vec<Result<Published, PublishError>> {
-        if let Some(error) = &self.answer {
-            return vec![Err(error.clone()); envelopes.len()];
-        }
-        self.envelopes.lock().unwrap().extend_from_slice(envelopes);
-        vec![Ok(Published::default()); envelopes.len()]
-    }
-
-    async fn check(&self) -> Result<(), PublishError> {
-        self.answer.clone().map_or(Ok(()), Err)
-    }
-}
-
-const SOON: u64 = 900;
-const LATE: u64 = 366 * 24 * 60 * 60;
-
-struct World {
-    enqueue: Enqueue,
-    soon: Kept<SOON>,
-    late: Kept<LATE>,
-    store: MemoryStore,
-}
-
-impl World {
-    fn new() -> Self {
-        Self::answering(None)
-    }
-
-    fn answering(answer: Option<PublishError>) -> Self {
-        let (soon, late, store) =
-            (Kept { answer: answer.clone(), ..Kept::default() }, Kept { answer, ..Kept::default() }, MemoryStore::default());
-        let enqueue = Enqueue {
-            access: Access::from_env(&Environment::default()).unwrap().open_without_keys(),
-            payloads: errand_catalog::payloads(),
-            outbox: Outbox { soon: Arc::new(soon.clone()), late: Some(Arc::new(late.clone())), objects: None },
-            store: Some(Arc::new(store.clone())),
-        };
-        Self { enqueue, soon, late, store }
-    }
-
-    async fn post(&self, body: impl ToString) -> (u16, Value) {
-        told(&self.enqueue.handle(&request("POST", "/v1/tasks", body)).await)
-    }
-
-    fn queued(&self) -> usize {
-        self.soon.envelopes.lock().unwrap().len() + self.late.envelopes.lock().unwrap().len()
-    }
-}
-
-fn request(method: &str, path: &str, body: impl ToString) -> Request {
-    http::Request::builder().method(method).uri(path).header("content-type", "application/json").body(body.to_string().into()).unwrap()
-}
-
-fn told(response: &Response) -> (u16, Value) {
-    (response.status().as_u16(), serde_json::from_slice(response.body()).unwrap())
-}
-
-fn mail() -> Value {
-    json!({ "task": "email", "kwargs": { "to": ["a@example.com"], "subject": "s", "body": "b" } })
-}
-
-fn with(name: &str, value: Value) -> Value {
-    let mut task = mail();
-    task[name] = value;
-    task
-}
-
-fn pointers(problem: &Value) -> Vec<&str> {
-    problem["errors"].as_array().unwrap().iter().map(|error| error["pointer"].as_str().unwrap()).collect()
-}
+use world::{World, mail, pointers, request, told, with};
 
 #[tokio::test]
 async fn a_task_is_queued_noted_and_answered_with_its_state() {

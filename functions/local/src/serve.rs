@@ -9,7 +9,7 @@ use errand_enqueue::Enqueue;
 use errand_provider_console::Console;
 use errand_runtime::TokioClock;
 use errand_status::Operations;
-use errand_store_sqlite::{Database, SqliteQueue, SqliteStore};
+use errand_store_sqlite::{Database, SqliteNotes, SqliteQueue, SqliteStore};
 use tokio::{net::TcpListener, signal::unix::SignalKind, sync::watch, task::JoinSet};
 
 use crate::{
@@ -38,11 +38,12 @@ const WORKERS: usize = 4;
 
 /// Serves until SIGTERM or SIGINT; then finishes what runs.
 pub(crate) async fn serve(options: &Options, env: &Environment) -> Result<(), Box<dyn Error>> {
-    let access = || Access::from_env(env).map(Access::open_without_keys);
-    guard::check_address(options.listen, access()?.is_open())?;
+    guard::check_address(options.listen, Access::new(env, None)?.open_without_keys().is_open())?;
     let _lock = Lock::take(&options.data)?;
     let database = Database::open(&options.data.join("errand.sqlite3")).await?;
     let store = Arc::new(SqliteStore::new(database.clone()));
+    let notes = Arc::new(SqliteNotes::new(database.clone()));
+    let access = || Access::new(env, Some(notes.clone())).map(Access::open_without_keys);
     let queue = SqliteQueue::new(database.clone(), errand_wire::encode);
     let inbox = Inbox::open(database.clone()).await?;
     let files = Files::open(options.data.join("objects")).map_err(|error| format!("cannot use the data folder: {error}"))?;
@@ -51,11 +52,18 @@ pub(crate) async fn serve(options: &Options, env: &Environment) -> Result<(), Bo
     let consumer = Arc::new(Consumer { engine });
     let outbox = Outbox { soon: Arc::new(queue.clone()), late: None, objects: Some(Arc::new(files)) };
     let schedules = LocalSchedules::open(database.clone()).await?;
-    let enqueue = Enqueue { access: access()?, payloads: errand_catalog::payloads(), outbox: outbox.clone(), store: Some(store.clone()) };
+    let enqueue = Enqueue {
+        access: access()?,
+        payloads: errand_catalog::payloads(),
+        outbox: outbox.clone(),
+        store: Some(store.clone()),
+        notes: Some(notes.clone()),
+    };
     let operations = Operations {
         access: access()?,
         payloads: errand_catalog::payloads(),
         store,
+        notes: notes.clone(),
         outbox: outbox.clone(),
         schedules: Some(Arc::new(schedules.clone())),
         dead_letters: Some(Arc::new(queue.clone())),

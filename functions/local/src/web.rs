@@ -12,7 +12,7 @@ use axum::{
     routing::get,
 };
 use errand_api::{Operation, ProblemDocument, Scope, route};
-use errand_core::OBJECT_LIMIT;
+use errand_core::{OBJECT_LIMIT, Timestamp};
 use errand_enqueue::Enqueue;
 use errand_status::Operations;
 
@@ -43,7 +43,8 @@ async fn api(State(functions): State<Functions>, request: Request) -> Response {
     let operation = route(request.method(), request.uri().path()).map(|route| route.operation);
     let response = match operation {
         // The enqueue function also answers what is unknown, as it does on AWS.
-        Ok(Operation::Enqueue | Operation::Health) | Err(_) => functions.enqueue.handle(&request).await,
+        Ok(Operation::Enqueue | Operation::EnqueueBatch | Operation::Notify | Operation::PreviewNotification | Operation::Health)
+        | Err(_) => functions.enqueue.handle(&request).await,
         Ok(_) => functions.operations.handle(&request).await,
     };
     response.map(Body::from)
@@ -70,7 +71,7 @@ async fn only_for_this_machine(State(functions): State<Functions>, request: Requ
 async fn only_for_readers(State(functions): State<Functions>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let head = errand_api::Request::from_parts(parts, bytes::Bytes::new());
-    if let Err(problem) = functions.enqueue.access.check(&head, Some(Scope::Read)) {
+    if let Err(problem) = functions.enqueue.access.admit(&head, Some(Scope::Read), Timestamp::now()).await {
         return errand_api::Response::from(problem).map(Body::from);
     }
     let (parts, _) = head.into_parts();

@@ -8,8 +8,8 @@ mod tasks;
 use std::sync::Arc;
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
-use errand_api::{Access, Operation, ProblemDocument, Request, Response, gateway, route};
-use errand_core::{DynDeadLetters, DynResults, DynSchedules, Environment, Outbox, Payloads, SettingsError};
+use errand_api::{Access, Operation, ProblemDocument, Request, Response, Route, gateway};
+use errand_core::{DynDeadLetters, DynNotes, DynResults, DynSchedules, Environment, Outbox, Payloads, SettingsError};
 use http::StatusCode;
 use lambda_runtime::LambdaEvent;
 
@@ -21,6 +21,8 @@ pub struct Operations {
     pub payloads: Payloads,
     /// Where tasks are remembered.
     pub store: Arc<dyn DynResults>,
+    /// Where keys and templates are kept.
+    pub notes: Arc<dyn DynNotes>,
     /// Where moved tasks and replayed dead letters go.
     pub outbox: Outbox,
     /// What runs schedules.
@@ -36,11 +38,12 @@ impl Operations {
     /// A setting is missing or wrong.
     pub fn from_env(env: &Environment) -> Result<Self, SettingsError> {
         let sdk = errand_http::aws::sdk_config(env)?;
-        let store = errand_catalog::store(env, &sdk).ok_or_else(|| SettingsError::missing("ERRAND_TABLE"))?;
+        let store = Arc::new(errand_catalog::store(env, &sdk).ok_or_else(|| SettingsError::missing("ERRAND_TABLE"))?);
         Ok(Self {
-            access: Access::from_env(env)?,
+            access: Access::new(env, Some(store.clone()))?,
             payloads: errand_catalog::payloads(),
-            store: Arc::new(store),
+            store: store.clone(),
+            notes: store,
             outbox: errand_catalog::outbox(env, &sdk)?,
             schedules: errand_catalog::scheduler(env, &sdk)?.map(|scheduler| scheduler as _),
             dead_letters: errand_catalog::dead_letters(env, &sdk)?,
@@ -49,17 +52,21 @@ impl Operations {
 
     /// Answers an invocation.
     pub async fn invoke(self: Arc<Self>, event: LambdaEvent<ApiGatewayV2httpRequest>) -> ApiGatewayV2httpResponse {
-        gateway::invoke(event.payload, async |request| self.handle(&request).await).await
+        gateway::response(match gateway::request(event.payload) {
+            Ok(request) => self.handle(&request).await,
+            Err(problem) => problem.into(),
+        })
     }
 
     /// Answers a call.
     pub async fn handle(&self, request: &Request) -> Response {
-        self.answer(request).await.unwrap_or_else(Response::from)
+        match errand_api::admit(&self.access, request).await {
+            Ok((route, caller)) => caller.answer(self.answer(request, route).await),
+            Err(problem) => problem.into(),
+        }
     }
 
-    async fn answer(&self, request: &Request) -> Result<Response, ProblemDocument> {
-        let route = route(request.method(), request.uri().path())?;
-        self.access.check(request, route.scope)?;
+    async fn answer(&self, request: &Request, route: Route) -> Result<Response, ProblemDocument> {
         let (id, query) = (route.id.as_str(), request.uri().query().unwrap_or_default());
         match route.operation {
             Operation::GetTask => self.task(id).await,
@@ -77,9 +84,7 @@ impl Operations {
             Operation::DropDeadLetter => self.drop_dead_letter(id).await,
             Operation::DropDeadLetters => self.drop_dead_letters(request).await,
             Operation::ReplayDeadLetters => self.replay_dead_letters(request).await,
-            Operation::Enqueue | Operation::Health => {
-                Err(ProblemDocument::new(StatusCode::NOT_FOUND, "another function answers this path"))
-            }
+            _ => Err(ProblemDocument::new(StatusCode::NOT_FOUND, "another function answers this path")),
         }
     }
 }

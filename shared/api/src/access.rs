@@ -1,55 +1,55 @@
-use errand_core::{Environment, SettingsError};
-use http::{StatusCode, header};
-use ring::digest::{SHA256, digest};
-use subtle::ConstantTimeEq;
+use std::{sync::Arc, time::Duration};
 
-use crate::{ProblemDocument, Request};
+use errand_core::{DynNotes, Environment, Note, NoteKind, SettingsError, Timestamp};
+use http::{HeaderValue, StatusCode, header};
 
-/// What a key may do.
+use crate::{
+    ApiKey, ProblemDocument, Request, Response, Scope,
+    keys::{Keys, hex, sha256},
+};
+
+/// Marks, as an extension of a request, a caller whom API Gateway has verified (IAM or JWT), by the name that it knows. What such a caller may do is
+/// decided there.
+#[derive(Clone, Debug)]
+pub struct Verified(pub String);
+
+/// Who calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The name of the key, or what API Gateway knows the caller by. Empty where anyone may call.
+    pub name: String,
+    allowance: Option<Allowance>,
+}
+
+/// What is left of a key's calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// Send tasks, and cancel them.
-    Send,
-    /// See how tasks stand.
-    Read,
-    /// Everything.
-    Admin,
+struct Allowance {
+    limit: u32,
+    used: u64,
+    resets_in: u64,
 }
 
-/// Marks, as an extension of a request, a caller whom API Gateway has verified (IAM or JWT). What such a caller may do is decided there.
-#[derive(Clone, Copy, Debug)]
-pub struct Verified;
-
-struct Key {
-    scopes: Vec<Scope>,
-    sha256: [u8; 32],
-}
+/// The window in which calls are counted.
+const WINDOW: Duration = Duration::from_secs(60);
 
 /// Who may call.
 pub struct Access {
-    keys: Vec<Key>,
+    keys: Keys,
+    notes: Option<Arc<dyn DynNotes>>,
     open: bool,
 }
 
-const KEYS: &str = "ERRAND_API_KEYS";
-
 impl Access {
-    /// The callers that `ERRAND_API_KEYS` allows: comma-separated `name:scope+scope:sha256-hex-of-the-key`.
+    /// The callers that `ERRAND_API_KEYS` allows, comma-separated `name:scope+scope:sha256-hex-of-the-key`, and those with keys among the notes, where
+    /// calls are counted as well.
     ///
     /// # Errors
     /// An entry is not of that form.
-    pub fn from_env(env: &Environment) -> Result<Self, SettingsError> {
-        let entries = env.get(KEYS).unwrap_or_default().split(',').map(str::trim).filter(|entry| !entry.is_empty());
-        let keys = entries.enumerate().map(|(i, entry)| {
-            key(entry).ok_or_else(|| {
-                let expected = "name:scope+scope:sha256-hex-of-the-key, with scopes out of send, read, admin";
-                SettingsError::invalid(KEYS, &format!("entry {} is not of the form {expected}", i + 1))
-            })
-        });
-        Ok(Self { keys: keys.collect::<Result<_, _>>()?, open: false })
+    pub fn new(env: &Environment, notes: Option<Arc<dyn DynNotes>>) -> Result<Self, SettingsError> {
+        Ok(Self { keys: Keys::from_env(env)?, notes, open: false })
     }
 
-    /// Lets everyone call when there are no keys: for a server that only this machine reaches.
+    /// Lets everyone call when there are no keys in the settings: for a server that only this machine reaches.
     #[must_use]
     pub fn open_without_keys(self) -> Self {
         Self { open: self.keys.is_empty(), ..self }
@@ -61,66 +61,126 @@ impl Access {
         self.open
     }
 
-    /// Lets a call pass that needs `scope`.
+    /// The keys of the settings.
+    pub fn keys(&self) -> impl Iterator<Item = &ApiKey> {
+        self.keys.iter()
+    }
+
+    /// Lets a call pass that needs `scope`, and counts it.
     ///
     /// # Errors
-    /// 401 without a known key and an identity that API Gateway verified; 403 for a key without the scope.
-    pub fn check(&self, request: &Request, scope: Option<Scope>) -> Result<(), ProblemDocument> {
-        let Some(scope) = scope else { return Ok(()) };
-        if self.open || request.extensions().get::<Verified>().is_some() {
-            return Ok(());
+    /// 401 without a known key and an identity that API Gateway verified, and for a key that has expired; 403 for a key without the scope; 429 for one
+    /// that has called too often.
+    pub async fn admit(&self, request: &Request, scope: Option<Scope>, now: Timestamp) -> Result<Caller, ProblemDocument> {
+        let caller = |name: &str| Caller { name: name.to_owned(), allowance: None };
+        let Some(scope) = scope else { return Ok(caller("")) };
+        if let Some(Verified(name)) = request.extensions().get() {
+            return Ok(caller(name));
         }
-        let unknown = || {
-            ProblemDocument::new(StatusCode::UNAUTHORIZED, "send a known API key, with the header authorization: Bearer <key>")
-                .with_header(header::WWW_AUTHENTICATE, "Bearer")
+        if self.open {
+            return Ok(caller("local"));
+        }
+        let key = match bearer(request) {
+            Some(sent) => self.find(sent, now).await?,
+            None => None,
         };
-        let sent = bearer(request).ok_or_else(unknown)?;
-        let sha256 = digest(&SHA256, sent.as_bytes());
-        // The digests are compared, and every one of them, so that the time taken tells nothing of a key.
-        let known = self.keys.iter().fold(None, |found, key| if bool::from(key.sha256.ct_eq(sha256.as_ref())) { Some(key) } else { found });
-        let key = known.ok_or_else(unknown)?;
-        if key.scopes.iter().any(|held| *held == scope || *held == Scope::Admin) {
-            return Ok(());
+        let key = key.ok_or_else(|| unauthorised("send a known API key, with the header authorization: Bearer <key>"))?;
+        if key.expires.is_some_and(|expires| expires <= now) {
+            return Err(unauthorised("this key has expired"));
         }
-        let needed = format!("this key lacks the scope {}", format!("{scope:?}").to_lowercase());
-        Err(ProblemDocument::new(StatusCode::FORBIDDEN, &needed))
+        if !key.may(scope) {
+            return Err(ProblemDocument::new(StatusCode::FORBIDDEN, &format!("this key lacks the scope {}", scope.as_str())));
+        }
+        let allowance = self.count(&key, now).await?;
+        match &allowance {
+            Some(allowance) if allowance.used > u64::from(allowance.limit) => {
+                let detail = format!("this key may make {} calls in a minute", allowance.limit);
+                let (policy, left) = allowance.headers();
+                Err(ProblemDocument::new(StatusCode::TOO_MANY_REQUESTS, &detail)
+                    .with_header(header::RETRY_AFTER, &allowance.resets_in.to_string())
+                    .with_header(RATE_LIMIT_POLICY, &policy)
+                    .with_header(RATE_LIMIT, &left))
+            }
+            _ => Ok(Caller { name: key.name, allowance }),
+        }
+    }
+
+    async fn find(&self, sent: &str, now: Timestamp) -> Result<Option<ApiKey>, ProblemDocument> {
+        let hash = sha256(sent.as_bytes());
+        match (self.keys.find(&hash), &self.notes) {
+            (Some(key), _) => Ok(Some(key.clone())),
+            (None, Some(notes)) => Ok(notes.get(NoteKind::Key, &hex(&hash), now).await?.and_then(|text| serde_json::from_str(&text).ok())),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// Counts a call of a key that may not make any number. Where nothing can be counted, nothing is limited.
+    async fn count(&self, key: &ApiKey, now: Timestamp) -> Result<Option<Allowance>, ProblemDocument> {
+        let (Some(limit), Some(notes)) = (key.rate, &self.notes) else { return Ok(None) };
+        let window = i64::try_from(WINDOW.as_secs()).unwrap_or(i64::MAX);
+        let begins = now.seconds() - now.seconds().rem_euclid(window);
+        let ends = Timestamp::from_millis((begins + window) * 1000);
+        let used = notes.count(NoteKind::Rate, &format!("{} {begins}", key.name), ends).await?;
+        Ok(Some(Allowance { limit, used, resets_in: ends.since(now).as_secs().max(1) }))
     }
 }
 
-fn bearer(request: &Request) -> Option<&str> {
+const RATE_LIMIT: http::HeaderName = http::HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: http::HeaderName = http::HeaderName::from_static("ratelimit-policy");
+
+impl Allowance {
+    /// `RateLimit-Policy` and `RateLimit`: <https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/>
+    fn headers(&self) -> (String, String) {
+        let left = u64::from(self.limit).saturating_sub(self.used);
+        (format!(r#""key";q={};w={}"#, self.limit, WINDOW.as_secs()), format!(r#""key";r={left};t={}"#, self.resets_in))
+    }
+}
+
+impl Caller {
+    /// An answer to this caller, which also tells what is left of the key's calls.
+    #[must_use]
+    pub fn answer(&self, answer: Result<Response, ProblemDocument>) -> Response {
+        let mut response = answer.unwrap_or_else(Response::from);
+        let Some((policy, left)) = self.allowance.map(|allowance| allowance.headers()) else { return response };
+        for (name, value) in [(RATE_LIMIT_POLICY, policy), (RATE_LIMIT, left)] {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                response.headers_mut().insert(name, value);
+            }
+        }
+        response
+    }
+}
+
+fn unauthorised(detail: &str) -> ProblemDocument {
+    ProblemDocument::new(StatusCode::UNAUTHORIZED, detail).with_header(header::WWW_AUTHENTICATE, "Bearer")
+}
+
+/// The bearer token of a call.
+#[must_use]
+pub fn bearer(request: &Request) -> Option<&str> {
     let (scheme, key) = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
 }
 
-fn key(entry: &str) -> Option<Key> {
-    let [name, scopes, sha256] = entry.split(':').collect::<Vec<_>>()[..] else { return None };
-    let scopes = scopes.split('+').map(scope).collect::<Option<Vec<_>>>()?;
-    (!name.is_empty() && sha256.len() == 64 && sha256.is_ascii()).then_some(())?;
-    let mut bytes = [0; 32];
-    for (i, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&sha256[2 * i..2 * i + 2], 16).ok()?;
-    }
-    Some(Key { scopes, sha256: bytes })
-}
-
-fn scope(name: &str) -> Option<Scope> {
-    match name {
-        "send" => Some(Scope::Send),
-        "read" => Some(Scope::Read),
-        "admin" => Some(Scope::Admin),
-        _ => None,
-    }
+/// The note of a key, by its SHA-256 in hexadecimal.
+#[must_use]
+pub fn key_note(key: &ApiKey, sha256_hex: &str) -> Note {
+    Note { kind: NoteKind::Key, name: sha256_hex.to_owned(), text: serde_json::to_string(key).unwrap_or_default(), until: None }
 }
 
 #[cfg(test)]
 mod tests {
+    use errand_store_memory::MemoryNotes;
+
     use super::*;
+    use crate::{generate_key, keys::SETTING};
 
     // SHA-256 of "hunter2".
     const HASH: &str = "f52fbd32b2b3b86ff88ef6c490628285f482af15ddcb29541f94bcf526a3f6c7";
+    const NOW: Timestamp = Timestamp::from_millis(1_800_000_030_000);
 
     fn access(keys: &str) -> Result<Access, SettingsError> {
-        Access::from_env(&[(KEYS, keys)].into_iter().collect())
+        Access::new(&[(SETTING, keys)].into_iter().collect(), Some(Arc::new(MemoryNotes::default())))
     }
 
     fn call(authorization: Option<&str>) -> Request {
@@ -131,34 +191,75 @@ mod tests {
         request.body(bytes::Bytes::new()).unwrap()
     }
 
-    fn status(access: &Access, request: &Request, scope: Scope) -> u16 {
-        access.check(request, Some(scope)).map_or_else(|problem| problem.status().as_u16(), |()| 200)
+    async fn status_at(access: &Access, request: &Request, scope: Scope, now: Timestamp) -> u16 {
+        access.admit(request, Some(scope), now).await.map_or_else(|problem| problem.status().as_u16(), |_| 200)
     }
 
-    #[test]
-    fn a_key_may_do_what_its_scopes_say() {
+    async fn status(access: &Access, request: &Request, scope: Scope) -> u16 {
+        status_at(access, request, scope, NOW).await
+    }
+
+    #[tokio::test]
+    async fn a_key_may_do_what_its_scopes_say() {
         let access = access(&format!("one:send:{HASH}")).unwrap();
-        assert_eq!(status(&access, &call(Some("Bearer hunter2")), Scope::Send), 200);
-        assert_eq!(status(&access, &call(Some("bearer hunter2")), Scope::Send), 200);
-        assert_eq!(status(&access, &call(Some("Bearer hunter2")), Scope::Read), 403);
+        assert_eq!(status(&access, &call(Some("Bearer hunter2")), Scope::Send).await, 200);
+        assert_eq!(status(&access, &call(Some("bearer hunter2")), Scope::Send).await, 200);
+        assert_eq!(status(&access, &call(Some("Bearer hunter2")), Scope::Read).await, 403);
         for wrong in [None, Some("Bearer hunter3"), Some("Bearer"), Some("Basic hunter2"), Some("hunter2"), Some("Bearer ")] {
-            assert_eq!(status(&access, &call(wrong), Scope::Send), 401, "{wrong:?}");
+            assert_eq!(status(&access, &call(wrong), Scope::Send).await, 401, "{wrong:?}");
         }
     }
 
-    #[test]
-    fn without_keys_only_the_gateways_word_or_an_open_server_lets_a_caller_in() {
+    #[tokio::test]
+    async fn without_keys_only_the_gateways_word_or_an_open_server_lets_a_caller_in() {
         let access = access("").unwrap();
-        assert_eq!(status(&access, &call(Some("Bearer hunter2")), Scope::Send), 401);
+        assert_eq!(status(&access, &call(Some("Bearer hunter2")), Scope::Send).await, 401);
         let mut verified = call(None);
-        verified.extensions_mut().insert(Verified);
-        assert_eq!(status(&access, &verified, Scope::Read), 200);
-        assert_eq!(status(&access.open_without_keys(), &call(None), Scope::Admin), 200);
+        verified.extensions_mut().insert(Verified("arn:aws:iam::1:user/x".to_owned()));
+        assert_eq!(access.admit(&verified, Some(Scope::Read), NOW).await.unwrap().name, "arn:aws:iam::1:user/x");
+        assert_eq!(status(&access.open_without_keys(), &call(None), Scope::Admin).await, 200);
     }
 
     #[test]
     fn keys_keep_a_server_closed() {
         assert!(!access(&format!("one:send:{HASH}")).unwrap().open_without_keys().is_open());
+    }
+
+    #[tokio::test]
+    async fn a_key_ends_when_it_says() {
+        let access = access(&format!("one:send:{HASH}:expires={NOW}")).unwrap();
+        let call = call(Some("Bearer hunter2"));
+        assert_eq!(status_at(&access, &call, Scope::Send, NOW - Duration::from_millis(1)).await, 200);
+        assert_eq!(status(&access, &call, Scope::Send).await, 401);
+    }
+
+    #[tokio::test]
+    async fn a_key_among_the_notes_is_as_good_until_it_is_revoked() {
+        let access = access("").unwrap();
+        let (key, hash) = generate_key().unwrap();
+        let granted = ApiKey { name: "app".to_owned(), scopes: vec![Scope::Send], expires: None, rate: None };
+        let (notes, call) = (access.notes.clone().unwrap(), call(Some(&format!("Bearer {key}"))));
+        assert_eq!(status(&access, &call, Scope::Send).await, 401);
+        notes.put(&key_note(&granted, &hash)).await.unwrap();
+        assert_eq!((status(&access, &call, Scope::Send).await, status(&access, &call, Scope::Admin).await), (200, 403));
+        notes.delete(NoteKind::Key, &hash).await.unwrap();
+        assert_eq!(status(&access, &call, Scope::Send).await, 401);
+    }
+
+    #[tokio::test]
+    async fn a_key_with_a_rate_is_told_what_is_left_and_refused_when_nothing_is() {
+        let access = access(&format!("one:admin:{HASH}:rate=2")).unwrap();
+        let call = call(Some("Bearer hunter2"));
+        let caller = access.admit(&call, Some(Scope::Send), NOW).await.unwrap();
+        let response = caller.answer(Ok(Response::default()));
+        assert_eq!(response.headers()[RATE_LIMIT_POLICY], r#""key";q=2;w=60"#);
+        assert_eq!(response.headers()[RATE_LIMIT], r#""key";r=1;t=30"#);
+        assert_eq!(status(&access, &call, Scope::Read).await, 200);
+        let refused: Response = access.admit(&call, Some(Scope::Send), NOW).await.unwrap_err().into();
+        assert_eq!(refused.status(), 429);
+        assert_eq!(refused.headers()[header::RETRY_AFTER], "30");
+        assert_eq!(refused.headers()[RATE_LIMIT], r#""key";r=0;t=30"#);
+        assert_eq!(status_at(&access, &call, Scope::Send, NOW + WINDOW).await, 200, "the next minute is another");
     }
 
     #[test]
@@ -169,6 +270,10 @@ mod tests {
             format!("send:{HASH}"),
             "hunter2".to_owned(),
             format!("a:send:{}é", &HASH[2..]),
+            format!("a:send:{HASH}:expires=tomorrow"),
+            format!("a:send:{HASH}:rate=0"),
+            format!("a:send:{HASH}:color=red"),
+            format!("a b:send:{HASH}"),
         ];
         for entry in wrong {
             let error = access(&format!("ok:read:{HASH},{entry}")).err().map(|error| error.to_string()).unwrap();

@@ -2,7 +2,7 @@
 //! <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>
 
 use aws_lambda_events::{
-    apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse},
+    apigw::{ApiGatewayRequestAuthorizer, ApiGatewayV2httpRequest, ApiGatewayV2httpResponse},
     encodings::Body,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -15,21 +15,13 @@ use crate::{ProblemDocument, Request, Response, Verified};
 /// What may not stand in a path as it is. The gateway hands the path over decoded.
 const PATH: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>').add(b'?').add(b'`').add(b'{').add(b'}').add(b'%');
 
-/// Answers an event with what `handle` answers to the request in it.
-pub async fn invoke(event: ApiGatewayV2httpRequest, handle: impl AsyncFnOnce(Request) -> Response) -> ApiGatewayV2httpResponse {
-    response(match request(event) {
-        Ok(request) => handle(request).await,
-        Err(problem) => problem.into(),
-    })
-}
-
 /// The request in an event.
 ///
 /// # Errors
 /// 400 when the event holds no valid path, or a body that is not the base64 that it says.
-fn request(event: ApiGatewayV2httpRequest) -> Result<Request, ProblemDocument> {
+pub fn request(event: ApiGatewayV2httpRequest) -> Result<Request, ProblemDocument> {
     let context = event.request_context;
-    let verified = context.authorizer.is_some_and(|authorizer| authorizer.iam.is_some() || authorizer.jwt.is_some());
+    let verified = context.authorizer.and_then(identity);
     let stage = context.stage.filter(|stage| stage != "$default").map(|stage| format!("/{stage}"));
     let path = event.raw_path.unwrap_or_default();
     let path = stage.and_then(|stage| path.strip_prefix(&stage)).unwrap_or(&path);
@@ -44,14 +36,25 @@ fn request(event: ApiGatewayV2httpRequest) -> Result<Request, ProblemDocument> {
     };
     let mut request = http::Request::builder().method(context.http.method).uri(uri).body(body).map_err(|_| bad("the path is not valid"))?;
     *request.headers_mut() = event.headers;
-    if verified {
-        request.extensions_mut().insert(Verified);
+    if let Some(name) = verified {
+        request.extensions_mut().insert(Verified(name));
     }
     Ok(request)
 }
 
+/// Whom the gateway has verified: a user or role of IAM by its ARN, or a JSON Web Token's subject, with who issued it.
+fn identity(authorizer: ApiGatewayRequestAuthorizer) -> Option<String> {
+    if let Some(iam) = authorizer.iam {
+        return Some(iam.user_arn.unwrap_or_default());
+    }
+    let claims = authorizer.jwt?.claims;
+    let claim = |name: &str| claims.get(name).map(String::as_str).unwrap_or_default();
+    Some(format!("{} {}", claim("iss"), claim("sub")))
+}
+
 /// The event's answer. All of ours are text.
-fn response(response: Response) -> ApiGatewayV2httpResponse {
+#[must_use]
+pub fn response(response: Response) -> ApiGatewayV2httpResponse {
     let (parts, body) = response.into_parts();
     let mut answer = ApiGatewayV2httpResponse::default();
     answer.status_code = i64::from(parts.status.as_u16());
@@ -91,7 +94,10 @@ mod tests {
         let context = serde_json::json!({ "stage": "prod", "http": { "method": "GET" }, "authorizer": { "iam": { "userArn": "arn:aws:iam::1:user/x" } } });
         let request = request(event(serde_json::json!({ "rawPath": "/prod/v1/health", "requestContext": context }))).unwrap();
         assert_eq!(request.uri(), "/v1/health");
-        assert!(request.extensions().get::<Verified>().is_some());
+        assert_eq!(request.extensions().get::<Verified>().unwrap().0, "arn:aws:iam::1:user/x");
+        let context = serde_json::json!({ "http": { "method": "GET" }, "authorizer": { "jwt": { "claims": { "iss": "https://id", "sub": "ann" }, "scopes": null } } });
+        let request = super::request(event(serde_json::json!({ "requestContext": context }))).unwrap();
+        assert_eq!(request.extensions().get::<Verified>().unwrap().0, "https://id ann");
     }
 
     #[test]

@@ -5,14 +5,19 @@
 
 mod access;
 pub mod gateway;
+mod idempotency;
+mod keys;
 mod problem;
 mod routes;
 
-pub use access::{Access, Scope, Verified};
+pub use access::{Access, Caller, Verified, bearer, key_note};
+pub use idempotency::{Begun, Once};
+pub use keys::{ApiKey, RATE_LIMIT, Scope, generate_key};
 pub use problem::ProblemDocument;
 pub use routes::{Operation, Route, route};
 
 use bytes::Bytes;
+use errand_core::Timestamp;
 use serde::Serialize;
 
 /// An HTTP request with its whole body.
@@ -20,6 +25,16 @@ pub type Request = http::Request<Bytes>;
 
 /// An HTTP answer with its whole body.
 pub type Response = http::Response<Bytes>;
+
+/// Finds where a call goes, and lets the caller in.
+///
+/// # Errors
+/// There is nothing there, or the caller may not go there: see [`route`] and [`Access::admit`].
+pub async fn admit(access: &Access, request: &Request) -> Result<(Route, Caller), ProblemDocument> {
+    let route = route(request.method(), request.uri().path())?;
+    let caller = access.admit(request, route.scope, Timestamp::now()).await?;
+    Ok((route, caller))
+}
 
 /// A JSON answer.
 pub fn json(status: http::StatusCode, body: &impl Serialize) -> Response {

@@ -1,6 +1,6 @@
 use errand_core::{Problem, Problems, PublishError, QueueError, StoreError};
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::{Response, answer};
 
@@ -10,14 +10,14 @@ pub struct ProblemDocument {
     status: StatusCode,
     detail: String,
     errors: Vec<Problem>,
-    header: Option<Box<(HeaderName, HeaderValue)>>,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl ProblemDocument {
     /// A problem of this status; `detail` says what to change.
     #[must_use]
     pub fn new(status: StatusCode, detail: &str) -> Self {
-        Self { status, detail: detail.to_owned(), errors: Vec::new(), header: None }
+        Self { status, detail: detail.to_owned(), errors: Vec::new(), headers: Vec::new() }
     }
 
     /// 400 for a body that is no JSON object, 422 for one with wrong fields: all of them, by JSON pointer.
@@ -32,7 +32,7 @@ impl ProblemDocument {
     /// With a header beside it.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: &str) -> Self {
-        self.header = HeaderValue::from_str(value).ok().map(|value| Box::new((name, value)));
+        self.headers.extend(HeaderValue::from_str(value).ok().map(|value| (name, value)));
         self
     }
 
@@ -79,8 +79,8 @@ impl From<StoreError> for ProblemDocument {
     }
 }
 
-impl From<ProblemDocument> for Response {
-    fn from(problem: ProblemDocument) -> Self {
+impl Serialize for ProblemDocument {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
         struct Document<'a> {
             // RFC 9457, section 4.2.1: no more is meant than the status says.
@@ -91,14 +91,17 @@ impl From<ProblemDocument> for Response {
             #[serde(skip_serializing_if = "<[Problem]>::is_empty")]
             errors: &'a [Problem],
         }
-        let ProblemDocument { status, detail, errors, header } = &problem;
+        let Self { status, detail, errors, .. } = self;
         let title = status.canonical_reason().unwrap_or("Error");
-        let document = Document { r#type: "about:blank", title, status: status.as_u16(), detail, errors };
-        let body = serde_json::to_vec(&document).unwrap_or_default();
-        let mut response = answer(*status, "application/problem+json", body);
-        if let Some((name, value)) = header.as_deref() {
-            response.headers_mut().insert(name, value.clone());
-        }
+        Document { r#type: "about:blank", title, status: status.as_u16(), detail, errors }.serialize(serializer)
+    }
+}
+
+impl From<ProblemDocument> for Response {
+    fn from(problem: ProblemDocument) -> Self {
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        let mut response = answer(problem.status, "application/problem+json", body);
+        response.headers_mut().extend(problem.headers);
         response
     }
 }

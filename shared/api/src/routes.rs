@@ -8,6 +8,12 @@ use crate::{ProblemDocument, Scope};
 pub enum Operation {
     /// Run a task.
     Enqueue,
+    /// Run many tasks.
+    EnqueueBatch,
+    /// Tell a user something on several channels.
+    Notify,
+    /// Tell what a notification would say.
+    PreviewNotification,
     /// Tell whether the parts work.
     Health,
     /// Tell how tasks stand.
@@ -18,6 +24,8 @@ pub enum Operation {
     MoveTask,
     /// Do not run a task.
     CancelTask,
+    /// Note what a remote worker tells of a task.
+    ReportResult,
     /// Run a task again and again.
     CreateSchedule,
     /// Tell what is run again and again.
@@ -40,15 +48,38 @@ pub enum Operation {
     DropDeadLetters,
     /// Run what was given up.
     ReplayDeadLetters,
+    /// Tell which templates there are.
+    ListTemplates,
+    /// Tell of one template.
+    GetTemplate,
+    /// Keep a template.
+    PutTemplate,
+    /// Forget a template.
+    DeleteTemplate,
+    /// Tell who may call.
+    ListKeys,
+    /// Let someone call.
+    CreateKey,
+    /// Let someone call no more.
+    RevokeKey,
+    /// Tell all of this as a document.
+    OpenApi,
+    /// Show that document to people.
+    Docs,
 }
 
 /// The whole API. `None` as a scope: anyone may call.
-const ROUTES: [(Method, &str, Operation, Option<Scope>); 17] = [
+const ROUTES: [(Method, &str, Operation, Option<Scope>); 30] = [
     (Method::POST, "/v1/tasks", Operation::Enqueue, Some(Scope::Send)),
+    (Method::POST, "/v1/tasks/batch", Operation::EnqueueBatch, Some(Scope::Send)),
+    (Method::POST, "/v1/notifications", Operation::Notify, Some(Scope::Send)),
+    (Method::POST, "/v1/notifications/preview", Operation::PreviewNotification, Some(Scope::Send)),
     (Method::GET, "/v1/tasks", Operation::ListTasks, Some(Scope::Read)),
     (Method::GET, "/v1/tasks/{id}", Operation::GetTask, Some(Scope::Read)),
     (Method::PATCH, "/v1/tasks/{id}", Operation::MoveTask, Some(Scope::Send)),
     (Method::DELETE, "/v1/tasks/{id}", Operation::CancelTask, Some(Scope::Send)),
+    // Let in by the token that the worker was given.
+    (Method::POST, "/v1/tasks/{id}/result", Operation::ReportResult, None),
     (Method::POST, "/v1/schedules", Operation::CreateSchedule, Some(Scope::Send)),
     (Method::GET, "/v1/schedules", Operation::ListSchedules, Some(Scope::Read)),
     (Method::GET, "/v1/schedules/{id}", Operation::GetSchedule, Some(Scope::Read)),
@@ -60,7 +91,16 @@ const ROUTES: [(Method, &str, Operation, Option<Scope>); 17] = [
     (Method::POST, "/v1/dead-letters/drop", Operation::DropDeadLetters, Some(Scope::Admin)),
     (Method::GET, "/v1/dead-letters/{id}", Operation::GetDeadLetter, Some(Scope::Read)),
     (Method::DELETE, "/v1/dead-letters/{id}", Operation::DropDeadLetter, Some(Scope::Admin)),
+    (Method::GET, "/v1/templates", Operation::ListTemplates, Some(Scope::Read)),
+    (Method::GET, "/v1/templates/{id}", Operation::GetTemplate, Some(Scope::Read)),
+    (Method::PUT, "/v1/templates/{id}", Operation::PutTemplate, Some(Scope::Admin)),
+    (Method::DELETE, "/v1/templates/{id}", Operation::DeleteTemplate, Some(Scope::Admin)),
+    (Method::GET, "/v1/keys", Operation::ListKeys, Some(Scope::Admin)),
+    (Method::POST, "/v1/keys", Operation::CreateKey, Some(Scope::Admin)),
+    (Method::DELETE, "/v1/keys/{id}", Operation::RevokeKey, Some(Scope::Admin)),
     (Method::GET, "/v1/health", Operation::Health, None),
+    (Method::GET, "/v1/openapi.json", Operation::OpenApi, None),
+    (Method::GET, "/docs", Operation::Docs, None),
 ];
 
 /// Where a call goes.

@@ -7,6 +7,9 @@ use crate::{Envelope, Fields, Problems, limits};
 /// What a provider takes: an envelope's `kwargs`. A crate's payload type is built without its client, so that a call can be checked
 /// before it is queued.
 pub trait Payload: Sized + Send + 'static {
+    /// What a notification that names no template says on this channel: a JSON object whose texts are templates of the notification's fields.
+    const NOTIFICATION: &'static str = "{}";
+
     /// Reads the payload, noting every problem in `fields`. What is answered after a problem was noted is not used: read all fields before
     /// giving up, so that the caller is told everything at once.
     ///
@@ -26,15 +29,23 @@ pub trait Payload: Sized + Send + 'static {
 
 type Check = fn(&str) -> Result<(), Problems>;
 
+/// What is known of a payload type.
+#[derive(Clone, Copy)]
+struct Kind {
+    check: Check,
+    notification: &'static str,
+}
+
 /// The tasks that can be called, each with the check of its payload.
 #[derive(Clone, Default)]
-pub struct Payloads(BTreeMap<&'static str, Check>);
+pub struct Payloads(BTreeMap<&'static str, Kind>);
 
 impl Payloads {
     /// Adds a payload type under the tasks that take it.
     #[must_use]
     pub fn with<P: Payload>(mut self, tasks: &[&'static str]) -> Self {
-        self.0.extend(tasks.iter().map(|task| (*task, (|kwargs| P::from_json(kwargs).map(drop)) as Check)));
+        let kind = Kind { check: |kwargs| P::from_json(kwargs).map(drop), notification: P::NOTIFICATION };
+        self.0.extend(tasks.iter().map(|task| (*task, kind)));
         self
     }
 
@@ -43,7 +54,7 @@ impl Payloads {
     /// # Errors
     /// `None` when no such task is known, else all that is wrong.
     pub fn check(&self, task: &str, kwargs: &str, bulk: bool) -> Result<(), Option<Problems>> {
-        let check = self.0.get(task).ok_or(None)?;
+        let check = self.0.get(task).ok_or(None)?.check;
         if !bulk {
             return check(kwargs).map_err(Some);
         }
@@ -71,6 +82,12 @@ impl Payloads {
                 fields.refuse("task", format!("is no task that is known here; known are: {}", self.tasks().collect::<Vec<_>>().join(", ")))
             }
         }
+    }
+
+    /// [`Payload::NOTIFICATION`] of a task, if it is known.
+    #[must_use]
+    pub fn notification(&self, task: &str) -> Option<&'static str> {
+        self.0.get(task).map(|kind| kind.notification)
     }
 
     /// The names of the tasks, sorted.

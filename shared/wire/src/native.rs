@@ -22,24 +22,31 @@ pub fn read(fields: &mut Fields<'_>, id: impl FnOnce() -> String) -> Option<Enve
     } else {
         fields.json("kwargs", '{', "an object")
     };
-    let envelope = Envelope {
-        id: id.unwrap_or_default(),
-        task: task.unwrap_or_default(),
-        args: fields.json("args", '[', "an array").map(ToOwned::to_owned),
-        kwargs: kwargs.map(ToOwned::to_owned),
+    let args = fields.json("args", '[', "an array").map(ToOwned::to_owned);
+    let claim_check = claim_check(fields);
+    let conditions = conditions(fields, id.unwrap_or_default(), task.unwrap_or_default(), context);
+    Some(Envelope { args, kwargs: kwargs.map(ToOwned::to_owned), claim_check, ..conditions })
+}
+
+/// Reads what an object says about how an envelope without arguments is to be run.
+pub fn conditions(fields: &mut Fields<'_>, id: String, task: String, context: Context) -> Envelope {
+    Envelope {
+        id,
+        task,
+        args: None,
+        kwargs: None,
         queue: fields.text("queue", limits::queue).unwrap_or_else(|| "default".to_owned()),
         run_after: fields.optional::<Timestamp>("run_after"),
         expires: fields.optional::<Timestamp>("expires"),
         max_attempts: max_attempts(fields),
-        claim_check: claim_check(fields),
+        claim_check: None,
         callback_url: fields.text("callback_url", limits::https_url),
         group: fields.text("group", limits::id),
         notification_id: fields.text("notification_id", limits::label),
         user: fields.text("user", limits::label),
         trace: fields.text("trace", limits::traceparent),
         context,
-    };
-    Some(envelope)
+    }
 }
 
 /// `task`, or `task_name` as django-tasks-cloud's documentation has it.

@@ -17,7 +17,7 @@ use errand_core::{
     Timestamp, Transport,
 };
 use errand_status::Operations;
-use errand_store_memory::MemoryStore;
+use errand_store_memory::{MemoryNotes, MemoryStore};
 use errand_testkit::transport::envelope;
 use serde_json::Value;
 
@@ -140,25 +140,27 @@ impl Schedules for Plan {
 pub struct World {
     pub operations: Operations,
     pub store: MemoryStore,
+    pub notes: MemoryNotes,
     pub sent: Sent,
     pub letters: Graveyard,
 }
 
 pub async fn world(ids: &[&str]) -> World {
-    let (store, sent, letters) = (MemoryStore::default(), Sent::default(), Graveyard::default());
+    let (store, notes, sent, letters) = (MemoryStore::default(), MemoryNotes::default(), Sent::default(), Graveyard::default());
     for id in ids {
         let task = Envelope { task: id.split('-').next().unwrap_or_default().to_owned(), ..envelope(id) };
         store.register(&task, Status::Ready, "sqs", Timestamp::now()).await.unwrap();
     }
     let operations = Operations {
-        access: Access::from_env(&Environment::default()).unwrap().open_without_keys(),
+        access: Access::new(&Environment::default(), None).unwrap().open_without_keys(),
         payloads: errand_catalog::payloads(),
         store: Arc::new(store.clone()),
+        notes: Arc::new(notes.clone()),
         outbox: Outbox { soon: Arc::new(sent.clone()), late: None, objects: None },
         schedules: Some(Arc::new(Plan::default())),
         dead_letters: Some(Arc::new(letters.clone())),
     };
-    World { operations, store, sent, letters }
+    World { operations, store, notes, sent, letters }
 }
 
 pub async fn call(world: &World, method: &str, path: &str) -> (u16, Value) {

@@ -11,6 +11,8 @@ pub const TASKS: &[&str] = &["console"];
 pub struct Line(String);
 
 impl Payload for Line {
+    const NOTIFICATION: &'static str = r#"{"text": "{{ short_description }}"}"#;
+
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
         Some(Self(fields.source().to_owned()))
     }

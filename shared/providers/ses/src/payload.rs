@@ -65,6 +65,9 @@ pub struct Attachment {
 }
 
 impl Payload for Email {
+    const NOTIFICATION: &'static str =
+        r#"{"subject": "{{ short_description }}", "body": "{{ short_description }}{% if url is defined %}\n\n{{ url }}{% endif %}"}"#;
+
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let subject = fields.required::<String>("subject");
         if subject.as_ref().is_some_and(|subject| subject.chars().any(char::is_control)) {

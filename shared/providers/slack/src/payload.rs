@@ -60,6 +60,8 @@ pub struct Message {
 }
 
 impl Payload for Message {
+    const NOTIFICATION: &'static str = r#"{"text": "{{ short_description }}{% if url is defined %}\n{{ url }}{% endif %}"}"#;
+
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let webhook_url = fields.text("webhook_url", webhook_url);
         let text = fields.text("text", text);

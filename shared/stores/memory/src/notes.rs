@@ -12,6 +12,12 @@ type Texts = BTreeMap<(NoteKind, String), (String, Option<Timestamp>)>;
 pub struct MemoryNotes(Arc<Mutex<Texts>>);
 
 impl MemoryNotes {
+    /// The kinds and names of all notes, those that have expired included.
+    #[must_use]
+    pub fn names(&self) -> Vec<(NoteKind, String)> {
+        self.texts().keys().cloned().collect()
+    }
+
     fn texts(&self) -> MutexGuard<'_, Texts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,0 +1,230 @@
+//! Tells a user something on several channels: one envelope for each.
+
+use std::collections::BTreeMap;
+
+use errand_api::{ProblemDocument, Request, Response, json, json_body};
+use errand_core::{Context, Envelope, Fields, NoteKind, OBJECT_LIMIT, Problem, Problems, limits};
+use errand_templates::Template;
+use errand_wire::native;
+use http::StatusCode;
+use serde::Serialize;
+use serde_json::{
+    Map, Value, json,
+    value::{RawValue, to_raw_value},
+};
+
+use crate::{
+    Enqueue,
+    call::Call,
+    send::{Answer, status},
+};
+
+/// The most channels of a notification.
+const MOST: usize = 20;
+
+/// Leaves room in an envelope's id for the name of the channel.
+const ID_LIMIT: usize = 90;
+
+/// What a notification says, with django-notifs' names: templates can name all of them.
+const FACTS: [&str; 8] = ["source", "source_display_name", "action", "category", "obj", "url", "short_description", "extra_data"];
+
+/// A call's notification.
+struct Notification<'a> {
+    /// What all its envelopes have.
+    base: Envelope,
+    /// The payload that each channel was given, if it was.
+    channels: Vec<(String, Option<&'a RawValue>)>,
+    template: Option<String>,
+    locale: Option<String>,
+    variables: Map<String, Value>,
+}
+
+impl Enqueue {
+    pub(crate) async fn notify(&self, request: &Request, call: &Call<'_>) -> Result<Response, ProblemDocument> {
+        #[derive(Serialize)]
+        struct Told {
+            id: String,
+            tasks: Vec<Answer>,
+        }
+        let (base, payloads) = self.payloads_of(request, call).await?;
+        let envelopes = payloads.into_iter().map(|(channel, kwargs)| Envelope {
+            id: format!("{}.{channel}", base.id),
+            task: channel,
+            kwargs: Some(kwargs),
+            notification_id: Some(base.id.clone()),
+            ..base.clone()
+        });
+        let sent = self.send(envelopes.collect(), call.now).await;
+        if sent.iter().all(Result::is_err)
+            && let Some(Err(error)) = sent.first()
+        {
+            return Err(error.clone().into());
+        }
+        let tasks: Vec<Answer> = sent
+            .into_iter()
+            .map(|sent| sent.map_or_else(|error| Answer::Problem(error.into()), |task| Answer::Task(Box::new(task))))
+            .collect();
+        Ok(json(status(&tasks), &Told { id: base.id, tasks }))
+    }
+
+    /// Tells what each channel would be given, and sends nothing.
+    pub(crate) async fn preview(&self, request: &Request, call: &Call<'_>) -> Result<Response, ProblemDocument> {
+        let (_, payloads) = self.payloads_of(request, call).await?;
+        let channels: BTreeMap<String, Box<RawValue>> = payloads.into_iter().collect();
+        Ok(json(StatusCode::OK, &json!({ "channels": channels })))
+    }
+
+    /// What all envelopes of a notification have, and the payload of each channel.
+    async fn payloads_of(&self, request: &Request, call: &Call<'_>) -> Result<(Envelope, Vec<(String, Box<RawValue>)>), ProblemDocument> {
+        let body = json_body(request, self.body_limit())?;
+        let read = || {
+            errand_wire::check_body(body, OBJECT_LIMIT)?;
+            read(body, call)
+        };
+        let Notification { base, channels, template, locale, variables } = read().map_err(ProblemDocument::of_body)?;
+        let template = match &template {
+            Some(name) => Some(self.template(name, call).await?),
+            None => None,
+        };
+        let (mut payloads, mut problems) = (Vec::new(), Vec::new());
+        for (channel, given) in channels {
+            let payload = match &template {
+                Some(template) => template.payload(&channel, locale.as_deref()).cloned(),
+                None => self.payloads.notification(&channel).and_then(|json| serde_json::from_str(json).ok()),
+            };
+            match self.payload(&channel, payload, given, &variables, base.context.bulk) {
+                Ok(payload) => payloads.push((channel, payload)),
+                Err(wrong) => problems.extend(wrong.under(&format!("/channels/{channel}")).0),
+            }
+        }
+        if problems.is_empty() { Ok((base, payloads)) } else { Err(ProblemDocument::of_body(Problems(problems))) }
+    }
+
+    /// A channel's payload: what its template makes, and over it what it was given.
+    fn payload(
+        &self,
+        channel: &str,
+        template: Option<Map<String, Value>>,
+        given: Option<&RawValue>,
+        variables: &Map<String, Value>,
+        bulk: bool,
+    ) -> Result<Box<RawValue>, Problems> {
+        let payload = match given {
+            Some(given) if bulk => given.to_owned(),
+            given => {
+                let given: Map<String, Value> = given.map_or(Ok(Map::new()), |given| serde_json::from_str(given.get())).unwrap_or_default();
+                // What is given need not be rendered.
+                let template = template.unwrap_or_default().into_iter().filter(|(name, _)| !given.contains_key(name)).collect();
+                let mut payload = errand_templates::render(&template, variables)?;
+                payload.extend(given);
+                to_raw_value(&payload).map_err(|_| Problems::whole("cannot be written as JSON"))?
+            }
+        };
+        self.payloads.check(channel, payload.get(), bulk).map_err(|problems| {
+            let known: Vec<&str> = self.payloads.tasks().collect();
+            problems.unwrap_or_else(|| Problems::whole(format!("is no channel that is known here; known are: {}", known.join(", "))))
+        })?;
+        Ok(payload)
+    }
+
+    async fn template(&self, name: &str, call: &Call<'_>) -> Result<Template, ProblemDocument> {
+        let text = match &self.notes {
+            Some(notes) => notes.get(NoteKind::Template, name, call.now).await?,
+            None => None,
+        };
+        text.and_then(|text| serde_json::from_str(&text).ok()).ok_or_else(|| {
+            let detail = "there is no template of this name: see GET /v1/templates".to_owned();
+            ProblemDocument::of_body(Problems(vec![Problem { pointer: "/template".to_owned(), detail }]))
+        })
+    }
+}
+
+fn read<'a>(body: &'a str, call: &Call<'_>) -> Result<Notification<'a>, Problems> {
+    let mut fields = Fields::of(body)?;
+    let id = fields.text("id", id).unwrap_or_else(|| call.new_id(0));
+    let bulk = fields.object("context", |context| context.optional::<bool>("bulk")).unwrap_or_default();
+    let channels = channels(&mut fields, bulk);
+    let recipient = fields.text("recipient", limits::label);
+    if recipient.is_some() && fields.raw("user").is_some() {
+        fields.refuse("recipient", "expected either user or recipient, got both");
+    }
+    let facts = facts(&mut fields);
+    let context = context(&mut fields, bulk, &facts);
+    let mut base = native::conditions(&mut fields, id, String::new(), context);
+    base.user = base.user.or(recipient);
+    call.complete(&mut fields, &mut base);
+    for other in ["task", "task_name", "args", "kwargs", "claim_check", "notification_id"] {
+        if fields.raw(other).is_some() {
+            fields.refuse(other, "is not for notifications: each channel is a task, and its payload stands in channels");
+        }
+    }
+    let template = fields.text("template", limits::schedule);
+    let locale = fields.text("locale", locale);
+    let mut variables = facts;
+    variables.extend(base.user.iter().map(|user| ("user".to_owned(), json!(user))));
+    variables.extend(fields.optional::<Map<String, Value>>("variables").unwrap_or_default());
+    fields.finish(Some(Notification { base, channels, template, locale, variables }))
+}
+
+/// The channels: an object of payloads, or a list of names.
+fn channels<'a>(fields: &mut Fields<'a>, bulk: bool) -> Vec<(String, Option<&'a RawValue>)> {
+    let channels: Vec<(String, Option<&RawValue>)> = match fields.raw("channels").map(RawValue::get) {
+        None => {
+            fields.refuse("channels", "is required: payloads by the name of the channel, or a list of names");
+            return Vec::new();
+        }
+        Some(list) if list.starts_with('[') => fields.list::<String>("channels").into_iter().map(|name| (name, None)).collect(),
+        Some(_) => {
+            let payloads = fields.optional::<BTreeMap<String, &RawValue>>("channels").unwrap_or_default();
+            payloads.into_iter().map(|(name, payload)| (name, Some(payload).filter(|payload| payload.get() != "null"))).collect()
+        }
+    };
+    let (begins, expected) = if bulk { ('[', "an array of payloads, since context.bulk is true") } else { ('{', "an object") };
+    for (name, payload) in &channels {
+        if limits::task(name).is_err() || name.len() > 32 {
+            fields.refuse("channels", "expected names of channels: 1 to 32 of the characters A-Z a-z 0-9 _ . : -");
+        } else if payload.is_some_and(|payload| !payload.get().starts_with(begins)) {
+            fields.refuse(&format!("channels/{name}"), format!("expected {expected}"));
+        }
+    }
+    if !(1..=MOST).contains(&channels.len()) && fields.raw("channels").is_some_and(|raw| raw.get().starts_with(['[', '{'])) {
+        fields.refuse("channels", format!("expected 1 to {MOST} channels"));
+    }
+    channels
+}
+
+/// What the notification says, those of [`FACTS`] that are there.
+fn facts(fields: &mut Fields<'_>) -> Map<String, Value> {
+    let mut facts = Map::new();
+    for name in FACTS {
+        let value = match name {
+            "obj" => fields.optional::<Value>(name),
+            "extra_data" => fields.optional::<Map<String, Value>>(name).map(Value::from),
+            _ => fields.optional::<String>(name).map(Value::from),
+        };
+        facts.extend(value.map(|value| (name.to_owned(), value)));
+    }
+    facts
+}
+
+/// The context of the envelopes: the caller's, and what the notification says, which is for who receives it.
+fn context(fields: &mut Fields<'_>, bulk: bool, facts: &Map<String, Value>) -> Context {
+    let mut context = fields.optional::<Map<String, Value>>("context").unwrap_or_default();
+    let mut notification = facts.clone();
+    if fields.optional::<bool>("silent").unwrap_or_default() {
+        notification.insert("silent".to_owned(), json!(true));
+    }
+    if !notification.is_empty() {
+        context.insert("notification".to_owned(), Value::from(notification));
+    }
+    Context { bulk, json: if context.is_empty() { None } else { to_raw_value(&context).ok() } }
+}
+
+fn id(text: &str) -> Result<(), &'static str> {
+    if limits::id(text).is_ok() && text.len() <= ID_LIMIT { Ok(()) } else { Err("1 to 90 visible ASCII characters") }
+}
+
+fn locale(text: &str) -> Result<(), &'static str> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+    if (2..=35).contains(&text.len()) && text.bytes().all(allowed) { Ok(()) } else { Err("a language tag, such as de or de-AT") }
+}

@@ -1,0 +1,122 @@
+//! Hands envelopes over, notes them and answers.
+
+use errand_api::{ProblemDocument, Request, Response, encode_segment, json, json_body};
+use errand_core::{BODY_LIMIT, Envelope, Fields, OBJECT_LIMIT, PublishError, Status, TaskResult, Timestamp};
+use futures_util::{StreamExt, stream};
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+use serde_json::{Value, value::RawValue};
+
+use crate::{Enqueue, call::Call};
+
+/// The most tasks of one call.
+const MOST: usize = 1_000;
+
+/// Tasks that are noted together.
+const CONCURRENCY: usize = 50;
+
+/// A batch whose body is larger, in bytes, is answered without arguments: the answer of a function is 6 MB at most, with every quote escaped.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
+const ECHO_LIMIT: usize = 1024 * 1024;
+
+/// What became of one of many.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(crate) enum Answer {
+    Task(Box<TaskResult>),
+    Problem(ProblemDocument),
+}
+
+impl Enqueue {
+    pub(crate) async fn one(&self, request: &Request, call: &Call<'_>) -> Result<Response, ProblemDocument> {
+        let envelope = call.task(json_body(request, self.body_limit())?, 0)?;
+        match self.send(vec![envelope], call.now).await.pop() {
+            Some(Ok(task)) => {
+                let mut response = json(StatusCode::ACCEPTED, &task);
+                if let Ok(location) = HeaderValue::from_str(&format!("/v1/tasks/{}", encode_segment(&task.id))) {
+                    response.headers_mut().insert(header::LOCATION, location);
+                }
+                Ok(response)
+            }
+            Some(Err(error)) => Err(error.into()),
+            None => Err(PublishError::Unavailable("the transport did not answer".to_owned()).into()),
+        }
+    }
+
+    /// Sends what is good of a batch, and answers for each task, in their order.
+    pub(crate) async fn batch(&self, request: &Request, call: &Call<'_>) -> Result<Response, ProblemDocument> {
+        #[derive(Serialize)]
+        struct Told {
+            tasks: Vec<Answer>,
+        }
+        let body = json_body(request, OBJECT_LIMIT)?;
+        let mut answers = Vec::new();
+        let (mut places, mut envelopes) = (Vec::new(), Vec::new());
+        for (place, task) in tasks(body)?.into_iter().enumerate() {
+            answers.push(None);
+            match call.task(task.get(), place) {
+                Ok(_) if task.get().len() > self.body_limit() => {
+                    answers[place] = Some(Answer::Problem(PublishError::TooLarge { limit: self.body_limit() }.into()));
+                }
+                Ok(envelope) => {
+                    places.push(place);
+                    envelopes.push(envelope);
+                }
+                Err(problem) => answers[place] = Some(Answer::Problem(problem)),
+            }
+        }
+        for (place, sent) in places.into_iter().zip(self.send(envelopes, call.now).await) {
+            answers[place] = Some(match sent {
+                Ok(task) if body.len() > ECHO_LIMIT => {
+                    Answer::Task(Box::new(TaskResult { args: Value::Null, kwargs: Value::Null, ..task }))
+                }
+                Ok(task) => Answer::Task(Box::new(task)),
+                Err(error) => Answer::Problem(error.into()),
+            });
+        }
+        let tasks: Vec<Answer> = answers.into_iter().flatten().collect();
+        Ok(json(status(&tasks), &Told { tasks }))
+    }
+
+    /// Hands envelopes over and notes those that were taken; answers in their order.
+    pub(crate) async fn send(&self, envelopes: Vec<Envelope>, now: Timestamp) -> Vec<Result<TaskResult, PublishError>> {
+        let sent = self.outbox.publish_all(envelopes, now).await;
+        let noted: Vec<_> = sent.into_iter().map(|(envelope, sent)| self.note(envelope, sent, now)).collect();
+        stream::iter(noted).buffered(CONCURRENCY).collect().await
+    }
+
+    /// Notes what is on its way. It is, whether or not that can be noted.
+    async fn note(&self, envelope: Envelope, sent: Result<&'static str, PublishError>, now: Timestamp) -> Result<TaskResult, PublishError> {
+        let backend = sent?;
+        let status = if envelope.delay(now).is_zero() { Status::Ready } else { Status::Scheduled };
+        if let Some(store) = &self.store
+            && let Err(error) = store.register(&envelope, status, backend, now).await
+        {
+            tracing::error!(id = envelope.id, %error, "sent, and not noted: the store does not answer");
+        }
+        Ok(TaskResult::new(&envelope, status, backend, now))
+    }
+
+    /// The largest task that is accepted, in bytes.
+    pub(crate) fn body_limit(&self) -> usize {
+        if self.outbox.objects.is_some() { OBJECT_LIMIT } else { BODY_LIMIT }
+    }
+}
+
+/// 202 when all was taken, 207 when some was not.
+pub(crate) fn status(answers: &[Answer]) -> StatusCode {
+    if answers.iter().all(|answer| matches!(answer, Answer::Task(_))) { StatusCode::ACCEPTED } else { StatusCode::MULTI_STATUS }
+}
+
+/// The tasks in a batch's body.
+fn tasks(body: &str) -> Result<Vec<&RawValue>, ProblemDocument> {
+    let read = || {
+        let mut fields = Fields::of(body)?;
+        let tasks = fields.required::<Vec<&RawValue>>("tasks");
+        if tasks.as_ref().is_some_and(|tasks| !(1..=MOST).contains(&tasks.len())) {
+            fields.refuse("tasks", format!("expected 1 to {MOST} tasks"));
+        }
+        fields.finish(tasks)
+    };
+    read().map_err(ProblemDocument::of_body)
+}
