@@ -1,9 +1,13 @@
-//! Tells how tasks stand, moves and cancels them; keeps schedules; lets dead letters be looked at, replayed and dropped.
+//! Tells how tasks stand, moves and cancels them, and takes what remote workers report; keeps schedules, templates and keys; lets dead letters be looked at,
+//! replayed and dropped.
 
 mod dead_letters;
+mod keys;
 mod query;
+mod report;
 mod schedules;
 mod tasks;
+mod templates;
 
 use std::sync::Arc;
 
@@ -69,10 +73,11 @@ impl Operations {
     async fn answer(&self, request: &Request, route: Route) -> Result<Response, ProblemDocument> {
         let (id, query) = (route.id.as_str(), request.uri().query().unwrap_or_default());
         match route.operation {
-            Operation::GetTask => self.task(id).await,
+            Operation::GetTask => self.task(id, query).await,
             Operation::ListTasks => self.tasks(query).await,
             Operation::MoveTask => self.reschedule(id, request).await,
             Operation::CancelTask => self.cancel(id).await,
+            Operation::ReportResult => self.report(id, request).await,
             Operation::CreateSchedule => self.create_schedule(request).await,
             Operation::ListSchedules => self.list_schedules(query).await,
             Operation::GetSchedule => self.schedule(id).await,
@@ -84,6 +89,13 @@ impl Operations {
             Operation::DropDeadLetter => self.drop_dead_letter(id).await,
             Operation::DropDeadLetters => self.drop_dead_letters(request).await,
             Operation::ReplayDeadLetters => self.replay_dead_letters(request).await,
+            Operation::ListTemplates => self.list_templates(query).await,
+            Operation::GetTemplate => self.template(id).await,
+            Operation::PutTemplate => self.put_template(id, request).await,
+            Operation::DeleteTemplate => self.delete_template(id).await,
+            Operation::ListKeys => self.list_keys().await,
+            Operation::CreateKey => self.create_key(request).await,
+            Operation::RevokeKey => self.revoke_key(id).await,
             _ => Err(ProblemDocument::new(StatusCode::NOT_FOUND, "another function answers this path")),
         }
     }

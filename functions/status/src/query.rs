@@ -1,11 +1,16 @@
 //! The queries of lists.
 
+use std::time::Duration;
+
 use errand_api::ProblemDocument;
-use errand_core::{Filter, Status};
+use errand_core::{Filter, Status, Timestamp};
 use http::StatusCode;
 
 const DEFAULT_LIMIT: usize = 20;
 const MOST: usize = 100;
+
+/// The longest `wait` that may be asked for, in seconds.
+const LONGEST_WAIT: u64 = 30;
 
 /// Which part of a list is wanted.
 pub(crate) struct Page {
@@ -18,13 +23,32 @@ pub(crate) fn page(query: &str) -> Result<Page, ProblemDocument> {
     read(query, "limit, cursor", |_, _| Ok(false))
 }
 
-/// Reads `status`, `task`, `limit` and `cursor`.
+/// Reads `wait`, in seconds.
+pub(crate) fn wait(query: &str) -> Result<Duration, ProblemDocument> {
+    let mut wait = Duration::ZERO;
+    for (name, value) in errand_api::query_pairs(query) {
+        let seconds = value.parse().ok().filter(|seconds| *seconds <= LONGEST_WAIT);
+        match (name.as_str(), seconds) {
+            ("wait", Some(seconds)) => wait = Duration::from_secs(seconds),
+            ("wait", None) => return Err(wrong(&format!("wait: expected 0 to {LONGEST_WAIT} seconds"))),
+            _ => return Err(wrong("expected no other parameters than wait")),
+        }
+    }
+    Ok(wait)
+}
+
+/// Reads `status`, `task`, `queue`, `user`, `notification`, `since`, `until`, `limit` and `cursor`.
 pub(crate) fn tasks(query: &str) -> Result<Filter, ProblemDocument> {
     let mut filter = Filter::default();
-    let Page { limit, cursor } = read(query, "status, task, limit, cursor", |name, value| {
+    let Page { limit, cursor } = read(query, "status, task, queue, user, notification, since, until, limit, cursor", |name, value| {
         match name {
             "status" => filter.status = Some(status(value)?),
             "task" => filter.task = Some(value.to_owned()),
+            "queue" => filter.queue = Some(value.to_owned()),
+            "user" => filter.user = Some(value.to_owned()),
+            "notification" => filter.notification_id = Some(value.to_owned()),
+            "since" => filter.since = Some(time(name, value)?),
+            "until" => filter.until = Some(time(name, value)?),
             _ => return Ok(false),
         }
         Ok(true)
@@ -47,6 +71,10 @@ fn read(query: &str, known: &str, mut other: impl FnMut(&str, &str) -> Result<bo
         }
     }
     Ok(page)
+}
+
+fn time(name: &str, value: &str) -> Result<Timestamp, ProblemDocument> {
+    value.parse().map_err(|expected| wrong(&format!("{name}: {expected}")))
 }
 
 fn status(value: &str) -> Result<Status, ProblemDocument> {

@@ -3,12 +3,20 @@
 use std::time::Duration;
 
 use errand_api::{ProblemDocument, Request, Response, json, json_body};
-use errand_core::{BODY_LIMIT, Change, Fields, Problems, TaskResult, Timestamp};
+use errand_core::{BODY_LIMIT, Change, Fields, Header, Problems, TaskResult, Timestamp};
 use errand_wire::native;
 use http::StatusCode;
 use serde::Serialize;
 
 use crate::{Operations, query};
+
+/// How long a call may wait for a task to end: API Gateway answers for a function that takes 30 seconds.
+/// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html>
+const LONGEST_WAIT: Duration = Duration::from_secs(25);
+
+/// How long to wait between looks at a task, doubling.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// How far a task can be moved whose arguments are in the object store for as long as those of tasks that are due at once.
 const SOON: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -21,8 +29,18 @@ struct List {
 }
 
 impl Operations {
-    pub(crate) async fn task(&self, id: &str) -> Result<Response, ProblemDocument> {
-        Ok(json(StatusCode::OK, &self.find(id).await?))
+    /// Tells how a task stands; with `wait`, when it has ended, or when that many seconds are over.
+    pub(crate) async fn task(&self, id: &str, query: &str) -> Result<Response, ProblemDocument> {
+        let until = Timestamp::now() + query::wait(query)?.min(LONGEST_WAIT);
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let (task, now) = (self.find(id).await?, Timestamp::now());
+            if task.status.ended() || now >= until {
+                return Ok(json(StatusCode::OK, &task));
+            }
+            tokio::time::sleep(pause.min(until.since(now))).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
     }
 
     pub(crate) async fn tasks(&self, query: &str) -> Result<Response, ProblemDocument> {
@@ -33,6 +51,7 @@ impl Operations {
     pub(crate) async fn cancel(&self, id: &str) -> Result<Response, ProblemDocument> {
         let cancelled = changed(self.store.cancel(id, Timestamp::now()).await?, "cancelled")?;
         self.withdraw(&cancelled.id, cancelled.run_after).await;
+        self.call_back(&cancelled).await?;
         Ok(json(StatusCode::OK, &cancelled))
     }
 
@@ -64,6 +83,16 @@ impl Operations {
             self.withdraw(id, task.run_after).await;
         }
         Ok(json(StatusCode::OK, &moved))
+    }
+
+    /// Sends the result of a task that has ended to where its caller wants to have it.
+    pub(crate) async fn call_back(&self, task: &TaskResult) -> Result<(), ProblemDocument> {
+        let header = self.store.get(&task.id).await?.map(|(_, header)| header);
+        let url = header.as_ref().and_then(Header::callback_url);
+        if let Some(url) = url {
+            self.outbox.publish(&mut task.callback(url), Timestamp::now()).await?;
+        }
+        Ok(())
     }
 
     async fn find(&self, id: &str) -> Result<TaskResult, ProblemDocument> {

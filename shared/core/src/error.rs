@@ -1,5 +1,7 @@
 use std::{error::Error, fmt, time::Duration};
 
+use crate::TaskError;
+
 /// Why a delivery failed. What follows from it is [`ErrorKind::advice`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
@@ -104,6 +106,8 @@ pub struct DeliveryError {
     /// Whether the service refuses everything from this account until somebody acts or a quota is renewed: the provider's other messages then wait,
     /// and this attempt does not count.
     pub stops: bool,
+    /// What the task's own code said, for its result. It is as personal as the task, and so for nothing else.
+    pub exception: Option<TaskError>,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
@@ -111,7 +115,7 @@ impl DeliveryError {
     /// A failure of this kind.
     #[must_use]
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, retry_after: None, message: message.into(), stops: false, source: None }
+        Self { kind, retry_after: None, message: message.into(), stops: false, exception: None, source: None }
     }
 
     /// With the delay that the service asked for.
@@ -125,6 +129,13 @@ impl DeliveryError {
     #[must_use]
     pub fn stopping(mut self) -> Self {
         self.stops = true;
+        self
+    }
+
+    /// With what the task's own code said.
+    #[must_use]
+    pub fn with_exception(mut self, exception: TaskError) -> Self {
+        self.exception = Some(exception);
         self
     }
 

@@ -328,12 +328,20 @@ pub struct TaskError {
 impl TaskError {
     /// How much of a failure's message is kept, in bytes: with a hundred of them, a record still fits DynamoDB's 400 KB.
     const MESSAGE_LIMIT: usize = 1024;
+
+    /// A failure of this kind, as much of it as is kept: the end of a long traceback, which tells most.
+    #[must_use]
+    pub fn new(kind: &str, message: &str) -> Self {
+        let kind = &kind[..kind.floor_char_boundary(200)];
+        let message = &message[message.ceil_char_boundary(message.len().saturating_sub(Self::MESSAGE_LIMIT))..];
+        Self { exception_class_path: kind.to_owned(), traceback: message.to_owned() }
+    }
 }
 
 impl From<&DeliveryError> for TaskError {
+    /// What the task's own code said, or what we say of it.
     fn from(error: &DeliveryError) -> Self {
-        let message = &error.message[..error.message.floor_char_boundary(Self::MESSAGE_LIMIT)];
-        Self { exception_class_path: format!("errand.{}", error.kind), traceback: message.to_owned() }
+        error.exception.clone().unwrap_or_else(|| Self::new(&format!("errand.{}", error.kind), &error.message))
     }
 }
 
