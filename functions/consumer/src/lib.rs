@@ -16,7 +16,7 @@
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
-use errand_core::{Environment, Init, Message, Registry, SettingsError, Timestamp};
+use errand_core::{Environment, Init, Message, Outbox, Registry, SettingsError, Timestamp};
 use errand_engine::{Circuits, Engine, Policy, Record, Unknown, Verdict};
 use errand_runtime::TokioClock;
 use lambda_runtime::LambdaEvent;
@@ -48,6 +48,7 @@ impl Consumer {
         let queue = errand_catalog::queue(env, &sdk)?;
         let store = errand_catalog::store(env, &sdk).map(|store| Arc::new(store) as _);
         let objects = errand_catalog::objects(env, &sdk);
+        let outbox = Outbox { soon: errand_catalog::soon(env, &sdk)?, late: None, objects: objects.clone() };
         let cx = Init::default().with(errand_http::Client::new()).with(sdk);
         let worker = env.get("AWS_LAMBDA_LOG_STREAM_NAME").unwrap_or("local").to_owned();
         let engine = Engine {
@@ -55,6 +56,8 @@ impl Consumer {
             store,
             queue,
             objects,
+            outbox: Some(outbox),
+            api_url: env.get("ERRAND_API_URL").map(ToOwned::to_owned),
             clock: Arc::new(TokioClock),
             policy: policy(env)?,
             circuits: Circuits::default(),
@@ -93,6 +96,7 @@ pub fn registry(
 ) -> Result<Registry, SettingsError> {
     let mut registry = Registry::default();
     fill(&mut registry, env, cx)?;
+    registry.read_routes(env)?;
     for (task, missing) in registry.off() {
         tracing::info!(task, setting = missing.name, "off: the setting is not there");
     }

@@ -40,7 +40,7 @@ impl Enqueue {
         let notes = store.clone().map(|store| store as Arc<dyn DynNotes>);
         Ok(Self {
             access: Access::new(env, notes.clone())?,
-            payloads: errand_catalog::payloads(),
+            payloads: errand_catalog::payloads().with_routes(env)?,
             outbox: errand_catalog::outbox(env, &sdk)?,
             store: store.map(|store| store as _),
             notes,

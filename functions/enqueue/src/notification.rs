@@ -121,7 +121,7 @@ impl Enqueue {
             }
         };
         self.payloads.check(channel, payload.get(), bulk).map_err(|problems| {
-            let known: Vec<&str> = self.payloads.tasks().collect();
+            let known: Vec<&str> = self.payloads.names().collect();
             problems.unwrap_or_else(|| Problems::whole(format!("is no channel that is known here; known are: {}", known.join(", "))))
         })?;
         Ok(payload)

@@ -40,6 +40,8 @@ const WORKERS: usize = 4;
 pub(crate) async fn serve(options: &Options, env: &Environment) -> Result<(), Box<dyn Error>> {
     guard::check_address(options.listen, Access::new(env, None)?.open_without_keys().is_open())?;
     let _lock = Lock::take(&options.data)?;
+    let listener = TcpListener::bind(options.listen).await.map_err(|error| format!("cannot listen on {}: {error}", options.listen))?;
+    let address = listener.local_addr()?;
     let database = Database::open(&options.data.join("errand.sqlite3")).await?;
     let store = Arc::new(SqliteStore::new(database.clone()));
     let notes = Arc::new(SqliteNotes::new(database.clone()));
@@ -48,31 +50,31 @@ pub(crate) async fn serve(options: &Options, env: &Environment) -> Result<(), Bo
     let inbox = Inbox::open(database.clone()).await?;
     let files = Files::open(options.data.join("objects")).map_err(|error| format!("cannot use the data folder: {error}"))?;
     let mut engine = engine(env, queue.clone(), store.clone(), inbox.clone()).await?;
+    engine.api_url = Some(env.get("ERRAND_API_URL").map_or_else(|| format!("http://{address}"), ToOwned::to_owned));
     engine.objects = Some(Arc::new(files.clone()));
+    engine.outbox = Some(Outbox { soon: Arc::new(queue.clone()), late: None, objects: engine.objects.clone() });
     let consumer = Arc::new(Consumer { engine });
     let outbox = Outbox { soon: Arc::new(queue.clone()), late: None, objects: Some(Arc::new(files)) };
     let schedules = LocalSchedules::open(database.clone()).await?;
+    let payloads = errand_catalog::payloads().with_routes(env)?;
     let enqueue = Enqueue {
         access: access()?,
-        payloads: errand_catalog::payloads(),
+        payloads: payloads.clone(),
         outbox: outbox.clone(),
         store: Some(store.clone()),
         notes: Some(notes.clone()),
     };
     let operations = Operations {
         access: access()?,
-        payloads: errand_catalog::payloads(),
+        payloads: payloads.clone(),
         store,
         notes: notes.clone(),
+        note_list: notes.clone(),
         outbox: outbox.clone(),
         schedules: Some(Arc::new(schedules.clone())),
         dead_letters: Some(Arc::new(queue.clone())),
     };
     let functions = Functions { enqueue: Arc::new(enqueue), operations: Arc::new(operations) };
-    let listener = TcpListener::bind(options.listen).await.map_err(|error| format!("cannot listen on {}: {error}", options.listen))?;
-
-    let address = listener.local_addr()?;
-
     // The lock says that whoever took these messages and leases is dead.
     database.release_all().await?;
     let (stop, stopped) = watch::channel(false);
@@ -98,7 +100,7 @@ pub(crate) async fn serve(options: &Options, env: &Environment) -> Result<(), Bo
 async fn engine(env: &Environment, queue: SqliteQueue, store: Arc<SqliteStore>, inbox: Inbox) -> Result<Engine, SettingsError> {
     let sends_mail = env.get("ERRAND_SES_FROM").is_some();
     let mut cx = Init::default().with(errand_http::Client::new());
-    if sends_mail {
+    if sends_mail || env.get("ERRAND_ROUTES").is_some_and(|routes| routes.contains("\"lambda\"")) {
         cx = cx.with(sdk_config(env).await);
     }
     let providers = |registry: &mut Registry, env: &Environment, cx: &Init| {
@@ -114,6 +116,8 @@ async fn engine(env: &Environment, queue: SqliteQueue, store: Arc<SqliteStore>, 
         store: Some(store),
         queue: Arc::new(queue),
         objects: None,
+        outbox: None,
+        api_url: None,
         clock: Arc::new(TokioClock),
         policy: errand_consumer::policy(env)?,
         circuits: Circuits::default(),

@@ -18,7 +18,8 @@ impl Operations {
     /// Makes a key. This answer is the only one that holds it.
     pub(crate) async fn create_key(&self, request: &Request) -> Result<Response, ProblemDocument> {
         let key = read(json_body(request, BODY_LIMIT)?, Timestamp::now()).map_err(ProblemDocument::of_body)?;
-        let known = self.access.keys().any(|known| known.name == key.name) || self.kept_keys().await?.iter().any(|(_, known)| known.name == key.name);
+        let known = self.access.keys().any(|known| known.name == key.name)
+            || self.kept_keys().await?.iter().any(|(_, known)| known.name == key.name);
         if known {
             return Err(ProblemDocument::new(StatusCode::CONFLICT, "there is a key of this name: revoke it first, or use another name"));
         }
@@ -47,7 +48,7 @@ impl Operations {
         let mut keys = Vec::new();
         let mut cursor: Option<String> = None;
         loop {
-            let page = self.notes.list(NoteKind::Key, cursor.as_deref()).await?;
+            let page = self.note_list.list(NoteKind::Key, cursor.as_deref()).await?;
             let Some((last, _)) = page.last() else { return Ok(keys) };
             cursor = Some(last.clone());
             keys.extend(page.into_iter().filter_map(|(hash, text)| Some((hash, serde_json::from_str(&text).ok()?))));

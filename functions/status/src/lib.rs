@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use errand_api::{Access, Operation, ProblemDocument, Request, Response, Route, gateway};
-use errand_core::{DynDeadLetters, DynNotes, DynResults, DynSchedules, Environment, Outbox, Payloads, SettingsError};
+use errand_core::{DynDeadLetters, DynNoteList, DynNotes, DynResults, DynSchedules, Environment, Outbox, Payloads, SettingsError};
 use http::StatusCode;
 use lambda_runtime::LambdaEvent;
 
@@ -27,6 +27,8 @@ pub struct Operations {
     pub store: Arc<dyn DynResults>,
     /// Where keys and templates are kept.
     pub notes: Arc<dyn DynNotes>,
+    /// The same, for lists of them.
+    pub note_list: Arc<dyn DynNoteList>,
     /// Where moved tasks and replayed dead letters go.
     pub outbox: Outbox,
     /// What runs schedules.
@@ -45,9 +47,10 @@ impl Operations {
         let store = Arc::new(errand_catalog::store(env, &sdk).ok_or_else(|| SettingsError::missing("ERRAND_TABLE"))?);
         Ok(Self {
             access: Access::new(env, Some(store.clone()))?,
-            payloads: errand_catalog::payloads(),
+            payloads: errand_catalog::payloads().with_routes(env)?,
             store: store.clone(),
-            notes: store,
+            notes: store.clone(),
+            note_list: store,
             outbox: errand_catalog::outbox(env, &sdk)?,
             schedules: errand_catalog::scheduler(env, &sdk)?.map(|scheduler| scheduler as _),
             dead_letters: errand_catalog::dead_letters(env, &sdk)?,

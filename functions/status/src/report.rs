@@ -41,7 +41,8 @@ fn contradicts(task: &TaskResult, outcome: &Outcome) -> bool {
 
 /// The same for a task that nobody knows and for a token that is not its own, which tells nobody what ids there are.
 fn unauthorised() -> ProblemDocument {
-    let detail = "send the token that came with the task, with the header authorization: Bearer <token>; it is good until the task is tried again";
+    let detail =
+        "send the token that came with the task, with the header authorization: Bearer <token>; it is good until the task is tried again";
     ProblemDocument::new(StatusCode::UNAUTHORIZED, detail).with_header(header::WWW_AUTHENTICATE, "Bearer")
 }
 

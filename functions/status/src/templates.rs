@@ -11,7 +11,8 @@ use crate::Operations;
 impl Operations {
     pub(crate) async fn list_templates(&self, query: &str) -> Result<Response, ProblemDocument> {
         let crate::query::Page { limit, cursor } = crate::query::page(query)?;
-        let mut names: Vec<String> = self.notes.list(NoteKind::Template, cursor.as_deref()).await?.into_iter().map(|(name, _)| name).collect();
+        let mut names: Vec<String> =
+            self.note_list.list(NoteKind::Template, cursor.as_deref()).await?.into_iter().map(|(name, _)| name).collect();
         let more = names.len() > limit || names.len() == 100;
         names.truncate(limit);
         let cursor = names.last().filter(|_| more);
@@ -20,8 +21,9 @@ impl Operations {
 
     pub(crate) async fn template(&self, name: &str) -> Result<Response, ProblemDocument> {
         let text = self.notes.get(NoteKind::Template, name, Timestamp::now()).await?.ok_or_else(unknown)?;
-        let template: Template = serde_json::from_str(&text)
-            .map_err(|_| ProblemDocument::new(StatusCode::SERVICE_UNAVAILABLE, "what is kept is no template: keep another one in its place"))?;
+        let template: Template = serde_json::from_str(&text).map_err(|_| {
+            ProblemDocument::new(StatusCode::SERVICE_UNAVAILABLE, "what is kept is no template: keep another one in its place")
+        })?;
         Ok(json(StatusCode::OK, &told(name, &template)))
     }
 
@@ -39,11 +41,7 @@ impl Operations {
     }
 
     pub(crate) async fn delete_template(&self, name: &str) -> Result<Response, ProblemDocument> {
-        if self.notes.delete(NoteKind::Template, name).await? {
-            Ok(json(StatusCode::OK, &json!({ "name": name })))
-        } else {
-            Err(unknown())
-        }
+        if self.notes.delete(NoteKind::Template, name).await? { Ok(json(StatusCode::OK, &json!({ "name": name }))) } else { Err(unknown()) }
     }
 }
 

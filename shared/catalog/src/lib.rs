@@ -11,7 +11,7 @@ use errand_core::Outbox;
 #[cfg(feature = "scheduler")]
 pub use errand_transport_scheduler::EventBridgeScheduler;
 
-/// Adds the providers of this build.
+/// Adds the providers and runners of this build.
 ///
 /// # Errors
 /// A provider's setting is missing or wrong.
@@ -24,6 +24,13 @@ pub fn providers(registry: &mut Registry, env: &Environment, cx: &Init) -> Resul
     registry.add::<errand_provider_slack::Slack>(env, cx)?;
     #[cfg(feature = "webhook")]
     registry.add::<errand_provider_webhook::Webhook>(env, cx)?;
+    #[cfg(feature = "http")]
+    registry.add_runner::<errand_provider_http::Http>(env, cx)?;
+    // A server on one machine need not know AWS.
+    #[cfg(feature = "lambda")]
+    if cx.shared::<errand_http::aws::SdkConfig>().is_ok() {
+        registry.add_runner::<errand_provider_lambda::Lambda>(env, cx)?;
+    }
     let _ = (registry, env, cx);
     Ok(())
 }
@@ -33,10 +40,10 @@ pub fn providers(registry: &mut Registry, env: &Environment, cx: &Init) -> Resul
 #[must_use]
 pub fn payloads() -> Payloads {
     Payloads::default()
-        .with::<errand_provider_console::Line>(errand_provider_console::TASKS)
-        .with::<errand_provider_ses::Email>(errand_provider_ses::TASKS)
-        .with::<errand_provider_slack::Message>(errand_provider_slack::TASKS)
-        .with::<errand_provider_webhook::Call>(errand_provider_webhook::TASKS)
+        .with::<errand_provider_console::Line>("console", errand_provider_console::TASKS)
+        .with::<errand_provider_ses::Email>("ses", errand_provider_ses::TASKS)
+        .with::<errand_provider_slack::Message>("slack", errand_provider_slack::TASKS)
+        .with::<errand_provider_webhook::Call>("webhook", &["webhook"])
 }
 
 /// The transports for what is due soon and, when its settings are there, for what is due later.
@@ -45,9 +52,18 @@ pub fn payloads() -> Payloads {
 /// A setting is missing or wrong.
 #[cfg(all(feature = "sqs", feature = "scheduler"))]
 pub fn outbox(env: &Environment, sdk: &SdkConfig) -> Result<Outbox, SettingsError> {
-    let soon = Arc::new(errand_transport_sqs::SqsTransport::new(env, sdk, errand_wire::encode)?);
+    let soon = soon(env, sdk)?;
     let late = scheduler(env, sdk)?.map(|scheduler| scheduler as _);
     Ok(Outbox { soon, late, objects: objects(env, sdk) })
+}
+
+/// The transport for what a consumer itself has to say: callbacks.
+///
+/// # Errors
+/// A setting is missing or wrong.
+#[cfg(feature = "sqs")]
+pub fn soon(env: &Environment, sdk: &SdkConfig) -> Result<Arc<dyn errand_core::DynTransport>, SettingsError> {
+    Ok(Arc::new(errand_transport_sqs::SqsTransport::new(env, sdk, errand_wire::encode)?))
 }
 
 /// What runs schedules; `None` when its settings are not there.

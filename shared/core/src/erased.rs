@@ -52,14 +52,20 @@ erased! {
 }
 
 erased! {
-    /// [`Notes`] with its type erased.
+    /// What answering calls asks of [`Notes`], with its type erased. Apart from [`DynNoteList`], as the parts of a [`Store`] are.
     DynNotes of Notes {
         fn get(kind: NoteKind, name: &'a str, now: Timestamp) -> Result<Option<String>, StoreError>;
         fn create(note: &'a Note, now: Timestamp) -> Result<Option<String>, StoreError>;
         fn put(note: &'a Note) -> Result<(), StoreError>;
         fn delete(kind: NoteKind, name: &'a str) -> Result<bool, StoreError>;
-        fn list(kind: NoteKind, cursor: Option<&'a str>) -> Result<Vec<(String, String)>, StoreError>;
         fn count(kind: NoteKind, name: &'a str, until: Timestamp) -> Result<u64, StoreError>;
+    }
+}
+
+erased! {
+    /// What keeping templates and keys asks of [`Notes`] beside that, with its type erased.
+    DynNoteList of Notes {
+        fn list(kind: NoteKind, cursor: Option<&'a str>) -> Result<Vec<(String, String)>, StoreError>;
     }
 }
 

@@ -23,6 +23,8 @@ pub enum ErrorKind {
     Misconfigured,
     /// This build has no provider for the task.
     UnknownProvider,
+    /// The task's own code failed.
+    TaskFailed,
     /// The provider's code panicked.
     Panicked,
     /// The request left and no answer came: it may have been done.
@@ -53,7 +55,7 @@ impl ErrorKind {
                 Advice::Never
             }
             // A twin is the lesser evil: most services either did nothing or know the idempotency key.
-            Self::RateLimited | Self::Unavailable | Self::Timeout | Self::OutcomeUnknown => Advice::Later,
+            Self::RateLimited | Self::Unavailable | Self::Timeout | Self::OutcomeUnknown | Self::TaskFailed => Advice::Later,
             Self::Misconfigured | Self::UnknownProvider | Self::Panicked => Advice::LaterAndAlarm,
         }
     }
@@ -62,6 +64,12 @@ impl ErrorKind {
     #[must_use]
     pub const fn may_have_delivered(self) -> bool {
         matches!(self, Self::OutcomeUnknown | Self::Timeout | Self::Panicked)
+    }
+
+    /// Whether after a failure of this kind another provider can do the task: nothing of it was done.
+    #[must_use]
+    pub const fn elsewhere(self) -> bool {
+        matches!(self, Self::RateLimited | Self::Unavailable | Self::Misconfigured)
     }
 
     /// The kind's name in dead letters, results and logs.
@@ -77,6 +85,7 @@ impl ErrorKind {
             Self::Timeout => "timeout",
             Self::Misconfigured => "misconfigured",
             Self::UnknownProvider => "unknown_provider",
+            Self::TaskFailed => "task_failed",
             Self::Panicked => "panicked",
             Self::OutcomeUnknown => "outcome_unknown",
             Self::Crashed => "crashed",

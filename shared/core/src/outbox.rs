@@ -40,7 +40,7 @@ impl Outbox {
 
     /// Sends envelopes together; answers each with the name of its transport, in their order.
     pub async fn publish_all(&self, envelopes: Vec<Envelope>, now: Timestamp) -> Vec<(Envelope, Result<&'static str, PublishError>)> {
-        let mut answers = Vec::with_capacity(envelopes.len());
+        let mut answers: Vec<Option<(Envelope, Result<&'static str, PublishError>)>> = envelopes.iter().map(|_| None).collect();
         let mut rest: Vec<(usize, Envelope)> = envelopes.into_iter().enumerate().collect();
         for transport in self.transports() {
             let (ours, others) = rest.into_iter().partition(|(_, envelope)| envelope.delay(now) <= transport.max_delay());
@@ -48,17 +48,21 @@ impl Outbox {
             let (places, ours): (Vec<usize>, Vec<Envelope>) = Vec::into_iter(ours).unzip();
             let sent = if ours.is_empty() { Vec::new() } else { transport.publish(&ours).await };
             let sent = sent.into_iter().map(|sent| sent.map(|_| transport.name())).chain(std::iter::repeat_with(unanswered));
-            answers.extend(places.into_iter().zip(ours.into_iter().zip(sent)));
+            for (place, answer) in places.into_iter().zip(ours.into_iter().zip(sent)) {
+                answers[place] = Some(answer);
+            }
         }
+        for (place, envelope) in rest {
+            answers[place] = Some((envelope, Err(PublishError::TooLarge { limit: 0 })));
+        }
+        let mut answers: Vec<_> = answers.into_iter().flatten().collect();
         // What no transport can keep or carry: one by one, which tells why or goes by the object store.
-        answers.extend(rest.into_iter().map(|(place, envelope)| (place, (envelope, Err(PublishError::TooLarge { limit: 0 })))));
-        for (_, (envelope, sent)) in &mut answers {
+        for (envelope, sent) in &mut answers {
             if matches!(sent, Err(PublishError::TooLarge { .. })) {
                 *sent = self.publish(envelope, now).await;
             }
         }
-        answers.sort_by_key(|(place, _)| *place);
-        answers.into_iter().map(|(_, answer)| answer).collect()
+        answers
     }
 
     /// Takes back what waits for its time outside of a queue, as far as that can be done. What comes all the same finds its id ended or moved.

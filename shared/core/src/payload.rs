@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use crate::{Envelope, Fields, Problems, limits};
+use crate::{Envelope, Environment, Fields, Problems, Routes, SettingsError, Target, limits, routes::wrong};
 
 /// What a provider takes: an envelope's `kwargs`. A crate's payload type is built without its client, so that a call can be checked
 /// before it is queued.
@@ -38,15 +38,42 @@ struct Kind {
 
 /// The tasks that can be called, each with the check of its payload.
 #[derive(Clone, Default)]
-pub struct Payloads(BTreeMap<&'static str, Kind>);
+pub struct Payloads {
+    tasks: BTreeMap<&'static str, Kind>,
+    providers: BTreeMap<&'static str, Kind>,
+    /// What the tasks of each route take; `None` where that is for the user's own code to say.
+    routes: Routes<Option<Kind>>,
+}
 
 impl Payloads {
-    /// Adds a payload type under the tasks that take it.
+    /// Adds the payload type of a provider under its tasks.
     #[must_use]
-    pub fn with<P: Payload>(mut self, tasks: &[&'static str]) -> Self {
+    pub fn with<P: Payload>(mut self, provider: &'static str, tasks: &[&'static str]) -> Self {
         let kind = Kind { check: |kwargs| P::from_json(kwargs).map(drop), notification: P::NOTIFICATION };
-        self.0.extend(tasks.iter().map(|task| (*task, kind)));
+        self.tasks.extend(tasks.iter().map(|task| (*task, kind)));
+        self.providers.insert(provider, kind);
         self
+    }
+
+    /// Adds the tasks of `ERRAND_ROUTES`.
+    ///
+    /// # Errors
+    /// It is wrong, or names a provider that there is not.
+    pub fn with_routes(self, env: &Environment) -> Result<Self, SettingsError> {
+        let routes = Routes::from_env(env)?.try_map(|pattern, targets: Vec<Target>| match targets.first() {
+            Some(Target::Provider(name)) if name != Target::FUNCTION => {
+                let kind = self.providers.get(name.as_str()).copied();
+                kind.map(Some).ok_or_else(|| wrong(pattern, &format!("there is no provider {name}")))
+            }
+            _ => Ok(None),
+        })?;
+        Ok(Self { routes, ..self })
+    }
+
+    /// What is known of a task: nothing, or that it takes anything, or what it takes.
+    fn kind(&self, task: &str) -> Option<Option<Kind>> {
+        let known = || self.tasks.get(task).copied().map(Some);
+        self.routes.exact(task).copied().or_else(known).or_else(|| self.routes.prefix(task).copied())
     }
 
     /// Checks a payload; with `bulk`, an array of payloads.
@@ -54,7 +81,7 @@ impl Payloads {
     /// # Errors
     /// `None` when no such task is known, else all that is wrong.
     pub fn check(&self, task: &str, kwargs: &str, bulk: bool) -> Result<(), Option<Problems>> {
-        let check = self.0.get(task).ok_or(None)?.check;
+        let Some(Kind { check, .. }) = self.kind(task).ok_or(None)? else { return Ok(()) };
         if !bulk {
             return check(kwargs).map_err(Some);
         }
@@ -79,7 +106,7 @@ impl Payloads {
             Ok(()) => {}
             Err(Some(problems)) => fields.adopt("kwargs", problems),
             Err(None) => {
-                fields.refuse("task", format!("is no task that is known here; known are: {}", self.tasks().collect::<Vec<_>>().join(", ")))
+                fields.refuse("task", format!("is no task that is known here; known are: {}", self.names().collect::<Vec<_>>().join(", ")))
             }
         }
     }
@@ -87,11 +114,11 @@ impl Payloads {
     /// [`Payload::NOTIFICATION`] of a task, if it is known.
     #[must_use]
     pub fn notification(&self, task: &str) -> Option<&'static str> {
-        self.0.get(task).map(|kind| kind.notification)
+        self.kind(task).map(|kind| kind.map_or("{}", |kind| kind.notification))
     }
 
-    /// The names of the tasks, sorted.
-    pub fn tasks(&self) -> impl Iterator<Item = &'static str> {
-        self.0.keys().copied()
+    /// The names of the tasks that providers do, and the patterns of routes.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tasks.keys().copied().chain(self.routes.patterns())
     }
 }

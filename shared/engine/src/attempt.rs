@@ -3,8 +3,8 @@
 use std::{panic::AssertUnwindSafe, time::Duration};
 
 use errand_core::{
-    Advice, Begin, Claim, DeadLetter, DeliveryError, Envelope, ErrorKind, Finish, Handled, Message, Outcome, Problems, Receipt, Task,
-    TaskError, Timestamp,
+    Advice, Begin, Claim, DeadLetter, DeliveryError, Envelope, ErrorKind, Finish, Handled, Message, Outcome, Problems, Receipt, ReportTo,
+    Run, Task, TaskError, Timestamp,
 };
 use futures_util::{
     FutureExt,
@@ -31,17 +31,19 @@ const LEASE_MARGIN: Duration = Duration::from_secs(5);
 const LAST_LOOK: Duration = Duration::from_secs(60 * 60);
 
 /// An envelope that is ours to run.
-struct Claimed<'a> {
-    message: &'a Message,
-    envelope: &'a Envelope,
+pub(crate) struct Claimed<'a> {
+    pub(crate) message: &'a Message,
+    pub(crate) envelope: &'a Envelope,
     /// 1 for the first; the fence of what is recorded.
-    number: u32,
+    pub(crate) number: u32,
     /// How many attempts count against the most that are allowed, this one included.
     tries: u32,
     /// Whether the attempt before died without a word.
     died: bool,
     /// The places of a bulk envelope's payloads that are delivered.
     done: Vec<usize>,
+    /// Where and how a remote worker can report of this attempt.
+    report: Option<ReportTo>,
 }
 
 impl Engine {
@@ -56,7 +58,7 @@ impl Engine {
         if !early.is_zero() && !expired {
             return self.put_off(message, &envelope, early, "it is to be run later than that", deadline).await;
         }
-        let task = self.registry.task(&envelope.task);
+        let task = self.registry.find(&envelope.task);
         let needed = task.as_ref().map_or(Duration::ZERO, |task| task.timeout()) + MARGIN;
         if deadline.since(now) < needed {
             return self.give_back(message, deadline).await;
@@ -67,14 +69,14 @@ impl Engine {
         {
             return self.put_off(message, &envelope, spread(delay, &envelope.id), &reason, deadline).await;
         }
-        let claimed = match self.claim(message, &envelope, deadline).await {
+        let report = if task.as_ref().is_ok_and(|task| task.hands_over()) { self.report_to(&envelope) } else { None };
+        let claimed = match self.claim(message, &envelope, report, deadline).await {
             Ok(claimed) => claimed,
             Err(verdict) => return verdict,
         };
         if expired {
             info!(id = envelope.id, task = envelope.task, "expired");
-            self.finish(&claimed, &Outcome::Expired).await;
-            return Verdict::Acknowledge;
+            return self.end(&claimed, &Outcome::Expired).await;
         }
         if let Some(error) = self.hopeless(&claimed) {
             return self.give_up(&claimed, &error).await;
@@ -86,16 +88,24 @@ impl Engine {
     }
 
     /// Claims the envelope, or tells what becomes of the message when it is not ours.
-    async fn claim<'a>(&self, message: &'a Message, envelope: &'a Envelope, deadline: Timestamp) -> Result<Claimed<'a>, Verdict> {
+    async fn claim<'a>(
+        &self,
+        message: &'a Message,
+        envelope: &'a Envelope,
+        report: Option<ReportTo>,
+        deadline: Timestamp,
+    ) -> Result<Claimed<'a>, Verdict> {
         let count = message.receive_count;
         let Some(store) = &self.store else {
-            return Ok(Claimed { message, envelope, number: count, tries: count, died: false, done: Vec::new() });
+            return Ok(Claimed { message, envelope, number: count, tries: count, died: false, done: Vec::new(), report: None });
         };
         let now = self.clock.now();
-        let claim =
-            Claim { envelope, now, lease_until: deadline + LEASE_MARGIN, worker: &self.worker, token: None, backend: &self.backend };
+        let token = report.as_ref().map(|report| report.token.expose());
+        let claim = Claim { envelope, now, lease_until: deadline + LEASE_MARGIN, worker: &self.worker, token, backend: &self.backend };
         match store.begin(&claim).await {
-            Ok(Begin::Claimed { attempt, tries, died, done }) => Ok(Claimed { message, envelope, number: attempt, tries, died, done }),
+            Ok(Begin::Claimed { attempt, tries, died, done }) => {
+                Ok(Claimed { message, envelope, number: attempt, tries, died, done, report })
+            }
             Ok(Begin::Held { until }) => Err(self.hide(message, until.since(now)).await),
             Ok(Begin::Moved { until }) => {
                 info!(id = envelope.id, task = envelope.task, %until, "moved: another message brings it then");
@@ -103,7 +113,8 @@ impl Engine {
             }
             Ok(Begin::Ended(status)) => {
                 info!(id = envelope.id, task = envelope.task, %status, "nothing left to do");
-                Err(Verdict::Acknowledge)
+                // Whoever ended it may have died before its callback was sent.
+                Err(self.call_back(message, envelope, None).await)
             }
             Err(error) => {
                 error!(id = envelope.id, task = envelope.task, %error, "not claimed: the store does not answer");
@@ -130,6 +141,7 @@ impl Engine {
         let result = match self.run_provider(task, &envelope, &claimed).await {
             Handled::One(result) => result.map(|Receipt(value)| value),
             Handled::Many(results) => combine(results, &mut claimed.done),
+            Handled::Handed(within) => return self.hand_over(&claimed, within).await,
         };
         let stopped = result.as_ref().err().filter(|error| error.stops);
         let wait = self.circuits.note(task.provider(), stopped, self.clock.now());
@@ -143,7 +155,8 @@ impl Engine {
 
     /// Runs the provider; a panic or a provider that never ends is a failed attempt.
     async fn run_provider(&self, task: &dyn Task, envelope: &Envelope, claimed: &Claimed<'_>) -> Handled {
-        let run = AssertUnwindSafe(task.run(envelope, claimed.number, &claimed.done)).catch_unwind();
+        let run = Run { envelope, number: claimed.number, done: &claimed.done, report: claimed.report.as_ref() };
+        let run = AssertUnwindSafe(task.run(run)).catch_unwind();
         match select(run, self.clock.sleep(task.timeout() + GRACE)).await {
             Either::Left((Ok(handled), _)) => handled,
             Either::Left((Err(_), _)) => {
@@ -161,10 +174,7 @@ impl Engine {
         match result {
             Ok(value) => {
                 info!(id = claimed.envelope.id, task = claimed.envelope.task, attempt = claimed.number, "delivered");
-                if self.finish(claimed, &Outcome::Succeeded(value)).await {
-                    self.discard(claimed.envelope).await;
-                }
-                Verdict::Acknowledge
+                self.end(claimed, &Outcome::Succeeded(value)).await
             }
             Err(error) if error.stops => self.retry(claimed, error).await,
             Err(error) if self.is_last(claimed, &error) => self.give_up(claimed, &error).await,
@@ -209,8 +219,25 @@ impl Engine {
             self.finish(claimed, &outcome).await;
             return self.hide(message, backoff(self.policy.retry_base, &envelope.id, number)).await;
         }
-        self.finish(claimed, &Outcome::Failed(vec![TaskError::from(error)])).await;
-        Verdict::Acknowledge
+        self.end(claimed, &Outcome::Failed(vec![TaskError::from(error)])).await
+    }
+
+    /// Leaves the task to a remote worker, and the message hidden until that must have reported: if it has not, the task is tried again.
+    async fn hand_over(&self, claimed: &Claimed<'_>, within: Duration) -> Verdict {
+        info!(id = claimed.envelope.id, task = claimed.envelope.task, attempt = claimed.number, "handed to a remote worker");
+        self.finish(claimed, &Outcome::Handed { until: self.clock.now() + within }).await;
+        self.hide(claimed.message, within).await
+    }
+
+    /// Records how the envelope ended, has that told to who wants to know, and gives the message up.
+    async fn end(&self, claimed: &Claimed<'_>, outcome: &Outcome) -> Verdict {
+        let Claimed { message, envelope, .. } = *claimed;
+        let recorded = self.finish(claimed, outcome).await;
+        if recorded && matches!(outcome, Outcome::Succeeded(_)) {
+            self.discard(envelope).await;
+        }
+        let told = (!recorded || self.store.is_none()).then(|| self.result(claimed, outcome));
+        self.call_back(message, envelope, told).await
     }
 
     /// Puts a message that cannot be claimed on the dead-letter queue.
@@ -235,7 +262,7 @@ impl Engine {
         if !self.outlives(message, delay) {
             return self.hide(message, delay).await;
         }
-        match self.claim(message, envelope, deadline).await {
+        match self.claim(message, envelope, None, deadline).await {
             Ok(claimed) => self.give_up(&claimed, &forgotten(why)).await,
             Err(verdict) => verdict,
         }
@@ -252,7 +279,7 @@ impl Engine {
     }
 
     /// Leaves the message on the queue, hidden for `delay`. If that fails, the queue's own visibility timeout shows it again.
-    async fn hide(&self, message: &Message, delay: Duration) -> Verdict {
+    pub(crate) async fn hide(&self, message: &Message, delay: Duration) -> Verdict {
         if let Err(error) = self.queue.hide(message, delay.min(LONGEST)).await {
             warn!(message_id = message.id, %error, "not hidden: comes back with the queue's own timeout");
         }

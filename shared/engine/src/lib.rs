@@ -13,12 +13,13 @@
 mod attempt;
 mod backoff;
 mod batch;
+mod callback;
 mod circuit;
 mod claim_check;
 
 use std::{sync::Arc, time::Duration};
 
-use errand_core::{Clock, DynClaims, DynObjects, DynQueue, Envelope, Message, Problems, Registry};
+use errand_core::{Clock, DynClaims, DynObjects, DynQueue, Envelope, Message, Outbox, Problems, Registry};
 
 pub use circuit::Circuits;
 
@@ -89,6 +90,10 @@ pub struct Engine {
     pub queue: Arc<dyn DynQueue>,
     /// Where arguments are that no queue can carry.
     pub objects: Option<Arc<dyn DynObjects>>,
+    /// Where callbacks go, which are tasks of their own.
+    pub outbox: Option<Outbox>,
+    /// The address of the HTTP API, where remote workers report.
+    pub api_url: Option<String>,
     /// Tells the time and waits.
     pub clock: Arc<dyn Clock>,
     /// How patient it is.

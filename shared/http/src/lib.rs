@@ -6,6 +6,7 @@ mod client;
 mod connect;
 mod guard;
 mod roots;
+pub mod sign;
 
 pub use classify::{failure, kind_of, retry_after};
 pub use client::{Client, SendError};

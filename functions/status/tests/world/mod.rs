@@ -156,6 +156,7 @@ pub async fn world(ids: &[&str]) -> World {
         payloads: errand_catalog::payloads(),
         store: Arc::new(store.clone()),
         notes: Arc::new(notes.clone()),
+        note_list: Arc::new(notes.clone()),
         outbox: Outbox { soon: Arc::new(sent.clone()), late: None, objects: None },
         schedules: Some(Arc::new(Plan::default())),
         dead_letters: Some(Arc::new(letters.clone())),

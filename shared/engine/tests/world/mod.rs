@@ -220,6 +220,8 @@ impl World {
             store: Some(Arc::new(store.clone())),
             queue: Arc::new(queue.clone()),
             objects: None,
+            outbox: None,
+            api_url: None,
             clock: Arc::new(TestClock(tokio::time::Instant::now())),
             policy: Policy::default(),
             circuits: Circuits::default(),

@@ -78,5 +78,5 @@ fn a_sender_that_is_no_address_stops_the_start() {
     let error = registry.add::<Ses>(&wrong, &Init::default()).unwrap_err();
     assert!(error.to_string().starts_with("ERRAND_SES_FROM: expected an e-mail address"), "{error}");
     registry.add::<Ses>(&Environment::default(), &Init::default()).unwrap();
-    assert_eq!(registry.task("email").err().unwrap().message, "not configured: set ERRAND_SES_FROM");
+    assert_eq!(registry.find("email").err().unwrap().message, "not configured: set ERRAND_SES_FROM");
 }

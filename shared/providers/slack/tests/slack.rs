@@ -50,7 +50,7 @@ fn add(vars: &[(&str, &str)]) -> Result<Registry, String> {
 
 #[test]
 fn settings_are_checked_when_the_function_starts() {
-    assert_eq!(add(&[]).unwrap().task("slack").err().unwrap().message, "not configured: set ERRAND_SLACK_TOKEN");
+    assert_eq!(add(&[]).unwrap().find("slack").err().unwrap().message, "not configured: set ERRAND_SLACK_TOKEN");
     assert_eq!(add(&[("ERRAND_SLACK_URL", "https://x")]).err().unwrap(), "ERRAND_SLACK_TOKEN: must be set, or ERRAND_SLACK_WEBHOOK_URL");
     assert!(add(&[("ERRAND_SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/T/B/X")]).is_ok());
     let wrong = add(&[("ERRAND_SLACK_WEBHOOK_URL", "https://example.com/hunter2")]).err().unwrap();

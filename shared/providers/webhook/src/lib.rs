@@ -2,8 +2,6 @@
 
 mod payload;
 #[cfg(feature = "client")]
-mod sign;
-#[cfg(feature = "client")]
 mod webhook;
 
 pub use payload::Call;
@@ -11,4 +9,4 @@ pub use payload::Call;
 pub use webhook::{Settings, Webhook};
 
 /// The tasks that this crate does.
-pub const TASKS: &[&str] = &["webhook"];
+pub const TASKS: &[&str] = &["webhook", errand_core::TaskResult::CALLBACK];

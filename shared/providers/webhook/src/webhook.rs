@@ -1,13 +1,12 @@
 use std::time::Duration;
 
-use errand_core::{Attempt, DeliveryError, ErrorKind, Init, Provider, Receipt, Secret, SettingsError, Timestamp};
-use errand_http::{AllowList, Client, failure};
-use http::{HeaderValue, StatusCode, header};
-use ring::hmac;
+use errand_core::{Attempt, DeliveryError, ErrorKind, Init, Provider, Receipt, Secret, SettingsError, TaskResult, Timestamp};
+use errand_http::{AllowList, Client, failure, sign};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::{Call, sign};
+use crate::Call;
 
 /// `ERRAND_WEBHOOK_*`; none is required.
 #[derive(Deserialize)]
@@ -30,7 +29,7 @@ fn timeout_seconds() -> u64 {
 /// Calls URLs that senders name. No redirect is followed, and only addresses of the public internet, or allowed ones, are called.
 pub struct Webhook {
     client: Client,
-    keys: Vec<hmac::Key>,
+    keys: Vec<sign::Key>,
     timeout: Duration,
 }
 
@@ -41,9 +40,8 @@ impl Provider for Webhook {
     type Payload = Call;
 
     fn new(settings: Settings, _: &Init) -> Result<Self, SettingsError> {
-        let secrets = settings.secret.as_ref().map(Secret::expose).unwrap_or_default();
-        let keys = secrets.split([' ', ',']).filter(|secret| !secret.is_empty()).map(|secret| sign::key(&Secret::new(secret)));
-        let keys: Vec<_> = keys.collect::<Result<_, _>>().map_err(|expected| SettingsError::invalid("ERRAND_WEBHOOK_SECRET", expected))?;
+        let keys = settings.secret.as_ref().map(sign::keys).transpose();
+        let keys = keys.map_err(|expected| SettingsError::invalid("ERRAND_WEBHOOK_SECRET", expected))?.unwrap_or_default();
         if settings.secret.is_some() && keys.is_empty() {
             return Err(SettingsError::invalid("ERRAND_WEBHOOK_SECRET", "holds no secret: calls would not be signed"));
         }
@@ -65,33 +63,37 @@ impl Provider for Webhook {
         let own = call.secret.as_ref().map(sign::key).transpose();
         let own = own.map_err(|expected| DeliveryError::new(ErrorKind::InvalidPayload, format!("/kwargs/secret: {expected}")))?;
         let request = request(call, own.as_ref().map_or(&self.keys, std::slice::from_ref), attempt)?;
-        let response = self.client.send(request, self.timeout).await?;
-        if response.status().is_success() {
-            return Ok(Receipt(json!({ "status": response.status().as_u16() })));
-        }
-        Err(refusal(&response))
+        let answered = self.client.send(request, self.timeout).await.map_err(DeliveryError::from);
+        let error = match answered {
+            Ok(response) if response.status().is_success() => return Ok(Receipt(json!({ "status": response.status().as_u16() }))),
+            Ok(response) => refusal(&response),
+            Err(error) => error,
+        };
+        let delay = error.retry_after.or_else(|| callback_delay(attempt));
+        Err(error.retry_after(delay))
     }
 }
 
-fn request(call: Call, keys: &[hmac::Key], attempt: &Attempt) -> Result<http::Request<bytes::Bytes>, DeliveryError> {
+fn request(call: Call, keys: &[sign::Key], attempt: &Attempt) -> Result<http::Request<bytes::Bytes>, DeliveryError> {
     let body = call.body.get().to_owned();
-    let (id, timestamp) = (sign::message_id(&attempt.key), Timestamp::now().seconds());
-    let mut request =
-        http::Request::builder().method(call.method).uri(call.url).header("webhook-id", id.as_ref()).header("webhook-timestamp", timestamp);
-    if !keys.is_empty() {
-        request = request.header("webhook-signature", sign::signatures(keys, &id, timestamp, body.as_bytes()));
-    }
-    if let Some(trace) = &attempt.trace {
-        request = request.header("traceparent", trace);
-    }
-    let mut request = request
-        .body(body.into())
-        .map_err(|_| DeliveryError::new(ErrorKind::InvalidPayload, "/kwargs: no HTTP request can be made of it"))?;
-    let headers = request.headers_mut();
+    let mut headers = sign::headers(keys, &attempt.key, Timestamp::now(), body.as_bytes());
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("errand/", env!("CARGO_PKG_VERSION"))));
+    headers.extend(attempt.trace.as_ref().and_then(|trace| Some((HeaderName::from_static("traceparent"), trace.parse().ok()?))));
     headers.extend(call.headers);
+    let request = http::Request::builder().method(call.method).uri(call.url).body(body.into());
+    let mut request = request.map_err(|_| DeliveryError::new(ErrorKind::InvalidPayload, "/kwargs: no HTTP request can be made of it"))?;
+    *request.headers_mut() = headers;
     Ok(request)
+}
+
+/// When a callback that failed is to be sent again, after each attempt: nobody waits for it as for a task, and it is told for as long as the queue keeps it.
+/// <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md#deliverability-and-reliability>
+const CALLBACK_SECONDS: [u64; 9] = [5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 11 * 3600, 11 * 3600, 11 * 3600];
+
+fn callback_delay(attempt: &Attempt) -> Option<Duration> {
+    let place = usize::try_from(attempt.number).unwrap_or(usize::MAX).saturating_sub(1);
+    (attempt.task == TaskResult::CALLBACK).then(|| Duration::from_secs(CALLBACK_SECONDS[place.min(CALLBACK_SECONDS.len() - 1)]))
 }
 
 /// What an answer that is no success means, by the Standard Webhooks specification: 410 ends the subscription; 429, 502 and 504 ask for less. A

@@ -4,21 +4,49 @@
 use std::borrow::Cow;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use errand_core::Secret;
+use errand_core::{Secret, Timestamp};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use ring::{
     digest::{SHA256, digest},
     hmac,
 };
 
+pub use ring::hmac::Key;
+
+/// The keys of secrets that are separated by spaces or commas: the current one, and others while receivers change over.
+///
+/// # Errors
+/// What was expected of a secret that is none.
+pub fn keys(secrets: &Secret) -> Result<Vec<Key>, &'static str> {
+    secrets.expose().split([' ', ',']).filter(|secret| !secret.is_empty()).map(|secret| key(&Secret::new(secret))).collect()
+}
+
 /// A secret's key: `whsec_` and the base64 of 24 to 64 bytes.
-pub(crate) fn key(secret: &Secret) -> Result<hmac::Key, &'static str> {
+///
+/// # Errors
+/// What was expected.
+pub fn key(secret: &Secret) -> Result<Key, &'static str> {
     const EXPECTED: &str = "expected whsec_ and the base64 of 24 to 64 bytes";
     let bytes = secret.expose().strip_prefix("whsec_").and_then(|encoded| STANDARD.decode(encoded).ok()).ok_or(EXPECTED)?;
     if (24..=64).contains(&bytes.len()) { Ok(hmac::Key::new(hmac::HMAC_SHA256, &bytes)) } else { Err(EXPECTED) }
 }
 
+/// The headers of a message that is sent now: its id, the time, and where there are keys its signatures.
+#[must_use]
+pub fn headers(keys: &[Key], id: &str, now: Timestamp, body: &[u8]) -> HeaderMap {
+    let (id, timestamp) = (message_id(id), now.seconds());
+    let mut headers = HeaderMap::new();
+    let mut set = |name, value: &str| headers.extend(HeaderValue::from_str(value).ok().map(|value| (HeaderName::from_static(name), value)));
+    set("webhook-id", &id);
+    set("webhook-timestamp", &timestamp.to_string());
+    if !keys.is_empty() {
+        set("webhook-signature", &signatures(keys, &id, timestamp, body));
+    }
+    headers
+}
+
 /// The value of `webhook-signature`: one signature for each key, so that receivers can change over from one to the next.
-pub(crate) fn signatures(keys: &[hmac::Key], id: &str, timestamp: i64, body: &[u8]) -> String {
+fn signatures(keys: &[Key], id: &str, timestamp: i64, body: &[u8]) -> String {
     let mut signed = format!("{id}.{timestamp}.").into_bytes();
     signed.extend_from_slice(body);
     let all: Vec<String> = keys.iter().map(|key| format!("v1,{}", STANDARD.encode(hmac::sign(key, &signed)))).collect();
@@ -26,7 +54,7 @@ pub(crate) fn signatures(keys: &[hmac::Key], id: &str, timestamp: i64, body: &[u
 }
 
 /// The value of `webhook-id`: the attempt's key, or its hash when that has a dot, which would make the signed text ambiguous.
-pub(crate) fn message_id(key: &str) -> Cow<'_, str> {
+fn message_id(key: &str) -> Cow<'_, str> {
     if key.contains('.') { Cow::Owned(format!("msg_{}", STANDARD.encode(digest(&SHA256, key.as_bytes())))) } else { Cow::Borrowed(key) }
 }
 

@@ -1,0 +1,104 @@
+use std::{future::Future, time::Duration};
+
+use serde::{Serialize, Serializer, de::DeserializeOwned};
+use serde_json::{Value, value::RawValue};
+
+use crate::{DeliveryError, Envelope, Init, Secret, SettingsError};
+
+/// Code that has tasks run elsewhere, whatever their names: by the user's own code, behind a URL or in another function. `ERRAND_ROUTES` says which tasks
+/// those are. One crate, one Cargo feature.
+///
+/// A runner keeps the contract of a [`Provider`](crate::Provider).
+pub trait Runner: Sized + Send + Sync + 'static {
+    /// The runner's name: `http`. Its routes are objects with a field of this name; its settings are `ERRAND_HTTP_*`.
+    const NAME: &'static str;
+    /// Its settings, by their names in small letters; none may be required.
+    type Settings: DeserializeOwned;
+    /// What a route says, options included.
+    type Route: DeserializeOwned + Send + Sync + 'static;
+
+    /// Checks the settings and builds the runner.
+    ///
+    /// # Errors
+    /// A setting is wrong.
+    fn new(settings: Self::Settings, cx: &Init) -> Result<Self, SettingsError>;
+
+    /// Checks what a route says, beyond its form.
+    ///
+    /// # Errors
+    /// What was expected.
+    fn check(&self, route: &Self::Route) -> Result<(), String>;
+
+    /// How long one run may take at most.
+    fn timeout(&self, route: &Self::Route) -> Duration;
+
+    /// Has a task run.
+    fn run(&self, route: &Self::Route, job: &Job<'_>) -> impl Future<Output = Result<Ran, DeliveryError>> + Send;
+}
+
+/// One try at a task that runs elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub struct Job<'a> {
+    /// What is to be run.
+    pub envelope: &'a Envelope,
+    /// 1 for the first try.
+    pub number: u32,
+    /// Where and how a worker can report that answers before it is done; `None` where no report could be taken.
+    pub report: Option<&'a ReportTo>,
+}
+
+impl Job<'_> {
+    /// The job as JSON, for the user's own code: `task`, `args` and `kwargs` as django-tasks-cloud sends them, and `id`, `attempt` and `report`.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            task: &'a str,
+            #[serde(serialize_with = "raw")]
+            args: &'a str,
+            #[serde(serialize_with = "raw")]
+            kwargs: &'a str,
+            id: &'a str,
+            attempt: u32,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            report: Option<Report<'a>>,
+        }
+        fn raw<S: Serializer>(json: &str, serializer: S) -> Result<S::Ok, S::Error> {
+            serde_json::from_str::<&RawValue>(json).map_err(serde::ser::Error::custom)?.serialize(serializer)
+        }
+        #[derive(Serialize)]
+        struct Report<'a> {
+            url: &'a str,
+            token: &'a str,
+        }
+        let Envelope { id, task, args, kwargs, .. } = self.envelope;
+        let body = Body {
+            task,
+            args: args.as_deref().map_or("[]", RawValue::get),
+            kwargs: kwargs.as_deref().map_or("{}", RawValue::get),
+            id,
+            attempt: self.number,
+            report: self.report.map(|report| Report { url: &report.url, token: report.token.expose() }),
+        };
+        // JSON that was parsed before, and texts: there is nothing here that serde can refuse.
+        serde_json::to_string(&body).unwrap_or_default()
+    }
+}
+
+/// Where a remote worker reports how a task ended.
+#[derive(Clone, Debug)]
+pub struct ReportTo {
+    /// The URL to POST to.
+    pub url: String,
+    /// What shows that this worker was given this attempt.
+    pub token: Secret,
+}
+
+/// How a run went.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ran {
+    /// Done, with the task's return value.
+    Done(Value),
+    /// Taken: the worker reports by itself, within this time.
+    Handed(Duration),
+}

@@ -1,0 +1,79 @@
+//! What is told of a task to others: how it ended, and where a remote worker reports.
+
+use errand_core::{Envelope, Message, Outcome, ReportTo, Secret, TaskResult};
+use tracing::{error, warn};
+
+use crate::{Engine, Verdict, attempt::Claimed, backoff::backoff};
+
+impl Engine {
+    /// Where a remote worker can report of an attempt, with a token that only it is given; `None` where no report could be taken.
+    pub(crate) fn report_to(&self, envelope: &Envelope) -> Option<ReportTo> {
+        let (url, _) = (self.api_url.as_ref()?, self.store.as_ref()?);
+        // What may stand in an id and not in a path; ids are visible ASCII.
+        let encode = |byte: u8| {
+            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }
+        };
+        let id: String = envelope.id.bytes().map(encode).collect();
+        let token = Secret::new(uuid::Uuid::new_v4().simple().to_string());
+        Some(ReportTo { url: format!("{}/v1/tasks/{id}/result", url.trim_end_matches('/')), token })
+    }
+
+    /// The result of an attempt that nobody else can tell, as far as this attempt knows it.
+    pub(crate) fn result(&self, claimed: &Claimed<'_>, outcome: &Outcome) -> TaskResult {
+        let now = self.clock.now();
+        let enqueued_at = claimed.message.sent_at.unwrap_or(now);
+        let mut result = TaskResult::new(claimed.envelope, outcome.status(), &self.backend, enqueued_at);
+        match outcome {
+            Outcome::Succeeded(value) => result.return_value = value.clone(),
+            Outcome::Failed(errors) => result.errors.clone_from(errors),
+            _ => {}
+        }
+        TaskResult {
+            started_at: Some(now),
+            last_attempted_at: Some(now),
+            finished_at: Some(now),
+            worker_ids: vec![self.worker.clone()],
+            attempts: claimed.number,
+            ..result
+        }
+    }
+
+    /// Sends the result of an envelope that has ended to where its sender wants to have it: `told`, or what the store knows. The message stays where that could
+    /// not be done and can be done again, which the store tells.
+    pub(crate) async fn call_back(&self, message: &Message, envelope: &Envelope, told: Option<TaskResult>) -> Verdict {
+        let Some(url) = &envelope.callback_url else { return Verdict::Acknowledge };
+        let known = match &self.store {
+            Some(store) => store.get(&envelope.id).await,
+            None => Ok(None),
+        };
+        let result = match known {
+            Ok(Some((result, _))) if result.status.ended() => result,
+            Ok(_) => match told {
+                Some(result) => result,
+                None => return Verdict::Acknowledge,
+            },
+            Err(_) => match told {
+                // It was not recorded either: what this attempt knows is all that will be known.
+                Some(result) => result,
+                None => return self.call_back_later(message, envelope, "the store does not answer").await,
+            },
+        };
+        let Some(outbox) = &self.outbox else {
+            error!(id = envelope.id, alarm = true, "no callback: this consumer has nothing to send it with");
+            return Verdict::Acknowledge;
+        };
+        match outbox.publish(&mut result.callback(url), self.clock.now()).await {
+            Ok(_) => Verdict::Acknowledge,
+            Err(error) if self.store.is_none() => {
+                error!(id = envelope.id, %error, alarm = true, "no callback: without a store the task would be done again for it");
+                Verdict::Acknowledge
+            }
+            Err(error) => self.call_back_later(message, envelope, &error.to_string()).await,
+        }
+    }
+
+    async fn call_back_later(&self, message: &Message, envelope: &Envelope, why: &str) -> Verdict {
+        warn!(id = envelope.id, why, "the callback waits");
+        self.hide(message, backoff(self.policy.retry_base, &message.id, message.receive_count)).await
+    }
+}
