@@ -3,6 +3,7 @@
 
 mod dead_letters;
 mod keys;
+mod openapi;
 mod query;
 mod report;
 mod schedules;
@@ -99,6 +100,8 @@ impl Operations {
             Operation::ListKeys => self.list_keys().await,
             Operation::CreateKey => self.create_key(request).await,
             Operation::RevokeKey => self.revoke_key(id).await,
+            Operation::OpenApi => Ok(self.document()),
+            Operation::Docs => Ok(openapi::page()),
             _ => Err(ProblemDocument::new(StatusCode::NOT_FOUND, "another function answers this path")),
         }
     }

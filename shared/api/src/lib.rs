@@ -14,7 +14,7 @@ pub use access::{Access, Caller, Verified, bearer, key_note};
 pub use idempotency::{Begun, Once};
 pub use keys::{ApiKey, RATE_LIMIT, Scope, generate_key};
 pub use problem::ProblemDocument;
-pub use routes::{Operation, Route, route};
+pub use routes::{Operation, Route, route, routes};
 
 use bytes::Bytes;
 use errand_core::Timestamp;
@@ -75,7 +75,8 @@ pub fn query_pairs(query: &str) -> impl Iterator<Item = (String, String)> {
     form_urlencoded::parse(query.as_bytes()).into_owned()
 }
 
-fn answer(status: http::StatusCode, media_type: &'static str, body: Vec<u8>) -> Response {
+/// An answer of any media type.
+pub fn answer(status: http::StatusCode, media_type: &'static str, body: Vec<u8>) -> Response {
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
     response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(media_type));

@@ -114,6 +114,12 @@ pub struct Route {
     pub id: String,
 }
 
+/// Every call of the API: its method, the pattern of its path, what it asks for, and the scope that it needs.
+pub fn routes() -> impl Iterator<Item = (&'static Method, &'static str, Operation, Option<Scope>)> {
+    static ALL: [(Method, &str, Operation, Option<Scope>); ROUTES.len()] = ROUTES;
+    ALL.iter().map(|(method, pattern, operation, scope)| (method, *pattern, *operation, *scope))
+}
+
 /// Finds where a call goes.
 ///
 /// # Errors

@@ -10,6 +10,9 @@ pub trait Payload: Sized + Send + 'static {
     /// What a notification that names no template says on this channel: a JSON object whose texts are templates of the notification's fields.
     const NOTIFICATION: &'static str = "{}";
 
+    /// What it takes as a JSON Schema (2020-12) with examples: what callers are told. `errand-testkit` holds it against [`Payload::read`].
+    const SCHEMA: &'static str = r#"{"type": "object"}"#;
+
     /// Reads the payload, noting every problem in `fields`. What is answered after a problem was noted is not used: read all fields before
     /// giving up, so that the caller is told everything at once.
     ///
@@ -34,6 +37,7 @@ type Check = fn(&str) -> Result<(), Problems>;
 struct Kind {
     check: Check,
     notification: &'static str,
+    schema: &'static str,
 }
 
 /// The tasks that can be called, each with the check of its payload.
@@ -49,7 +53,7 @@ impl Payloads {
     /// Adds the payload type of a provider under its tasks.
     #[must_use]
     pub fn with<P: Payload>(mut self, provider: &'static str, tasks: &[&'static str]) -> Self {
-        let kind = Kind { check: |kwargs| P::from_json(kwargs).map(drop), notification: P::NOTIFICATION };
+        let kind = Kind { check: |kwargs| P::from_json(kwargs).map(drop), notification: P::NOTIFICATION, schema: P::SCHEMA };
         self.tasks.extend(tasks.iter().map(|task| (*task, kind)));
         self.providers.insert(provider, kind);
         self
@@ -115,6 +119,11 @@ impl Payloads {
     #[must_use]
     pub fn notification(&self, task: &str) -> Option<&'static str> {
         self.kind(task).map(|kind| kind.map_or("{}", |kind| kind.notification))
+    }
+
+    /// [`Payload::SCHEMA`] of each task that a provider does.
+    pub fn schemas(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        self.tasks.iter().map(|(task, kind)| (*task, kind.schema))
     }
 
     /// The names of the tasks that providers do, and the patterns of routes.

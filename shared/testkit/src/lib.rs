@@ -10,6 +10,7 @@ pub mod notes;
 pub mod objects;
 pub mod provider;
 pub mod schedules;
+pub mod schema;
 pub mod store;
 pub mod transport;
 

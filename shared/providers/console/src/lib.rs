@@ -11,6 +11,7 @@ pub const TASKS: &[&str] = &["console"];
 pub struct Line(String);
 
 impl Payload for Line {
+    const SCHEMA: &'static str = include_str!("payload.schema.json");
     const NOTIFICATION: &'static str = r#"{"text": "{{ short_description }}"}"#;
 
     fn read(fields: &mut Fields<'_>) -> Option<Self> {

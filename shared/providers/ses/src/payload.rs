@@ -65,6 +65,7 @@ pub struct Attachment {
 }
 
 impl Payload for Email {
+    const SCHEMA: &'static str = include_str!("payload.schema.json");
     const NOTIFICATION: &'static str =
         r#"{"subject": "{{ short_description }}", "body": "{{ short_description }}{% if url is defined %}\n\n{{ url }}{% endif %}"}"#;
 

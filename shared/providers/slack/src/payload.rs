@@ -60,6 +60,7 @@ pub struct Message {
 }
 
 impl Payload for Message {
+    const SCHEMA: &'static str = include_str!("payload.schema.json");
     const NOTIFICATION: &'static str = r#"{"text": "{{ short_description }}{% if url is defined %}\n{{ url }}{% endif %}"}"#;
 
     fn read(fields: &mut Fields<'_>) -> Option<Self> {

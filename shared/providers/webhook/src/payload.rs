@@ -33,6 +33,7 @@ pub struct Call {
 }
 
 impl Payload for Call {
+    const SCHEMA: &'static str = include_str!("payload.schema.json");
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let url = fields.required::<String>("url");
         let url = url.and_then(|text| uri(&text).map_err(|expected| fields.refuse("url", format!("expected {expected}"))).ok());

@@ -1,0 +1,217 @@
+use errand_api::Operation;
+use errand_core::Status;
+use serde_json::{Map, Value, json};
+
+/// What a call does, takes and answers; `None` for the page, which is for people.
+pub(super) fn describe(operation: Operation) -> Option<Value> {
+    let call = match operation {
+        Operation::Enqueue => Call::new("sendTask", "Tasks", "Send a task")
+            .takes("Task", json!({ "task": "email", "kwargs": { "to": ["you@example.com"], "subject": "Hello", "body": "It works." } }))
+            .idempotent()
+            .answers(202, "It is on its way.", "TaskResult")
+            .located()
+            .refuses(&[400, 409, 413, 415, 422, 501]),
+        Operation::EnqueueBatch => Call::new("sendTasks", "Tasks", "Send up to 1,000 tasks")
+            .takes("Batch", json!({ "tasks": [{ "task": "slack", "kwargs": { "channel": "#general", "text": "Deployed." } }] }))
+            .idempotent()
+            .answers(202, "All are on their way.", "BatchAnswer")
+            .answers(207, "Some are on their way: each has its task result or its problem, in the order of the call.", "BatchAnswer")
+            .refuses(&[400, 409, 413, 415, 422, 501]),
+        Operation::Notify => Call::new("notify", "Notifications", "Tell a user something on several channels")
+            .takes("Notification", notification())
+            .idempotent()
+            .answers(202, "A task for each channel is on its way.", "NotificationAnswer")
+            .answers(207, "Some channels are on their way.", "NotificationAnswer")
+            .refuses(&[400, 409, 413, 415, 422, 501]),
+        Operation::PreviewNotification => Call::new("previewNotification", "Notifications", "Tell what a notification would say, and send nothing")
+            .takes("Notification", notification())
+            .answers(200, "The payload of each channel.", "Preview")
+            .refuses(&[400, 413, 415, 422]),
+        Operation::ListTasks => Call::new("listTasks", "Tasks", "List tasks, the newest first")
+            .query("status", json!({ "type": "string", "enum": Status::ALL.map(Status::as_str) }))
+            .query("task", json!({ "type": "string" }))
+            .query("queue", json!({ "type": "string" }))
+            .query("user", json!({ "type": "string" }))
+            .query("notification", json!({ "type": "string" }))
+            .query("since", time())
+            .query("until", time())
+            .page(100)
+            .answers(200, "A page.", "TaskList")
+            .refuses(&[400]),
+        Operation::GetTask => Call::new("getTask", "Tasks", "Tell how a task stands")
+            .query("wait", json!({ "type": "integer", "minimum": 0, "maximum": 30, "description": "Seconds to wait for it to end; 25 at most are waited." }))
+            .answers(200, "The task's result.", "TaskResult")
+            .refuses(&[400, 404]),
+        Operation::MoveTask => Call::new("moveTask", "Tasks", "Run a task that waits at another time")
+            .takes("Time", json!({ "countdown": 3600 }))
+            .answers(200, "The task's result.", "TaskResult")
+            .refuses(&[400, 404, 409, 413, 415, 422]),
+        Operation::CancelTask => Call::new("cancelTask", "Tasks", "Do not run a task that waits")
+            .answers(200, "The task's result.", "TaskResult")
+            .refuses(&[404, 409]),
+        Operation::ReportResult => Call::new("reportResult", "Tasks", "Report how a task stands, as the worker that it was handed to")
+            .takes("Report", json!({ "status": "SUCCESSFUL", "return_value": { "shipped": true }, "worker_id": "worker-1" }))
+            .says("Authorised by the token that came with the task, as a bearer token. What is reported again, or late, changes nothing.")
+            .answers(200, "The task's result.", "TaskResult")
+            .refuses(&[400, 401, 409, 413, 415, 422]),
+        Operation::CreateSchedule => Call::new("createSchedule", "Schedules", "Run a task again and again")
+            .takes("Schedule", json!({ "name": "report", "cron": "0 9 * * mon-fri", "timezone": "Europe/Berlin", "task": "console", "kwargs": { "text": "Good morning" } }))
+            .answers(201, "It is kept.", "ScheduleAnswer")
+            .located()
+            .answers(200, "The same schedule was there.", "ScheduleAnswer")
+            .refuses(&[400, 409, 413, 415, 422, 501]),
+        Operation::ListSchedules => Call::new("listSchedules", "Schedules", "List schedules by name")
+            .page(100)
+            .answers(200, "A page.", "ScheduleList")
+            .refuses(&[400, 501]),
+        Operation::GetSchedule => Call::new("getSchedule", "Schedules", "Tell of a schedule").schedule(),
+        Operation::DeleteSchedule => Call::new("deleteSchedule", "Schedules", "End a schedule").schedule(),
+        Operation::PauseSchedule => Call::new("pauseSchedule", "Schedules", "Let a schedule rest").schedule(),
+        Operation::ResumeSchedule => Call::new("resumeSchedule", "Schedules", "Let a schedule go on").schedule(),
+        Operation::ListDeadLetters => Call::new("listDeadLetters", "Dead letters", "List what was given up")
+            .query("id", json!({ "type": "string" }))
+            .query("task", json!({ "type": "string" }))
+            .query("kind", json!({ "type": "string" }))
+            .query("reason", json!({ "type": "string" }))
+            .query("since", time())
+            .query("until", time())
+            .query("limit", json!({ "type": "integer", "minimum": 1, "maximum": 1000, "default": 100 }))
+            .answers(200, "What was seen.", "DeadLetterList")
+            .refuses(&[400, 501]),
+        Operation::GetDeadLetter => Call::new("getDeadLetter", "Dead letters", "Tell of a dead letter, with its body")
+            .answers(200, "The letter.", "DeadLetter")
+            .refuses(&[404, 501]),
+        Operation::DropDeadLetter => Call::new("dropDeadLetter", "Dead letters", "Forget a dead letter")
+            .answers(200, "The letter that was forgotten.", "DeadLetter")
+            .refuses(&[404, 501]),
+        Operation::DropDeadLetters => Call::new("dropDeadLetters", "Dead letters", "Forget some dead letters")
+            .takes("Selection", json!({ "kind": "rejected" }))
+            .answers(200, "What was forgotten.", "Dropped")
+            .refuses(&[400, 413, 415, 422, 501]),
+        Operation::ReplayDeadLetters => Call::new("replayDeadLetters", "Dead letters", "Run again what was given up")
+            .takes("Selection", json!({ "ids": ["order-7"], "edit": { "max_attempts": 20 } }))
+            .answers(200, "What was sent.", "Replayed")
+            .refuses(&[400, 413, 415, 422, 501]),
+        Operation::ListTemplates => Call::new("listTemplates", "Templates", "List the names of templates")
+            .page(100)
+            .answers(200, "A page.", "TemplateList")
+            .refuses(&[400]),
+        Operation::GetTemplate => Call::new("getTemplate", "Templates", "Tell of a template").answers(200, "The template.", "TemplateAnswer").refuses(&[404, 503]),
+        Operation::PutTemplate => Call::new("putTemplate", "Templates", "Keep a template, in place of one of its name")
+            .takes("Template", json!({ "channels": { "email": { "subject": "Order {{ order.id }}", "body": "Hello {{ user }}, it is on its way." } }, "locales": { "de": { "email": { "subject": "Bestellung {{ order.id }}", "body": "Hallo {{ user }}, sie ist unterwegs." } } } }))
+            .answers(200, "The template.", "TemplateAnswer")
+            .refuses(&[400, 413, 415, 422]),
+        Operation::DeleteTemplate => Call::new("deleteTemplate", "Templates", "Forget a template")
+            .answers(200, "It is forgotten.", "Name")
+            .refuses(&[404]),
+        Operation::ListKeys => Call::new("listKeys", "Keys", "Tell who may call").answers(200, "All keys, without the keys themselves.", "KeyList"),
+        Operation::CreateKey => Call::new("createKey", "Keys", "Make an API key")
+            .takes("NewKey", json!({ "name": "shop", "scopes": ["send", "read"], "rate": 600 }))
+            .answers(201, "The key, which no other answer tells.", "Key")
+            .refuses(&[400, 409, 413, 415, 422, 503]),
+        Operation::RevokeKey => Call::new("revokeKey", "Keys", "Let a key's holder call no more")
+            .answers(200, "The key that was.", "Key")
+            .refuses(&[404, 409]),
+        Operation::Health => Call::new("health", "Service", "Tell whether each part works")
+            .answers(200, "Every part works.", "Health")
+            .answers(503, "A part does not.", "Health")
+            .open(),
+        Operation::OpenApi => Call::new("openapi", "Service", "This document").answers(200, "This document.", "Document").open(),
+        Operation::Docs => return None,
+    };
+    Some(call.0)
+}
+
+/// A call that is being described.
+struct Call(Value);
+
+impl Call {
+    fn new(id: &str, tag: &str, summary: &str) -> Self {
+        let problems = [401, 403, 429, 503].map(problem);
+        let responses: Map<String, Value> = problems.into_iter().collect();
+        Self(json!({ "operationId": id, "tags": [tag], "summary": summary, "parameters": [], "responses": responses }))
+    }
+
+    fn says(mut self, description: &str) -> Self {
+        self.0["description"] = json!(description);
+        self
+    }
+
+    fn takes(mut self, schema: &str, example: Value) -> Self {
+        self.0["requestBody"] =
+            json!({ "required": true, "content": { "application/json": { "schema": reference(schema), "example": example } } });
+        self
+    }
+
+    fn parameter(mut self, parameter: Value) -> Self {
+        self.0["parameters"].as_array_mut().into_iter().for_each(|parameters| parameters.push(parameter.clone()));
+        self
+    }
+
+    fn query(self, name: &str, schema: Value) -> Self {
+        self.parameter(json!({ "name": name, "in": "query", "schema": schema }))
+    }
+
+    fn page(self, most: u32) -> Self {
+        self.query("limit", json!({ "type": "integer", "minimum": 1, "maximum": most, "default": 20 }))
+            .query("cursor", json!({ "type": "string", "description": "Where the page before ended." }))
+    }
+
+    fn idempotent(self) -> Self {
+        self.parameter(json!({
+            "name": "idempotency-key", "in": "header", "description": "The same call with the same key is done once, and answered alike for a day.",
+            "schema": { "type": "string", "pattern": "^[!-~]{1,255}$" }, "example": "order-7-shipped",
+        }))
+    }
+
+    fn answers(mut self, status: u16, description: &str, schema: &str) -> Self {
+        self.0["responses"][status.to_string()] =
+            json!({ "description": description, "content": { "application/json": { "schema": reference(schema) } } });
+        self
+    }
+
+    /// With the path of what was made.
+    fn located(mut self) -> Self {
+        for status in ["201", "202"] {
+            if let Some(answer) = self.0["responses"].get_mut(status) {
+                answer["headers"] = json!({ "location": { "description": "Where to ask for it.", "schema": { "type": "string" } } });
+            }
+        }
+        self
+    }
+
+    fn refuses(mut self, statuses: &[u16]) -> Self {
+        for (status, problem) in statuses.iter().map(|status| problem(*status)) {
+            self.0["responses"][status] = problem;
+        }
+        self
+    }
+
+    /// Of a call that anyone may make.
+    fn open(mut self) -> Self {
+        if let Some(responses) = self.0["responses"].as_object_mut() {
+            responses.retain(|status, _| !["401", "403", "429"].contains(&status.as_str()));
+        }
+        self
+    }
+
+    fn schedule(self) -> Self {
+        self.answers(200, "The schedule.", "ScheduleAnswer").refuses(&[404, 501])
+    }
+}
+
+fn notification() -> Value {
+    json!({ "user": "ann", "short_description": "Your order is on its way", "url": "https://example.com/orders/7", "channels": { "email": { "to": ["ann@example.com"] }, "slack": { "channel": "#orders" } } })
+}
+
+fn time() -> Value {
+    json!({ "type": "string", "format": "date-time" })
+}
+
+pub(super) fn reference(schema: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{schema}") })
+}
+
+fn problem(status: u16) -> (String, Value) {
+    (status.to_string(), json!({ "$ref": format!("#/components/responses/{status}") }))
+}
