@@ -1,13 +1,17 @@
 """Makes the emulator do for a deployed stack what AWS does by itself, and tells the tests where everything is, as shell exports."""
 
+import io
 import json
 import os
 import shlex
 import sys
+import zipfile
 
 import boto3
 
 STACK = sys.argv[1]
+HANDLER = "users-handler"
+HANDLER_FILE = "docs/examples/lambda/handler.py"
 
 
 def outputs():
@@ -35,7 +39,7 @@ def allow_what_it_names_otherwise(queue_arn, dead_letter_arn):
     put_policy("enqueue", [send, {"Effect": "Allow", "Action": "scheduler:CreateSchedule", "Resource": schedules}])
     actions = [f"scheduler:{verb}Schedule" for verb in ("Create", "Get", "Update", "Delete")]
     put_policy("status", [send, bury, {"Effect": "Allow", "Action": actions, "Resource": schedules}, {"Effect": "Allow", "Action": "scheduler:ListSchedules", "Resource": "*"}])
-    put_policy("consumer", [{"Effect": "Allow", "Action": "ses:SendEmail", "Resource": "*"}])
+    put_policy("consumer", [send, {"Effect": "Allow", "Action": "ses:SendEmail", "Resource": "*"}])
 
 
 def put_policy(function, statements):
@@ -43,8 +47,19 @@ def put_policy(function, statements):
     boto3.client("iam").put_role_policy(RoleName=role(function), PolicyName="emulator", PolicyDocument=policy)
 
 
+def make_the_users_function():
+    """The example of a handler: what a user's own function is to the stack."""
+    client, role = boto3.client("lambda"), boto3.client("iam").create_role(RoleName=HANDLER, AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as package:
+        package.write(HANDLER_FILE, "handler.py")
+    version = f"python3.{sys.version_info.minor}"
+    client.create_function(FunctionName=HANDLER, Runtime=version, Role=role, Handler="handler.handle", Code={"ZipFile": code.getvalue()}, Timeout=20)
+
+
 def main():
     found = outputs()
+    make_the_users_function()
     give_numbers_as_numbers()
     dead_letter_name = found["DeadLetterUrl"].rsplit("/", 1)[-1]
     allow_what_it_names_otherwise(found["QueueArn"], found["QueueArn"].rsplit(":", 1)[0] + ":" + dead_letter_name)
@@ -56,6 +71,7 @@ def main():
         "ERRAND_TEST_QUEUE_ARN": found["QueueArn"],
         "ERRAND_TEST_DEAD_LETTER_URL": found["DeadLetterUrl"],
         "ERRAND_TEST_SCHEDULE_GROUP": found["ScheduleGroupName"],
+        "ERRAND_TEST_HANDLER": HANDLER,
     }
     for name, value in facts.items():
         print(f"export {name}={shlex.quote(value)}")

@@ -2,6 +2,8 @@
 
 #![allow(clippy::expect_used, reason = "a test fails by panicking")]
 
+pub mod api;
+pub mod application;
 pub mod faults;
 
 use std::time::Duration;
@@ -10,6 +12,8 @@ use bytes::Bytes;
 use errand_core::{Environment, Timestamp};
 use errand_http::aws::{SdkConfig, sdk_config};
 use serde_json::Value;
+
+pub use api::Api;
 
 /// How long anything may take that is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -28,9 +32,8 @@ pub struct Stack {
     pub dead_letter_url: String,
     /// Where delayed tasks wait.
     pub schedule_group: String,
-    api_host: String,
-    api_key: String,
-    http: errand_http::Client,
+    /// The HTTP API.
+    pub api: Api,
 }
 
 fn fact(name: &str) -> String {
@@ -60,61 +63,30 @@ impl Stack {
             dead_letter_url: fact("ERRAND_TEST_DEAD_LETTER_URL"),
             schedule_group: fact("ERRAND_TEST_SCHEDULE_GROUP"),
             // The emulator tells APIs apart by the host's name, which does not resolve.
-            api_host: format!("{}.execute-api.localhost", fact("ERRAND_TEST_API_ID")),
-            api_key: fact("ERRAND_TEST_API_KEY"),
-            http: errand_http::Client::new(),
+            api: Api::new(&endpoint, &fact("ERRAND_TEST_API_KEY")).at(&format!("{}.execute-api.localhost", fact("ERRAND_TEST_API_ID"))),
             endpoint,
         }
     }
 
-    /// Calls the API with the tests' key; answers status and body.
-    ///
-    /// # Panics
-    /// There is no answer, or it is no JSON.
+    /// [`Api::call`].
     pub async fn call(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
-        self.call_as(&format!("Bearer {}", self.api_key), method, path, body).await
+        self.api.call(method, path, body).await
     }
 
     /// Calls the API with another `authorization`.
-    ///
-    /// # Panics
-    /// There is no answer, or it is no JSON.
     pub async fn call_as(&self, authorization: &str, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
-        let request = http::Request::builder()
-            .method(method)
-            .uri(format!("{}{path}", self.endpoint))
-            .header("host", &self.api_host)
-            .header("authorization", authorization)
-            .header("content-type", "application/json")
-            .body(body.map_or_else(Bytes::new, |body| body.to_string().into()))
-            .expect("a request");
-        let response = self.http.send(request, PATIENCE).await.expect("an answer");
-        (response.status().as_u16(), serde_json::from_slice(response.body()).expect("an answer in JSON"))
+        let answer = self.api.request(method, path, body, &[("authorization", authorization)]).await;
+        (answer.status, answer.body)
     }
 
-    /// Sends a task.
-    ///
-    /// # Panics
-    /// It is not accepted.
+    /// [`Api::send`].
     pub async fn send(&self, task: &Value) -> Value {
-        let (status, answer) = self.call("POST", "/v1/tasks", Some(task)).await;
-        assert_eq!(status, 202, "{answer}");
-        answer
+        self.api.send(task).await
     }
 
-    /// Waits until a task has this status, and answers it.
-    ///
-    /// # Panics
-    /// It ends otherwise, or takes too long.
+    /// [`Api::wait_for`].
     pub async fn wait_for(&self, id: &str, status: &str) -> Value {
-        until(&format!("task {id} is {status}"), async || {
-            let (code, task) = self.call("GET", &format!("/v1/tasks/{id}"), None).await;
-            let told = task["status"].as_str().unwrap_or_default().to_owned();
-            let ended = ["SUCCESSFUL", "FAILED", "CANCELLED", "EXPIRED"].contains(&told.as_str());
-            assert!(told == status || !ended, "task {id} ended otherwise: {task}");
-            (code == 200 && told == status).then_some(task)
-        })
-        .await
+        self.api.wait_for(id, status).await
     }
 
     /// The mails that SES took, with this subject.
@@ -123,7 +95,7 @@ impl Stack {
     /// The emulator does not tell.
     pub async fn mails(&self, subject: &str) -> Vec<Value> {
         let request = http::Request::get(format!("{}/_ministack/ses/messages", self.endpoint)).body(Bytes::new()).expect("a request");
-        let response = self.http.send(request, PATIENCE).await.expect("an answer");
+        let response = errand_http::Client::new().send_for(request, PATIENCE, api::ANSWER_LIMIT).await.expect("an answer");
         let told: Value = serde_json::from_slice(response.body()).expect("an answer in JSON");
         let mailboxes = told["messages"].as_object().cloned().unwrap_or_default();
         mailboxes

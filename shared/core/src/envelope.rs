@@ -161,13 +161,18 @@ pub mod limits {
         }
     }
 
-    /// An `https` URL of at most 2,048 visible ASCII characters.
+    /// An `https` URL of at most 2,048 visible ASCII characters, or an `http` URL of this machine itself, for trying out.
     ///
     /// # Errors
     /// The text is none.
-    pub fn https_url(text: &str) -> Rule {
-        let host = text.strip_prefix("https://").is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['/', '?', '#']));
-        if host && text.len() <= 2048 && text.bytes().all(|b| b.is_ascii_graphic()) {
+    pub fn callback_url(text: &str) -> Rule {
+        let secure = text.strip_prefix("https://").is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['/', '?', '#']));
+        let local = text.strip_prefix("http://").is_some_and(|rest| {
+            let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+            let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+            matches!(name, "localhost" | "127.0.0.1" | "[::1]")
+        });
+        if (secure || local) && text.len() <= 2048 && text.bytes().all(|b| b.is_ascii_graphic()) {
             Ok(())
         } else {
             Err("an https URL of at most 2,048 characters")

@@ -90,7 +90,7 @@ impl<P: Provider> Task for P {
                 }
             }
             handled.extend(places.into_iter().zip(self.deliver_bulk(payloads).await));
-            handled.sort_by_key(|(place, _)| *place);
+            handled.sort_unstable_by_key(|(place, _)| *place);
             Handled::Many(handled)
         }
         .boxed()

@@ -6,7 +6,7 @@ use std::{
 };
 
 use aws_smithy_runtime_api::client::{
-    http::{HttpConnector, HttpConnectorSettings, SharedHttpConnector},
+    http::{HttpConnector, SharedHttpConnector},
     orchestrator::HttpRequest,
     result::ConnectorError,
 };
@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::{
     AllowList,
-    connect::connector,
+    connect::{Limits, connector},
     guard::{Dns, Forbidden, check_host},
     roots,
 };
@@ -56,8 +56,8 @@ impl Client {
 
     fn with(guard: Option<AllowList>) -> Self {
         let dns = Dns(guard.clone());
-        let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).build();
-        Self(Arc::new(Inner { connector: LazyLock::new(Box::new(move || connector(settings, roots::web(), dns))), guard }))
+        let limits = Limits { connect: CONNECT_TIMEOUT, read: None };
+        Self(Arc::new(Inner { connector: LazyLock::new(Box::new(move || connector(limits, roots::web(), dns))), guard }))
     }
 
     /// Sends a request; the answer has come, with any status, when it is `Ok`. Its body is what came of it within `timeout`, which is for all of
@@ -66,6 +66,19 @@ impl Client {
     /// # Errors
     /// Why there is no answer, and whether the request may have been done.
     pub async fn send(&self, request: http::Request<Bytes>, timeout: Duration) -> Result<http::Response<Bytes>, SendError> {
+        self.send_for(request, timeout, ANSWER_LIMIT).await
+    }
+
+    /// The same, for an answer of up to `limit` bytes.
+    ///
+    /// # Errors
+    /// Why there is no answer, and whether the request may have been done.
+    pub async fn send_for(
+        &self,
+        request: http::Request<Bytes>,
+        timeout: Duration,
+        limit: usize,
+    ) -> Result<http::Response<Bytes>, SendError> {
         if let Some(allowed) = &self.0.guard {
             check_host(request.uri(), allowed).map_err(|Forbidden| SendError::Forbidden)?;
         }
@@ -77,16 +90,16 @@ impl Client {
         let (parts, body) = response.into_parts();
         let mut kept = BytesMut::new();
         // The status says what became of the request: a body that breaks off or never ends takes nothing from that.
-        timeout_at(deadline, keep(body, &mut kept)).await.ok();
+        timeout_at(deadline, keep(body, &mut kept, limit)).await.ok();
         Ok(http::Response::from_parts(parts, kept.freeze()))
     }
 }
 
-/// Reads a body into `kept` until it ends, breaks off or is longer than [`ANSWER_LIMIT`].
-async fn keep(mut body: SdkBody, kept: &mut BytesMut) {
+/// Reads a body into `kept` until it ends, breaks off or is longer than `limit`.
+async fn keep(mut body: SdkBody, kept: &mut BytesMut, limit: usize) {
     while let Some(Ok(frame)) = body.frame().await {
         if let Ok(data) = frame.into_data() {
-            let room = ANSWER_LIMIT - kept.len();
+            let room = limit - kept.len();
             kept.extend_from_slice(&data[..data.len().min(room)]);
             if data.len() > room {
                 return;

@@ -1,14 +1,17 @@
 //! Keeps requests to hosts that callers name away from what only this machine or its network should reach.
 
 use std::{
-    fmt,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    fmt, io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     str::FromStr,
     sync::LazyLock,
+    task::{Context, Poll},
 };
 
-use aws_smithy_runtime_api::client::dns::{DnsFuture, ResolveDns, ResolveDnsError};
+use errand_core::BoxFuture;
+use hyper_util::client::legacy::connect::dns::Name;
 use ipnet::IpNet;
+use tower_service::Service;
 
 /// Networks with a special purpose, by the IANA registries of
 /// [IPv4](https://www.iana.org/assignments/iana-ipv4-special-registry) and [IPv6](https://www.iana.org/assignments/iana-ipv6-special-registry),
@@ -109,14 +112,30 @@ pub(crate) fn check_host(uri: &http::Uri, allowed: &AllowList) -> Result<(), For
 #[derive(Clone, Debug)]
 pub(crate) struct Dns(pub(crate) Option<AllowList>);
 
-impl ResolveDns for Dns {
-    fn resolve_dns<'a>(&'a self, name: &'a str) -> DnsFuture<'a> {
-        DnsFuture::new(async move {
-            let addresses: Vec<IpAddr> =
-                tokio::net::lookup_host((name, 0)).await.map_err(ResolveDnsError::new)?.map(|address| address.ip()).collect();
-            let allowed = |address: &IpAddr| self.0.as_ref().is_none_or(|list| list.allows(*address));
-            if addresses.iter().all(allowed) { Ok(addresses) } else { Err(ResolveDnsError::new(Forbidden)) }
-        })
+impl Dns {
+    /// The addresses of a name.
+    ///
+    /// # Errors
+    /// It has none, or one that may not be called.
+    async fn resolve(self, name: String) -> io::Result<Vec<SocketAddr>> {
+        let addresses: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+        let allowed = |address: &SocketAddr| self.0.as_ref().is_none_or(|list| list.allows(address.ip()));
+        if addresses.iter().all(allowed) { Ok(addresses) } else { Err(io::Error::other(Forbidden)) }
+    }
+}
+
+impl Service<Name> for Dns {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = io::Error;
+    type Future = BoxFuture<'static, io::Result<Self::Response>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let addresses = self.clone().resolve(name.as_str().to_owned());
+        Box::pin(async move { addresses.await.map(Vec::into_iter) })
     }
 }
 
@@ -220,10 +239,10 @@ mod tests {
     async fn a_name_is_checked_by_all_that_it_resolves_to() {
         // Names that the system's resolver turns into addresses by itself.
         for name in ["localhost", "127.1", "0x7f.1", "2130706433"] {
-            let refused = Dns(Some(AllowList::default())).resolve_dns(name).await;
+            let refused = Dns(Some(AllowList::default())).resolve(name.to_owned()).await;
             assert!(refused.is_err(), "{name}");
         }
         let allowed = Dns(Some("127.0.0.0/8,::1/128".parse().unwrap()));
-        assert!(allowed.resolve_dns("localhost").await.is_ok());
+        assert!(allowed.resolve("localhost".to_owned()).await.is_ok());
     }
 }

@@ -40,7 +40,7 @@ pub fn conditions(fields: &mut Fields<'_>, id: String, task: String, context: Co
         expires: fields.optional::<Timestamp>("expires"),
         max_attempts: max_attempts(fields),
         claim_check: None,
-        callback_url: fields.text("callback_url", limits::https_url),
+        callback_url: fields.text("callback_url", limits::callback_url),
         group: fields.text("group", limits::id),
         notification_id: fields.text("notification_id", limits::label),
         user: fields.text("user", limits::label),

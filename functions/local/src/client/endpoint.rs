@@ -7,6 +7,9 @@ use errand_http::Client;
 use http::{Method, header};
 use serde_json::Value;
 
+/// Larger than any answer of a function.
+const ANSWER_LIMIT: usize = 16 * 1024 * 1024;
+
 /// Longer than API Gateway waits for a function.
 const TIMEOUT: Duration = Duration::from_secs(35);
 
@@ -45,7 +48,11 @@ impl Api {
             .header(header::CONTENT_TYPE, "application/json")
             .body(body.map_or_else(Bytes::new, |body| body.to_string().into()))
             .map_err(|_| format!("{}: expected a URL such as http://127.0.0.1:3000", self.url))?;
-        let response = self.client.send(request, TIMEOUT).await.map_err(|error| format!("{}: {error}; is it running there?", self.url))?;
+        let response = self
+            .client
+            .send_for(request, TIMEOUT, ANSWER_LIMIT)
+            .await
+            .map_err(|error| format!("{}: {error}; is it running there?", self.url))?;
         let answer: Value =
             serde_json::from_slice(response.body()).map_err(|_| format!("{}: the answer is not JSON; is it Errand's API?", self.url))?;
         if response.status().is_success() {

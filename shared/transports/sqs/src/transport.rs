@@ -135,17 +135,21 @@ impl Transport for SqsTransport {
 
     async fn publish(&self, envelopes: &[Envelope]) -> Vec<Answer> {
         let now = Timestamp::now();
-        let (mut answers, mut entries) = (Vec::new(), Vec::new());
+        let mut answers: Vec<Answer> = Vec::with_capacity(envelopes.len());
+        let mut entries = Vec::with_capacity(envelopes.len());
         for (place, envelope) in envelopes.iter().enumerate() {
-            match self.entry(place, envelope, now) {
-                Ok(entry) => entries.push(entry),
-                Err(error) => answers.push((place, Err(error))),
-            }
+            // What is sent is answered below, in this place.
+            let answer = self.entry(place, envelope, now).map(|entry| {
+                entries.push(entry);
+                Published::default()
+            });
+            answers.push(answer);
         }
         let sequences = sequences(batches(entries));
-        answers.extend(stream::iter(sequences).map(|batches| self.send_all(batches)).buffer_unordered(CONCURRENCY).concat().await);
-        answers.sort_by_key(|(place, _)| *place);
-        answers.into_iter().map(|(_, answer)| answer).collect()
+        for (place, answer) in stream::iter(sequences).map(|batches| self.send_all(batches)).buffer_unordered(CONCURRENCY).concat().await {
+            answers[place] = answer;
+        }
+        answers
     }
 
     async fn check(&self) -> Result<(), PublishError> {
@@ -158,10 +162,16 @@ impl Transport for SqsTransport {
 }
 
 /// Batches queue by queue, in order within each.
-fn batches(mut entries: Vec<Entry>) -> Vec<Batch> {
-    entries.sort_by(|a, b| a.url.cmp(&b.url));
-    let mut batches: Vec<Batch> = Vec::new();
+fn batches(entries: Vec<Entry>) -> Vec<Batch> {
+    let mut queues: Vec<Vec<Entry>> = Vec::new();
     for entry in entries {
+        match queues.iter_mut().find(|queue| queue.first().is_some_and(|first| first.url == entry.url)) {
+            Some(queue) => queue.push(entry),
+            None => queues.push(vec![entry]),
+        }
+    }
+    let mut batches: Vec<Batch> = Vec::new();
+    for entry in queues.into_iter().flatten() {
         let fits = |batch: &&mut Batch| {
             let size: usize = batch.iter().map(|entry| entry.size).sum();
             batch.first().is_some_and(|first| first.url == entry.url) && batch.len() < BATCH && size + entry.size <= LIMIT
