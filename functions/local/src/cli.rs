@@ -25,8 +25,18 @@ pub(crate) struct Cli {
 enum Command {
     /// Answer HTTP calls and run what they ask for (the default)
     Serve(Options),
+    /// Send a task
+    Send(client::Send),
+    /// Tell how a task stands
+    Status(client::Status),
+    /// Do not run a task that waits
+    Cancel(client::Cancel),
+    /// Tell of tasks as they come and change
+    Tail(client::Tail),
     /// Look at what was given up; run it again, or forget it
     DeadLetters(client::DeadLetters),
+    /// Say who may call
+    Keys(client::Keys),
 }
 
 impl Cli {
@@ -37,7 +47,12 @@ impl Cli {
         errand_runtime::hide_panics();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         match self.command {
+            Some(Command::Send(command)) => runtime.block_on(command.run(&env)),
+            Some(Command::Status(command)) => runtime.block_on(command.run(&env)),
+            Some(Command::Cancel(command)) => runtime.block_on(command.run(&env)),
+            Some(Command::Tail(command)) => runtime.block_on(command.run(&env)),
             Some(Command::DeadLetters(command)) => runtime.block_on(command.run(&env)),
+            Some(Command::Keys(command)) => runtime.block_on(command.run(&env)),
             Some(Command::Serve(options)) => runtime.block_on(serve::serve(&options, &env)),
             None => runtime.block_on(serve::serve(&self.serve, &env)),
         }

@@ -6,7 +6,10 @@ use errand_core::Environment;
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use super::endpoint::{Api, Endpoint};
+use super::{
+    endpoint::{Api, Endpoint},
+    output::{say, tell},
+};
 
 /// Look at what was given up; run it again, or forget it.
 #[derive(Args)]
@@ -148,14 +151,4 @@ async fn until_complete(api: &Api, action: &str, done: &str, body: Map<String, V
         }
     }
     if refused > 0 { Err(format!("{refused} stay as dead letters").into()) } else { Ok(()) }
-}
-
-#[expect(clippy::print_stdout, reason = "what a command was asked for")]
-fn say(value: &Value) {
-    println!("{value}");
-}
-
-#[expect(clippy::print_stderr, reason = "what a command tells beside what it was asked for")]
-fn tell(text: &str) {
-    eprintln!("{text}");
 }

@@ -2,5 +2,10 @@
 
 mod dead_letters;
 mod endpoint;
+mod keys;
+mod output;
+mod tasks;
 
 pub(crate) use dead_letters::DeadLetters;
+pub(crate) use keys::Keys;
+pub(crate) use tasks::{Cancel, Send, Status, Tail};
