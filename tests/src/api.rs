@@ -95,6 +95,12 @@ impl Api {
         &self.url
     }
 
+    /// The name that it is called by, where that is not in the address.
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
+        self.host.as_deref()
+    }
+
     /// Makes a call with these headers over the usual ones.
     ///
     /// # Panics

@@ -44,6 +44,30 @@ fn object(required: &[&str], properties: Value) -> Value {
     json!({ "type": "object", "required": required, "properties": properties })
 }
 
+/// The same for what is sent: a field that need not be there may be null as well.
+fn sent(required: &[&str], properties: Value) -> Value {
+    let properties: Map<String, Value> = map(properties)
+        .into_iter()
+        .map(|(name, mut property)| {
+            if !required.contains(&name.as_str()) {
+                let types = property.get("type").cloned();
+                if let Some(Value::String(one)) = types {
+                    property["type"] = json!([one, "null"]);
+                } else if let Some(types) =
+                    property.get_mut("type").and_then(Value::as_array_mut).filter(|types| !types.contains(&json!("null")))
+                {
+                    types.push(json!("null"));
+                }
+                if let Some(alternatives) = property.get_mut("anyOf").and_then(Value::as_array_mut) {
+                    alternatives.push(json!({ "type": "null" }));
+                }
+            }
+            (name, property)
+        })
+        .collect();
+    object(required, Value::from(properties))
+}
+
 fn list(name: &str, of: Value) -> Value {
     object(
         &[name, "cursor"],
@@ -139,14 +163,14 @@ fn calls(payloads: &Payloads) -> Map<String, Value> {
         "variables": { "type": "object", "description": "What the template names beside the fields." },
     })));
     let channels = json!({ "type": "object", "additionalProperties": { "type": "object" } });
-    let error = object(&["exception_class_path"], json!({ "exception_class_path": text(), "traceback": text() }));
+    let error = sent(&["exception_class_path"], json!({ "exception_class_path": text(), "traceback": text() }));
     let time_or_countdown = json!([{ "required": ["run_after"] }, { "required": ["countdown"] }]);
     let mut schemas = map(json!({
-        "Batch": object(&["tasks"], json!({ "tasks": { "type": "array", "minItems": 1, "maxItems": 1000, "items": { "description": "A Task. One that is wrong is answered in its place." } } })),
-        "Notification": object(&["channels"], Value::from(notification)),
+        "Batch": sent(&["tasks"], json!({ "tasks": { "type": "array", "minItems": 1, "maxItems": 1000, "items": { "description": "A Task. One that is wrong is answered in its place." } } })),
+        "Notification": sent(&["channels"], Value::from(notification)),
         "Time": { "type": "object", "properties": times(), "anyOf": time_or_countdown },
-        "Schedule": object(&["name", "task"], Value::from(schedule)),
-        "Report": object(&["status"], json!({
+        "Schedule": sent(&["name", "task"], Value::from(schedule)),
+        "Report": sent(&["status"], json!({
             "status": { "type": "string", "enum": ["RUNNING", "SUCCESSFUL", "FAILED"] },
             "return_value": {},
             "errors": { "type": "array", "maxItems": TaskResult::ERRORS_LIMIT, "items": error },
@@ -157,15 +181,15 @@ fn calls(payloads: &Payloads) -> Map<String, Value> {
             "limit": { "type": "integer", "minimum": 1, "maximum": 1000, "default": 100 },
             "edit": { "type": "object", "description": "Of replays: a JSON merge patch of each envelope." },
         } },
-        "Template": object(&["channels"], json!({ "channels": channels, "locales": { "type": "object", "additionalProperties": channels } })),
-        "NewKey": object(&["name", "scopes"], json!({
+        "Template": sent(&["channels"], json!({ "channels": channels, "locales": { "type": "object", "additionalProperties": channels } })),
+        "NewKey": sent(&["name", "scopes"], json!({
             "name": { "type": "string", "pattern": "^[A-Za-z0-9_.-]{1,64}$" },
             "scopes": { "type": "array", "minItems": 1, "items": { "type": "string", "enum": Scope::ALL.map(Scope::as_str) } },
             "expires": optional_time(),
             "rate": { "type": ["integer", "null"], "minimum": 1, "maximum": RATE_LIMIT, "description": "Calls in a minute." },
         })),
     }));
-    let mut task = object(&["task"], Value::from(own));
+    let mut task = sent(&["task"], Value::from(own));
     task["allOf"] = Value::from(known);
     schemas.insert("Task".to_owned(), task);
     schemas

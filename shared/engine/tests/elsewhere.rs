@@ -1,0 +1,257 @@
+//! What is told to others, and done by them: callbacks, remote workers, functions, routes.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod world;
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use errand_core::{
+    Attempt, DeliveryError, Envelope, Environment, ErrorKind, Init, Job, Outbox, Outcome, PublishError, Published, Ran, Report, Runner,
+    SettingsError, Status, Store, TaskResult, Transport,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use world::*;
+
+/// Keeps the callbacks that it gets.
+#[derive(Clone, Default)]
+struct Sent {
+    envelopes: Arc<Mutex<Vec<Envelope>>>,
+    down: Arc<AtomicBool>,
+}
+
+impl Transport for Sent {
+    const NAME: &'static str = "sent";
+    const MAX_DELAY: Duration = Duration::ZERO;
+
+    async fn publish(&self, envelopes: &[Envelope]) -> Vec<Result<Published, PublishError>> {
+        if self.down.load(Ordering::SeqCst) {
+            return vec![Err(PublishError::Unavailable("down".to_owned()))];
+        }
+        self.envelopes.lock().unwrap().extend_from_slice(envelopes);
+        vec![Ok(Published::default())]
+    }
+
+    async fn check(&self) -> Result<(), PublishError> {
+        Ok(())
+    }
+}
+
+impl Sent {
+    /// The ids of the callbacks, and the results that they tell.
+    fn told(&self) -> Vec<(String, Value)> {
+        let envelopes = self.envelopes.lock().unwrap();
+        envelopes
+            .iter()
+            .map(|callback| (callback.id.clone(), serde_json::from_str::<Value>(callback.payload()).unwrap()["body"].clone()))
+            .collect()
+    }
+}
+
+fn calling_back(world: &mut World) -> Sent {
+    let sent = Sent::default();
+    world.engine.outbox = Some(Outbox { soon: Arc::new(sent.clone()), late: None, objects: None });
+    sent
+}
+
+fn with_callback(id: &str, script: &str) -> Envelope {
+    Envelope { callback_url: Some("https://example.com/hook".to_owned()), ..envelope(id, script) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_result_is_called_back_however_it_ends() {
+    let mut world = World::new();
+    let sent = calling_back(&mut world);
+    let late = Envelope { expires: Some(START), ..with_callback("late", "ok") };
+    world.run(vec![record(with_callback("a", "ok")), record(with_callback("b", "reject")), record(late), say("c", "ok")]).await;
+    let mut told: Vec<(String, String)> = sent
+        .told()
+        .iter()
+        .map(|(_, result)| (result["id"].as_str().unwrap().to_owned(), result["status"].as_str().unwrap().to_owned()))
+        .collect();
+    told.sort();
+    let wanted = [("a", "SUCCESSFUL"), ("b", "FAILED"), ("late", "EXPIRED")];
+    assert_eq!(told, wanted.map(|(id, status)| (id.to_owned(), status.to_owned())));
+    let callback = sent.envelopes.lock().unwrap()[0].clone();
+    assert_eq!((callback.task.as_str(), callback.callback_url, callback.max_attempts), (TaskResult::CALLBACK, None, Some(10)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_callback_that_could_not_be_sent_is_sent_when_the_message_comes_again_and_the_task_is_not_done_again() {
+    let mut world = World::new();
+    let sent = calling_back(&mut world);
+    sent.down.store(true, Ordering::SeqCst);
+    assert_eq!(world.run(vec![record(with_callback("a", "ok"))]).await, ["a"]);
+    assert_eq!((world.delivered(), world.status("a").await), (vec!["a".to_owned()], Some(Status::Successful)));
+    sent.down.store(false, Ordering::SeqCst);
+    for _ in 0..2 {
+        assert!(world.run(vec![record(with_callback("a", "ok"))]).await.is_empty());
+    }
+    let told = sent.told();
+    assert_eq!((world.delivered().len(), told.len()), (1, 2), "a twin sends it again");
+    assert_eq!(told[0], told[1], "under the same id, and so it is told once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_store_what_is_known_is_told_and_nothing_is_done_twice_for_it() {
+    let mut world = World::without_store();
+    let sent = calling_back(&mut world);
+    assert!(world.run(vec![record(with_callback("a", "ok"))]).await.is_empty());
+    let (_, result) = sent.told().remove(0);
+    assert_eq!((&result["id"], &result["status"], &result["attempts"]), (&json!("a"), &json!("SUCCESSFUL"), &json!(1)));
+    sent.down.store(true, Ordering::SeqCst);
+    assert!(world.run(vec![record(with_callback("b", "ok"))]).await.is_empty());
+}
+
+/// Hands everything over, and keeps where it is to be reported.
+#[derive(Clone, Default)]
+struct Elsewhere(Arc<Mutex<Vec<(String, String)>>>);
+
+thread_local! {
+    static ELSEWHERE: Elsewhere = Elsewhere::default();
+}
+
+#[derive(Deserialize)]
+struct Nothing {}
+
+#[derive(Deserialize)]
+struct Route {
+    elsewhere: String,
+}
+
+impl Runner for Elsewhere {
+    const NAME: &'static str = "elsewhere";
+    type Settings = Nothing;
+    type Route = Route;
+
+    fn new(_: Nothing, _: &Init) -> Result<Self, SettingsError> {
+        Ok(ELSEWHERE.with(Clone::clone))
+    }
+
+    fn check(&self, route: &Route) -> Result<(), String> {
+        if route.elsewhere.is_empty() { Err("elsewhere: expected a place".to_owned()) } else { Ok(()) }
+    }
+
+    fn timeout(&self, _: &Route) -> Duration {
+        Duration::from_secs(5)
+    }
+
+    async fn run(&self, route: &Route, job: &Job<'_>) -> Result<Ran, DeliveryError> {
+        match (route.elsewhere.as_str(), job.report) {
+            ("down", _) => Err(DeliveryError::new(ErrorKind::Unavailable, "HTTP 503")),
+            ("unsure", _) => Err(DeliveryError::new(ErrorKind::OutcomeUnknown, "no answer")),
+            (_, Some(report)) => {
+                self.0.lock().unwrap().push((report.url.clone(), report.token.expose().to_owned()));
+                Ok(Ran::Handed(Duration::from_secs(600)))
+            }
+            (_, None) => Ok(Ran::Done(json!(job.to_json()))),
+        }
+    }
+}
+
+fn routed(routes: &str) -> Result<World, SettingsError> {
+    let mut world = World::new();
+    let env: Environment = [("ERRAND_ROUTES", routes)].into_iter().collect();
+    world.engine.registry.add_runner::<Elsewhere>(&env, &Init::default())?;
+    world.engine.registry.read_routes(&env)?;
+    Ok(world)
+}
+
+fn task(id: &str, task: &str) -> Envelope {
+    Envelope { task: task.to_owned(), ..envelope(id, "ok") }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_handed_over_is_the_workers_until_it_reports_or_is_given_up_for_dead() {
+    let mut world = routed(r#"{"far.*":{"elsewhere":"x"}}"#).unwrap();
+    world.engine.api_url = Some("https://api.example/".to_owned());
+    assert_eq!(world.run(vec![record(task("a/1", "far.away"))]).await, ["a/1"], "the message stays, for the case that nobody reports");
+    assert_eq!((world.hidden("a/1"), world.status("a/1").await), (Some(Duration::from_secs(600)), Some(Status::Running)));
+    let (url, token) = ELSEWHERE.with(|elsewhere| elsewhere.0.lock().unwrap().remove(0));
+    assert_eq!(url, "https://api.example/v1/tasks/a%2F1/result");
+    assert_eq!(world.run(vec![record(task("a/1", "far.away"))]).await, ["a/1"], "a twin waits");
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    world.run(vec![record(task("a/1", "far.away"))]).await;
+    let (_, second) = ELSEWHERE.with(|elsewhere| elsewhere.0.lock().unwrap().remove(0));
+    let now = world.engine.clock.now();
+    let report = async |token: &str| world.store.report("a/1", token, &Outcome::Succeeded(json!(7)), now).await.unwrap();
+    assert_eq!(report(&token).await, Report::Unknown, "who was given up for dead reports nothing");
+    assert!(matches!(report(&second).await, Report::Recorded(result) if result.return_value == 7));
+    assert!(world.run(vec![record(task("a/1", "far.away"))]).await.is_empty(), "and then the message goes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nothing_can_be_reported_the_answer_is_the_result() {
+    let world = routed(r#"{"far.*":{"elsewhere":"x"}}"#).unwrap();
+    assert!(world.run(vec![record(task("a", "far.away"))]).await.is_empty());
+    let value = world.store.get("a").await.unwrap().unwrap().0.return_value;
+    let sent: Value = serde_json::from_str(value.as_str().unwrap()).unwrap();
+    assert_eq!(sent, json!({ "task": "far.away", "args": [], "kwargs": { "do": "ok" }, "id": "a", "attempt": 1 }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_one_does_it_where_the_first_certainly_did_nothing() {
+    let world = routed(
+        r#"{"far.down":[{"elsewhere":"down"},{"elsewhere":"x"}],"far.unsure":[{"elsewhere":"unsure"},{"elsewhere":"x"}],"act.*":"actor"}"#,
+    )
+    .unwrap();
+    let kept = world.run(vec![record(task("a", "far.down")), record(task("b", "far.unsure")), record(task("c", "act.of.mine"))]).await;
+    assert_eq!(kept, ["b"], "what may be done is not done elsewhere");
+    assert_eq!((world.status("a").await, world.delivered()), (Some(Status::Successful), vec!["c".to_owned()]));
+}
+
+#[test]
+fn a_route_that_cannot_be_is_refused_at_the_start() {
+    for (routes, part) in [
+        (r#"{"a":{"elsewhere":""}}"#, "a: elsewhere: expected a place"),
+        (r#"{"a":{"nowhere":"x"}}"#, "a: expected one of the runners of this build: elsewhere"),
+        (r#"{"a":"pigeon"}"#, "a: there is no provider pigeon"),
+        (r#"{"a":{"elsewhere":7}}"#, "a: invalid type"),
+    ] {
+        let error = routed(routes).err().unwrap().to_string();
+        assert!(error.contains(part), "{error}");
+    }
+}
+
+#[derive(Deserialize)]
+struct Ship {
+    order: u64,
+    #[serde(default)]
+    express: bool,
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_function_is_given_its_arguments_and_its_value_is_the_result() {
+    let mut world = routed(r#"{"*":{"elsewhere":"down"},"orders.ship":"function"}"#).unwrap();
+    world.engine.registry.task("orders.ship", async |Ship { order, express }: Ship, attempt: Attempt| match order {
+        0 => Err(DeliveryError::new(ErrorKind::Rejected, "there is no such order")),
+        _ => Ok(json!({ "order": order, "express": express, "by": attempt.key })),
+    });
+    let json = |text: &str| serde_json::value::RawValue::from_string(text.to_owned()).ok();
+    let ship = |id: &str, args: Option<&str>, kwargs: Option<&str>| {
+        record(Envelope { args: args.and_then(json), kwargs: kwargs.and_then(json), ..task(id, "orders.ship") })
+    };
+    let batch = vec![
+        ship("named", None, Some(r#"{"order":7,"express":true}"#)),
+        ship("placed", Some("[8]"), Some("{}")),
+        ship("none", None, Some(r#"{"order":0}"#)),
+        ship("wrong", None, Some(r#"{"order":"hunter2"}"#)),
+        ship("both", Some("[8]"), Some(r#"{"order":8}"#)),
+    ];
+    assert!(world.run(batch).await.is_empty());
+    let value = async |id: &str| world.store.get(id).await.unwrap().unwrap().0;
+    assert_eq!(value("named").await.return_value, json!({ "order": 7, "express": true, "by": "named" }));
+    assert_eq!(value("placed").await.return_value, json!({ "order": 8, "express": false, "by": "placed" }));
+    let mut buried = world.buried();
+    buried.sort_by(|a, b| a.0.cmp(&b.0));
+    let wanted = [("both", ErrorKind::InvalidPayload), ("none", ErrorKind::Rejected), ("wrong", ErrorKind::InvalidPayload)];
+    assert_eq!(buried, wanted.map(|(id, kind)| (id.to_owned(), kind)));
+    assert!(!format!("{:?}", value("wrong").await.errors).contains("hunter2"));
+}

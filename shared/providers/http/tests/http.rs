@@ -1,0 +1,108 @@
+//! The runner against an application.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use errand_core::{DeliveryError, Envelope, Environment, ErrorKind, Init, Job, Ran, ReportTo, Runner, Secret};
+use errand_http::Client;
+use errand_provider_http::{Http, Route};
+use errand_testkit::{Answer, Stub, transport::envelope};
+use serde_json::{Value, json};
+
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+fn runner(vars: &[(&str, &str)]) -> Http {
+    let env: Environment = vars.iter().copied().collect();
+    Http::new(env.section("ERRAND_HTTP_").unwrap(), &Init::default().with(Client::new())).unwrap()
+}
+
+fn route(url: &str) -> Route {
+    serde_json::from_value(json!({ "http": url, "timeout_seconds": 2 })).unwrap()
+}
+
+fn task() -> Envelope {
+    let raw = |value: Value| serde_json::value::to_raw_value(&value).ok();
+    Envelope { task: "shop.ship".to_owned(), args: raw(json!([1])), kwargs: raw(json!({ "to": "secret-text" })), ..envelope("order.7") }
+}
+
+async fn answered(answer: Answer, report: bool) -> (Result<Ran, DeliveryError>, errand_testkit::Request) {
+    let stub = Stub::start(move |_| answer.clone()).await;
+    let report = report.then(|| ReportTo { url: "https://api/v1/tasks/x/result".to_owned(), token: Secret::new("token") });
+    let job = Job { envelope: &task(), number: 2, report: report.as_ref() };
+    let ran = runner(&[("ERRAND_HTTP_SECRET", SECRET)]).run(&route(stub.url()), &job).await;
+    (ran, stub.requests().remove(0))
+}
+
+#[tokio::test]
+async fn the_application_is_called_with_the_task_signed_and_its_answer_is_the_value() {
+    let (ran, request) = answered(Answer::json(200, r#"{"shipped":true}"#), true).await;
+    assert_eq!(ran.unwrap(), Ran::Done(json!({ "shipped": true })));
+    let sent: Value = serde_json::from_slice(&request.body).unwrap();
+    let report = json!({ "url": "https://api/v1/tasks/x/result", "token": "token" });
+    assert_eq!(
+        sent,
+        json!({ "task": "shop.ship", "args": [1], "kwargs": { "to": "secret-text" }, "id": "order.7", "attempt": 2, "report": report })
+    );
+    standardwebhooks::Webhook::new(SECRET).unwrap().verify(&request.body, &request.headers).unwrap();
+    assert_eq!(answered(Answer::json(204, ""), false).await.0.unwrap(), Ran::Done(Value::Null));
+}
+
+#[tokio::test]
+async fn an_application_that_accepts_reports_by_itself_where_that_is_possible() {
+    assert_eq!(answered(Answer::json(202, ""), true).await.0.unwrap(), Ran::Handed(std::time::Duration::from_secs(3600)));
+    assert_eq!(answered(Answer::json(202, "1"), false).await.0.unwrap(), Ran::Done(json!(1)));
+}
+
+#[tokio::test]
+async fn every_answer_has_its_consequence() {
+    let errors = r#"{"errors":[{"exception_class_path":"shop.OutOfStock","traceback":"line 1"}]}"#;
+    let table = [
+        (301, "", ErrorKind::Rejected, None),
+        (400, "", ErrorKind::Rejected, None),
+        (401, "", ErrorKind::Misconfigured, None),
+        (403, "", ErrorKind::Misconfigured, None),
+        (404, "", ErrorKind::Misconfigured, None),
+        (405, "", ErrorKind::Misconfigured, None),
+        (408, "", ErrorKind::Unavailable, None),
+        (409, "", ErrorKind::Rejected, None),
+        (422, errors, ErrorKind::Rejected, Some("shop.OutOfStock")),
+        (422, "{", ErrorKind::Rejected, None),
+        (425, "", ErrorKind::Unavailable, None),
+        (429, "", ErrorKind::RateLimited, None),
+        (500, "", ErrorKind::Unavailable, None),
+        (500, errors, ErrorKind::TaskFailed, Some("shop.OutOfStock")),
+        (503, errors, ErrorKind::TaskFailed, Some("shop.OutOfStock")),
+        (504, "", ErrorKind::Unavailable, None),
+    ];
+    for (status, body, kind, exception) in table {
+        let (ran, _) = answered(Answer::json(status, body).header("retry-after", "7"), true).await;
+        let error = ran.unwrap_err();
+        assert_eq!((error.kind, error.retry_after.map(|delay| delay.as_secs())), (kind, Some(7)), "{status} {body}");
+        assert_eq!(error.exception.as_ref().map(|error| error.exception_class_path.as_str()), exception, "{status} {body}");
+        assert!(!error.message.contains("OutOfStock") && !error.message.contains("127.0.0.1"), "{}", error.message);
+    }
+    let error = answered(Answer::Silence, true).await.0.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::OutcomeUnknown);
+    let job = Job { envelope: &task(), number: 1, report: None };
+    let error = runner(&[]).run(&route("http://127.0.0.1:1"), &job).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unavailable);
+}
+
+#[test]
+fn a_wrong_setting_or_route_is_refused() {
+    let check = |route: Value| {
+        serde_json::from_value::<Route>(route).map_err(|error| error.to_string()).and_then(|route| runner(&[]).check(&route))
+    };
+    for wrong in [
+        json!({ "http": "ftp://x" }),
+        json!({ "http": "/tasks" }),
+        json!({ "http": "https://x", "timeout_seconds": 26 }),
+        json!({ "http": "https://x", "report_seconds": 0 }),
+        json!({ "http": "https://x", "retries": 3 }),
+    ] {
+        assert!(check(wrong.clone()).is_err(), "{wrong}");
+    }
+    assert_eq!(check(json!({ "http": "https://x/tasks", "timeout_seconds": 25, "report_seconds": 604_800 })), Ok(()));
+    let env: Environment = [("ERRAND_HTTP_SECRET", "hunter2")].into_iter().collect();
+    let error = Http::new(env.section("ERRAND_HTTP_").unwrap(), &Init::default().with(Client::new())).err().unwrap().to_string();
+    assert!(error.starts_with("ERRAND_HTTP_SECRET: ") && !error.contains("hunter2"), "{error}");
+}
