@@ -133,6 +133,8 @@ async fn the_sample_events_are_answered() {
     let samples = [
         (include_str!("../../../events/enqueue-mail.json"), 202),
         (include_str!("../../../events/enqueue-delayed.json"), 202),
+        (include_str!("../../../events/enqueue-batch.json"), 207),
+        (include_str!("../../../events/enqueue-notification.json"), 202),
         (include_str!("../../../events/enqueue-wrong.json"), 422),
         (include_str!("../../../events/enqueue-health.json"), 200),
     ];

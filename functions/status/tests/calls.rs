@@ -88,6 +88,8 @@ async fn the_sample_events_are_answered() {
         (include_str!("../../../events/status-cancel.json"), 200, "CANCELLED"),
         (include_str!("../../../events/status-schedule.json"), 201, "digest"),
         (include_str!("../../../events/status-dead-letters.json"), 200, "complete"),
+        (include_str!("../../../events/status-report.json"), 401, "token"),
+        (include_str!("../../../events/status-openapi.json"), 200, "openapi"),
     ] {
         let event = LambdaEvent::new(serde_json::from_str(sample).unwrap(), Context::default());
         let answer = Arc::clone(&operations).invoke(event).await;

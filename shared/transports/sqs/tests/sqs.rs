@@ -54,6 +54,14 @@ fn accept(request: &Request) -> Answer {
 }
 
 #[tokio::test]
+async fn a_thousand_go_in_a_hundred_calls() {
+    let stub = Stub::start(accept).await;
+    let thousand: Vec<Envelope> = (0..1000).map(|i| envelope(&format!("t{i}"))).collect();
+    assert!(transport(stub.url()).publish(&thousand).await.iter().all(Result::is_ok));
+    assert_eq!(stub.requests().len(), 100);
+}
+
+#[tokio::test]
 async fn it_keeps_the_contract_of_a_transport() {
     let working = Stub::start(accept).await;
     let failing = Stub::start(|_| Answer::json(503, r#"{"__type":"com.amazonaws.sqs#ServiceUnavailable"}"#)).await;

@@ -1,0 +1,36 @@
+//! The consumer with an event as SQS sends it.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+
+use errand_consumer::Consumer;
+use errand_core::{Environment, Status, Store};
+use errand_store_memory::MemoryStore;
+use lambda_runtime::{Context, LambdaEvent};
+use serde_json::json;
+
+#[tokio::test]
+async fn an_order_is_shipped() {
+    let settings = [
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+        ("ERRAND_QUEUE_URL", "http://127.0.0.1:1/000000000000/queue"),
+        ("ERRAND_DEAD_LETTER_URL", "http://127.0.0.1:1/000000000000/dead"),
+        ("ERRAND_ROUTES", r#"{"orders.*":"function"}"#),
+    ];
+    let env: Environment = settings.into_iter().collect();
+    let mut consumer = Consumer::from_env(&env, orders::tasks).unwrap();
+    let store = MemoryStore::default();
+    consumer.engine.store = Some(Arc::new(store.clone()));
+    let body = json!({ "id": "order-7", "task": "orders.ship", "kwargs": { "order": 7, "express": true } });
+    let record = json!({ "messageId": "m-1", "receiptHandle": "r", "body": body.to_string(), "attributes": { "ApproximateReceiveCount": "1" }, "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:queue" });
+    let event = serde_json::from_value(json!({ "Records": [record] })).unwrap();
+    let mut context = Context::default();
+    context.deadline = u64::MAX / 2;
+    let answer = Arc::new(consumer).invoke(LambdaEvent::new(event, context)).await;
+    assert!(answer.batch_item_failures.is_empty());
+    let (result, _) = store.get("order-7").await.unwrap().unwrap();
+    assert_eq!((result.status, result.return_value), (Status::Successful, json!({ "order": 7, "days": 1 })));
+}
