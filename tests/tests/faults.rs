@@ -121,6 +121,14 @@ async fn send(stack: &Stack, audit: &Audit, dice: &Dice, url: &str) {
     }
 }
 
+/// How many messages are on the queue, the hidden ones included: other tests leave some there that wait for their time.
+async fn messages(stack: &Stack) -> usize {
+    let names = [QueueAttributeName::ApproximateNumberOfMessages, QueueAttributeName::ApproximateNumberOfMessagesNotVisible];
+    let call = stack.sqs().get_queue_attributes().queue_url(&stack.queue_url).set_attribute_names(Some(names.to_vec()));
+    let told = call.send().await.unwrap().attributes.unwrap_or_default();
+    names.iter().map(|name| told[name].parse::<usize>().unwrap()).sum()
+}
+
 /// Looks for the books' messages on the dead-letter queue, each once; answers how many of anyone's it saw.
 async fn count_dead_letters(stack: &Stack, audit: &Audit, seen: &mut BTreeSet<String>) -> usize {
     let call = stack.sqs().receive_message().queue_url(&stack.dead_letter_url).max_number_of_messages(10).visibility_timeout(2);
@@ -150,6 +158,7 @@ async fn the_deployed_stack_loses_nothing_either() {
     let audit = Arc::new(Audit::new(2_500, &dice));
     let sink = Sink::start(&audit, &dice).await;
     let started = Instant::now();
+    let before = messages(&stack).await;
     send(&stack, &audit, &dice, &sink.url).await;
     let (mut seen, mut last) = (BTreeSet::new(), (0, Instant::now()));
     while !audit.complete() {
@@ -162,13 +171,7 @@ async fn the_deployed_stack_loses_nothing_either() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     // Twins may still be on their way: they are dropped, and only then are the books closed.
-    until("the queue is empty", async || {
-        let names = [QueueAttributeName::ApproximateNumberOfMessages, QueueAttributeName::ApproximateNumberOfMessagesNotVisible];
-        let call = stack.sqs().get_queue_attributes().queue_url(&stack.queue_url).set_attribute_names(Some(names.to_vec()));
-        let told = call.send().await.unwrap().attributes.unwrap_or_default();
-        names.iter().all(|name| told.get(name).is_some_and(|count| count == "0")).then_some(())
-    })
-    .await;
+    until("the queue has no more than before", async || (messages(&stack).await <= before).then_some(())).await;
     // What was given up last, and should not have been.
     while count_dead_letters(&stack, &audit, &mut seen).await > 0 {}
     let mut report = audit.report();

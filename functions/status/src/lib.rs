@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use errand_api::{Access, Operation, ProblemDocument, Request, Response, Route, gateway};
-use errand_core::{DynDeadLetters, DynNoteList, DynNotes, DynResults, DynSchedules, Environment, Outbox, Payloads, SettingsError};
+use errand_core::{DynDeadLetters, DynNoteList, DynNotes, DynResults, DynSchedules, Environment, Outbox, Payloads, SettingsError, limits};
 use http::StatusCode;
 use lambda_runtime::LambdaEvent;
 
@@ -76,6 +76,7 @@ impl Operations {
 
     async fn answer(&self, request: &Request, route: Route) -> Result<Response, ProblemDocument> {
         let (id, query) = (route.id.as_str(), request.uri().query().unwrap_or_default());
+        names_nothing(route.operation, id)?;
         match route.operation {
             Operation::GetTask => self.task(id, query).await,
             Operation::ListTasks => self.tasks(query).await,
@@ -105,4 +106,19 @@ impl Operations {
             _ => Err(ProblemDocument::new(StatusCode::NOT_FOUND, "another function answers this path")),
         }
     }
+}
+
+/// Refuses what cannot be the id or name of anything: the services would refuse it as a mistake of ours.
+fn names_nothing(operation: Operation, id: &str) -> Result<(), ProblemDocument> {
+    let rule = match operation {
+        Operation::GetTask | Operation::MoveTask | Operation::CancelTask | Operation::ReportResult => limits::id(id),
+        Operation::GetSchedule
+        | Operation::DeleteSchedule
+        | Operation::PauseSchedule
+        | Operation::ResumeSchedule
+        | Operation::GetTemplate
+        | Operation::DeleteTemplate => limits::schedule(id),
+        _ => Ok(()),
+    };
+    rule.map_err(|expected| ProblemDocument::new(StatusCode::NOT_FOUND, &format!("there is nothing of this name: expected {expected}")))
 }

@@ -363,6 +363,8 @@ async fn lists_tell_what_was_asked_for<S: Store>(store: &S) {
         (Filter { since: Some(at(1)), ..all() }, vec![3, 2, 1]),
         (Filter { until: Some(at(2)), ..all() }, vec![1, 0]),
         (Filter { since: Some(at(1)), until: Some(at(3)), ..all() }, vec![2, 1]),
+        (Filter { since: Some(at(3)), until: Some(at(1)), ..all() }, vec![]),
+        (Filter { since: Some(at(1)), cursor: Some(String::new()), ..all() }, vec![]),
     ];
     for (filter, wanted) in table {
         let wanted: Vec<&String> = wanted.into_iter().map(|i: usize| &ids[i]).collect();

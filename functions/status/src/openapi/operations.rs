@@ -53,7 +53,7 @@ pub(super) fn describe(operation: Operation) -> Option<Value> {
             .takes("Report", json!({ "status": "SUCCESSFUL", "return_value": { "shipped": true }, "worker_id": "worker-1" }))
             .says("Authorised by the token that came with the task, as a bearer token. What is reported again, or late, changes nothing.")
             .answers(200, "The task's result.", "TaskResult")
-            .refuses(&[400, 401, 409, 413, 415, 422]),
+            .refuses(&[400, 401, 404, 409, 413, 415, 422]),
         Operation::CreateSchedule => Call::new("createSchedule", "Schedules", "Run a task again and again")
             .takes("Schedule", json!({ "name": "report", "cron": "0 9 * * mon-fri", "timezone": "Europe/Berlin", "task": "console", "kwargs": { "text": "Good morning" } }))
             .answers(201, "It is kept.", "ScheduleAnswer")

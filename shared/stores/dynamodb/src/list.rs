@@ -33,7 +33,9 @@ impl DynamoStore {
         let mut page = Page { results: Vec::new(), cursor: filter.cursor.clone() };
         for _ in 0..ROUNDS {
             let range = Filter { cursor: page.cursor.clone(), ..filter.clone() }.positions();
-            let candidates = self.newest(&range, filter.limit).await?;
+            // DynamoDB takes no range that ends before it begins.
+            let nothing = range.1.as_ref().is_some_and(|before| *before <= range.0);
+            let candidates = if nothing { Vec::new() } else { self.newest(&range, filter.limit).await? };
             let end = candidates.len() < filter.limit;
             let wanted = candidates
                 .iter()
