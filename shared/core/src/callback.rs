@@ -2,7 +2,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde_json::{json, value::to_raw_value};
 
-use crate::{Context, Envelope, TaskResult};
+use crate::{Envelope, TaskResult};
 
 /// How often a callback is attempted: the Standard Webhooks specification's schedule ends after ten.
 /// <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md#deliverability-and-reliability>
@@ -22,22 +22,8 @@ impl TaskResult {
             (part, &self.id, ended).hash(&mut hasher);
             hasher.finish()
         };
-        Envelope {
-            id: format!("callback-{:016x}{:016x}", hash(0), hash(1)),
-            task: Self::CALLBACK.to_owned(),
-            args: None,
-            kwargs: to_raw_value(&json!({ "url": url, "body": self })).ok(),
-            queue: "default".to_owned(),
-            run_after: None,
-            expires: None,
-            max_attempts: Some(ATTEMPTS),
-            claim_check: None,
-            callback_url: None,
-            group: None,
-            notification_id: None,
-            user: None,
-            context: Context::default(),
-            trace: None,
-        }
+        let kwargs = to_raw_value(&json!({ "url": url, "body": self })).ok();
+        let id = format!("callback-{:016x}{:016x}", hash(0), hash(1));
+        Envelope { kwargs, max_attempts: Some(ATTEMPTS), ..Envelope::new(id, Self::CALLBACK.to_owned()) }
     }
 }

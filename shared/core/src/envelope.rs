@@ -15,6 +15,9 @@ pub const OBJECT_LIMIT: usize = 4 * 1024 * 1024;
 /// How deep objects and arrays may be nested in a body.
 pub const DEPTH_LIMIT: usize = 64;
 
+/// The queue of what names none.
+pub(crate) const DEFAULT_QUEUE: &str = "default";
+
 /// One unit of work: the name of a task, its arguments, and what may be said about when and how to run it.
 ///
 /// Arguments stay the JSON text that arrived until the provider that owns them parses them. Fields hold what [`limits`] allows.
@@ -62,6 +65,28 @@ pub struct Context {
 }
 
 impl Envelope {
+    /// An envelope of which nothing more is said.
+    #[must_use]
+    pub fn new(id: String, task: String) -> Self {
+        Self {
+            id,
+            task,
+            args: None,
+            kwargs: None,
+            queue: DEFAULT_QUEUE.to_owned(),
+            run_after: None,
+            expires: None,
+            max_attempts: None,
+            claim_check: None,
+            callback_url: None,
+            group: None,
+            notification_id: None,
+            user: None,
+            context: Context::default(),
+            trace: None,
+        }
+    }
+
     /// The payload as JSON; an empty object when there is none.
     #[must_use]
     pub fn payload(&self) -> &str {

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::to_raw_value};
 
-use crate::{Context, Envelope, TaskResult, Timestamp};
+use crate::{Context, Envelope, TaskResult, Timestamp, envelope::DEFAULT_QUEUE};
 
 /// What a [`TaskResult`] does not tell of its envelope: kept beside it, so that the envelope can be made again.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -29,15 +29,13 @@ pub struct Header {
     trace: Option<String>,
 }
 
-const QUEUE: &str = "default";
-
 impl Header {
     /// The header of an envelope.
     #[must_use]
     pub fn of(envelope: &Envelope) -> Self {
         let context = envelope.context.json.as_deref().and_then(|json| serde_json::from_str(json.get()).ok());
         Self {
-            queue: if envelope.queue == QUEUE { String::new() } else { envelope.queue.clone() },
+            queue: if envelope.queue == DEFAULT_QUEUE { String::new() } else { envelope.queue.clone() },
             expires: envelope.expires,
             max_attempts: envelope.max_attempts,
             claim_check: envelope.claim_check.clone(),
@@ -53,7 +51,7 @@ impl Header {
     /// The queue.
     #[must_use]
     pub fn queue(&self) -> &str {
-        if self.queue.is_empty() { QUEUE } else { &self.queue }
+        if self.queue.is_empty() { DEFAULT_QUEUE } else { &self.queue }
     }
 
     /// The recipient.
@@ -85,7 +83,7 @@ impl Header {
             task: result.task.clone(),
             args: if elsewhere { None } else { Some(raw(&result.args)?) },
             kwargs: if elsewhere { None } else { Some(raw(&result.kwargs)?) },
-            queue: if self.queue.is_empty() { QUEUE.to_owned() } else { self.queue },
+            queue: if self.queue.is_empty() { DEFAULT_QUEUE.to_owned() } else { self.queue },
             run_after: result.run_after,
             expires: self.expires,
             max_attempts: self.max_attempts,

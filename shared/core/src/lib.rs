@@ -21,7 +21,7 @@ mod record;
 mod recurrence;
 mod registry;
 mod routes;
-mod runner;
+pub mod runner;
 mod schedule;
 mod settings;
 mod store;

@@ -1,3 +1,5 @@
+//! Runners, and what their routes have in common.
+
 use std::{future::Future, time::Duration};
 
 use serde::{Serialize, Serializer, de::DeserializeOwned};
@@ -34,6 +36,38 @@ pub trait Runner: Sized + Send + Sync + 'static {
 
     /// Has a task run.
     fn run(&self, route: &Self::Route, job: &Job<'_>) -> impl Future<Output = Result<Ran, DeliveryError>> + Send;
+}
+
+/// The most seconds that a route may give a run: what is left of a consumer's 30.
+const LONGEST_TIMEOUT: u64 = 25;
+
+/// The most seconds that a route may give a worker to report: a week, less than a queue keeps a message.
+const LONGEST_REPORT: u64 = 7 * 24 * 60 * 60;
+
+/// A route's `timeout_seconds` when it says none.
+#[must_use]
+pub fn default_timeout_seconds() -> u64 {
+    LONGEST_TIMEOUT
+}
+
+/// A route's `report_seconds` when it says none: an hour.
+#[must_use]
+pub fn default_report_seconds() -> u64 {
+    60 * 60
+}
+
+/// Checks a route's `timeout_seconds` and `report_seconds`.
+///
+/// # Errors
+/// What was expected.
+pub fn check_seconds(timeout: u64, report: u64) -> Result<(), String> {
+    if !(1..=LONGEST_TIMEOUT).contains(&timeout) {
+        return Err(format!("timeout_seconds: expected 1 to {LONGEST_TIMEOUT}"));
+    }
+    if !(1..=LONGEST_REPORT).contains(&report) {
+        return Err(format!("report_seconds: expected 1 to {LONGEST_REPORT}"));
+    }
+    Ok(())
 }
 
 /// One try at a task that runs elsewhere.

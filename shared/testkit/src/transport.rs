@@ -2,28 +2,12 @@
 
 use std::time::Duration;
 
-use errand_core::{Context, Envelope, PublishError, Timestamp, Transport};
+use errand_core::{Envelope, PublishError, Timestamp, Transport};
 
 /// An envelope with this id.
 #[must_use]
 pub fn envelope(id: &str) -> Envelope {
-    Envelope {
-        id: id.to_owned(),
-        task: "email".to_owned(),
-        args: None,
-        kwargs: None,
-        queue: "default".to_owned(),
-        run_after: None,
-        expires: None,
-        max_attempts: None,
-        claim_check: None,
-        callback_url: None,
-        group: None,
-        notification_id: None,
-        user: None,
-        context: Context::default(),
-        trace: None,
-    }
+    Envelope::new(id.to_owned(), "email".to_owned())
 }
 
 /// An envelope that is due after this long.

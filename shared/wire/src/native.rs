@@ -30,22 +30,19 @@ pub fn read(fields: &mut Fields<'_>, id: impl FnOnce() -> String) -> Option<Enve
 
 /// Reads what an object says about how an envelope without arguments is to be run.
 pub fn conditions(fields: &mut Fields<'_>, id: String, task: String, context: Context) -> Envelope {
+    let envelope = Envelope::new(id, task);
     Envelope {
-        id,
-        task,
-        args: None,
-        kwargs: None,
-        queue: fields.text("queue", limits::queue).unwrap_or_else(|| "default".to_owned()),
+        queue: fields.text("queue", limits::queue).unwrap_or(envelope.queue),
         run_after: fields.optional::<Timestamp>("run_after"),
         expires: fields.optional::<Timestamp>("expires"),
         max_attempts: max_attempts(fields),
-        claim_check: None,
         callback_url: fields.text("callback_url", limits::callback_url),
         group: fields.text("group", limits::id),
         notification_id: fields.text("notification_id", limits::label),
         user: fields.text("user", limits::label),
         trace: fields.text("trace", limits::traceparent),
         context,
+        ..envelope
     }
 }
 

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use errand_api::encode_segment;
 use errand_core::Environment;
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     endpoint::Endpoint,
@@ -71,11 +71,6 @@ impl Keys {
             }
             Action::Revoke { name } => say(&api.call(Method::DELETE, &format!("/v1/keys/{}", encode_segment(name)), None).await?),
         }
-        Ok::<_, Box<dyn Error>>(())
+        Ok(())
     }
-}
-
-/// A value that a command line gives as JSON.
-pub(super) fn json_value(text: &str) -> Result<Value, String> {
-    serde_json::from_str(text).map_err(|error| format!("expected JSON: {error}"))
 }

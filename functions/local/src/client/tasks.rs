@@ -8,7 +8,6 @@ use serde_json::{Map, Value, json};
 
 use super::{
     endpoint::{Api, Endpoint},
-    keys::json_value,
     output::{say, tell},
 };
 
@@ -158,6 +157,11 @@ impl Tail {
             tokio::time::sleep(PAUSE).await;
         }
     }
+}
+
+/// A value that a command line gives as JSON.
+fn json_value(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|error| format!("expected JSON: {error}"))
 }
 
 fn path(id: &str) -> String {

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use errand_core::{DeliveryError, ErrorKind, Init, Job, Ran, Runner, Secret, SettingsError, TaskError, Timestamp};
+use errand_core::{DeliveryError, ErrorKind, Init, Job, Ran, Runner, Secret, SettingsError, TaskError, Timestamp, runner};
 use errand_http::{Client, failure, sign};
 use http::{HeaderName, HeaderValue, StatusCode, Uri, header};
 use serde::Deserialize;
@@ -22,19 +22,11 @@ pub struct Route {
     #[serde(rename = "http")]
     url: String,
     /// How long the application may take to answer, in seconds; 1 to 25.
-    #[serde(default = "timeout_seconds")]
+    #[serde(default = "runner::default_timeout_seconds")]
     timeout_seconds: u64,
     /// How long a worker that answered 202 may take to report, in seconds; after that the task is tried again.
-    #[serde(default = "report_seconds")]
+    #[serde(default = "runner::default_report_seconds")]
     report_seconds: u64,
-}
-
-fn timeout_seconds() -> u64 {
-    25
-}
-
-fn report_seconds() -> u64 {
-    3600
 }
 
 /// Calls the application that a route names. Operators name it, so that any address may be called.
@@ -59,13 +51,7 @@ impl Runner for Http {
         if url.is_none() {
             return Err("http: expected an http or https URL".to_owned());
         }
-        if !(1..=25).contains(&route.timeout_seconds) {
-            return Err("timeout_seconds: expected 1 to 25".to_owned());
-        }
-        if !(1..=604_800).contains(&route.report_seconds) {
-            return Err("report_seconds: expected 1 to 604800".to_owned());
-        }
-        Ok(())
+        runner::check_seconds(route.timeout_seconds, route.report_seconds)
     }
 
     fn timeout(&self, route: &Route) -> Duration {

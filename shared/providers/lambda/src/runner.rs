@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use errand_core::{DeliveryError, ErrorKind, Init, Job, Ran, Runner, SettingsError, TaskError, Timestamp};
+use errand_core::{DeliveryError, ErrorKind, Init, Job, Ran, Runner, SettingsError, TaskError, Timestamp, runner};
 use errand_http::{Client, aws::SdkConfig, failure};
 use http::StatusCode;
 use serde::Deserialize;
@@ -24,23 +24,15 @@ pub struct Route {
     #[serde(default = "wait")]
     wait: bool,
     /// How long to wait for it, in seconds; 1 to 25.
-    #[serde(default = "timeout_seconds")]
+    #[serde(default = "runner::default_timeout_seconds")]
     timeout_seconds: u64,
     /// How long a function that is not waited for may take to report, in seconds; after that the task is tried again.
-    #[serde(default = "report_seconds")]
+    #[serde(default = "runner::default_report_seconds")]
     report_seconds: u64,
 }
 
 fn wait() -> bool {
     true
-}
-
-fn timeout_seconds() -> u64 {
-    25
-}
-
-fn report_seconds() -> u64 {
-    3600
 }
 
 /// The largest event of a function that is not waited for, in bytes; of one that is, 6 MB.
@@ -67,13 +59,7 @@ impl Runner for Lambda {
         if !(1..=170).contains(&route.function.len()) || !route.function.bytes().all(allowed) {
             return Err("lambda: expected a function's name or ARN".to_owned());
         }
-        if !(1..=25).contains(&route.timeout_seconds) {
-            return Err("timeout_seconds: expected 1 to 25".to_owned());
-        }
-        if !(1..=604_800).contains(&route.report_seconds) {
-            return Err("report_seconds: expected 1 to 604800".to_owned());
-        }
-        Ok(())
+        runner::check_seconds(route.timeout_seconds, route.report_seconds)
     }
 
     fn timeout(&self, route: &Route) -> Duration {
