@@ -124,3 +124,16 @@ async fn schedules_are_made_and_kept() {
     assert!(status == 200 && told.contains("Europe/Berlin"), "{told}");
     assert_eq!(server.call("DELETE", "/v1/schedules/daily", None).await.0, 200);
 }
+
+#[tokio::test]
+async fn a_route_to_the_mail_service_is_caught_as_well() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start_with(data.path(), &[("ERRAND_ROUTES", r#"{"notify.*":"ses"}"#)]);
+    let mut task = mail("routed");
+    task["task"] = json!("notify.mail");
+    let id = server.send(task).await;
+    server.wait_for(&id, "SUCCESSFUL").await;
+    assert!(server.call("GET", "/mail", None).await.1.contains("routed"));
+    let (status, problem) = server.call("POST", "/v1/tasks", Some(&json!({ "task": "notify.mail", "kwargs": {} }))).await;
+    assert!(status == 422 && problem.contains("/kwargs/to"), "the payload is the provider's: {problem}");
+}

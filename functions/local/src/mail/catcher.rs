@@ -9,7 +9,8 @@ use super::{Attachment, Inbox, Mail};
 pub(crate) struct Catcher(pub(crate) Inbox);
 
 impl Provider for Catcher {
-    const NAME: &'static str = "mail-catcher";
+    // Stands in for SES, also where a route names it.
+    const NAME: &'static str = "ses";
     const TASKS: &'static [&'static str] = errand_provider_ses::TASKS;
     type Settings = ();
     type Payload = Email;
