@@ -66,7 +66,7 @@ impl Api {
         Self { host: Some(host.to_owned()), ..self }
     }
 
-    /// A server on this machine, with these settings.
+    /// A server on this machine, with these settings and a key that may do everything.
     ///
     /// # Panics
     /// There is no `errand` beside this test, or it does not start.
@@ -77,6 +77,7 @@ impl Api {
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(data.path())
             .env_clear()
+            .env("ERRAND_API_KEYS", format!("tests:admin:{}", sha256(key)))
             .envs(vars.iter().copied())
             .stdout(Stdio::piped())
             .spawn()
@@ -152,6 +153,11 @@ impl Api {
         })
         .await
     }
+}
+
+fn sha256(key: &str) -> String {
+    let hash = ring::digest::digest(&ring::digest::SHA256, key.as_bytes());
+    hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The server's binary, which cargo puts two folders above a test's own.

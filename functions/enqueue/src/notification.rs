@@ -60,10 +60,7 @@ impl Enqueue {
         {
             return Err(error.clone().into());
         }
-        let tasks: Vec<Answer> = sent
-            .into_iter()
-            .map(|sent| sent.map_or_else(|error| Answer::Problem(error.into()), |task| Answer::Task(Box::new(task))))
-            .collect();
+        let tasks: Vec<Answer> = sent.into_iter().map(Answer::from).collect();
         Ok(json(status(&tasks), &Told { id: base.id, tasks }))
     }
 

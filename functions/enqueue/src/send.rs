@@ -1,9 +1,9 @@
 //! Hands envelopes over, notes them and answers.
 
-use errand_api::{ProblemDocument, Request, Response, encode_segment, json, json_body};
+use errand_api::{ProblemDocument, Request, Response, json, json_body, located};
 use errand_core::{BODY_LIMIT, Envelope, Fields, OBJECT_LIMIT, PublishError, Status, TaskResult, Timestamp};
 use futures_util::{StreamExt, stream};
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, value::RawValue};
 
@@ -27,17 +27,20 @@ pub(crate) enum Answer {
     Problem(ProblemDocument),
 }
 
+impl From<Result<TaskResult, PublishError>> for Answer {
+    fn from(sent: Result<TaskResult, PublishError>) -> Self {
+        match sent {
+            Ok(task) => Self::Task(Box::new(task)),
+            Err(error) => Self::Problem(error.into()),
+        }
+    }
+}
+
 impl Enqueue {
     pub(crate) async fn one(&self, request: &Request, call: &Call<'_>) -> Result<Response, ProblemDocument> {
         let envelope = call.task(json_body(request, self.body_limit())?, 0)?;
         match self.send(vec![envelope], call.now).await.pop() {
-            Some(Ok(task)) => {
-                let mut response = json(StatusCode::ACCEPTED, &task);
-                if let Ok(location) = HeaderValue::from_str(&format!("/v1/tasks/{}", encode_segment(&task.id))) {
-                    response.headers_mut().insert(header::LOCATION, location);
-                }
-                Ok(response)
-            }
+            Some(Ok(task)) => Ok(located(json(StatusCode::ACCEPTED, &task), "/v1/tasks/", &task.id)),
             Some(Err(error)) => Err(error.into()),
             None => Err(PublishError::Unavailable("the transport did not answer".to_owned()).into()),
         }
@@ -66,13 +69,8 @@ impl Enqueue {
             }
         }
         for (place, sent) in places.into_iter().zip(self.send(envelopes, call.now).await) {
-            answers[place] = Some(match sent {
-                Ok(task) if body.len() > ECHO_LIMIT => {
-                    Answer::Task(Box::new(TaskResult { args: Value::Null, kwargs: Value::Null, ..task }))
-                }
-                Ok(task) => Answer::Task(Box::new(task)),
-                Err(error) => Answer::Problem(error.into()),
-            });
+            let without_arguments = |task| TaskResult { args: Value::Null, kwargs: Value::Null, ..task };
+            answers[place] = Some(if body.len() > ECHO_LIMIT { sent.map(without_arguments).into() } else { sent.into() });
         }
         let tasks: Vec<Answer> = answers.into_iter().flatten().collect();
         Ok(json(status(&tasks), &Told { tasks }))

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use errand_api::{ProblemDocument, Request, Response, encode_segment, json, json_body};
+use errand_api::{ProblemDocument, Request, Response, json, json_body, located};
 use errand_core::{BODY_LIMIT, DynSchedules, Fields, Payloads, Problems, Recurrence, Schedule, limits};
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use crate::{Operations, query};
@@ -22,11 +22,7 @@ impl Operations {
                 _ => Err(ProblemDocument::new(StatusCode::CONFLICT, "there is another schedule of this name: delete it first")),
             };
         }
-        let mut response = json(StatusCode::CREATED, &told);
-        if let Ok(location) = HeaderValue::from_str(&format!("/v1/schedules/{}", encode_segment(&schedule.name))) {
-            response.headers_mut().insert(header::LOCATION, location);
-        }
-        Ok(response)
+        Ok(located(json(StatusCode::CREATED, &told), "/v1/schedules/", &schedule.name))
     }
 
     pub(crate) async fn schedule(&self, name: &str) -> Result<Response, ProblemDocument> {

@@ -1,7 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use errand_core::{DynNotes, Environment, Note, NoteKind, SettingsError, Timestamp};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use crate::{
     ApiKey, ProblemDocument, Request, Response, Scope,
@@ -95,11 +95,9 @@ impl Access {
         match &allowance {
             Some(allowance) if allowance.used > u64::from(allowance.limit) => {
                 let detail = format!("this key may make {} calls in a minute", allowance.limit);
-                let (policy, left) = allowance.headers();
-                Err(ProblemDocument::new(StatusCode::TOO_MANY_REQUESTS, &detail)
-                    .with_header(header::RETRY_AFTER, &allowance.resets_in.to_string())
-                    .with_header(RATE_LIMIT_POLICY, &policy)
-                    .with_header(RATE_LIMIT, &left))
+                let problem = ProblemDocument::new(StatusCode::TOO_MANY_REQUESTS, &detail)
+                    .with_header(header::RETRY_AFTER, &allowance.resets_in.to_string());
+                Err(allowance.headers().into_iter().fold(problem, |problem, (name, value)| problem.with_header(name, &value)))
             }
             _ => Ok(Caller { name: key.name, allowance }),
         }
@@ -125,14 +123,17 @@ impl Access {
     }
 }
 
-const RATE_LIMIT: http::HeaderName = http::HeaderName::from_static("ratelimit");
-const RATE_LIMIT_POLICY: http::HeaderName = http::HeaderName::from_static("ratelimit-policy");
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 impl Allowance {
     /// `RateLimit-Policy` and `RateLimit`: <https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/>
-    fn headers(&self) -> (String, String) {
+    fn headers(&self) -> [(HeaderName, String); 2] {
         let left = u64::from(self.limit).saturating_sub(self.used);
-        (format!(r#""key";q={};w={}"#, self.limit, WINDOW.as_secs()), format!(r#""key";r={left};t={}"#, self.resets_in))
+        [
+            (RATE_LIMIT_POLICY, format!(r#""key";q={};w={}"#, self.limit, WINDOW.as_secs())),
+            (RATE_LIMIT, format!(r#""key";r={left};t={}"#, self.resets_in)),
+        ]
     }
 }
 
@@ -141,8 +142,7 @@ impl Caller {
     #[must_use]
     pub fn answer(&self, answer: Result<Response, ProblemDocument>) -> Response {
         let mut response = answer.unwrap_or_else(Response::from);
-        let Some((policy, left)) = self.allowance.map(|allowance| allowance.headers()) else { return response };
-        for (name, value) in [(RATE_LIMIT_POLICY, policy), (RATE_LIMIT, left)] {
+        for (name, value) in self.allowance.iter().flat_map(Allowance::headers) {
             if let Ok(value) = HeaderValue::from_str(&value) {
                 response.headers_mut().insert(name, value);
             }

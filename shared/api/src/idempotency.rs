@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use errand_core::{DynNotes, Note, NoteKind, Timestamp};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
@@ -170,7 +169,7 @@ impl Kept<'_> {
     /// Keeps an answer, its end first: whoever finds the beginning finds all of it.
     async fn keep(&self, response: &Response) -> Result<(), errand_core::StoreError> {
         let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
-        let body = text(response.body());
+        let body = String::from_utf8_lossy(response.body());
         // Room for the first line.
         let pieces = pieces(&body, Note::LIMIT - 4096);
         let head =
@@ -181,10 +180,6 @@ impl Kept<'_> {
         }
         Ok(())
     }
-}
-
-fn text(body: &Bytes) -> std::borrow::Cow<'_, str> {
-    String::from_utf8_lossy(body)
 }
 
 /// A text in pieces of at most `size` bytes; one, when it is empty.

@@ -70,6 +70,15 @@ pub fn encode_segment(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
+/// An answer that tells where what was made is: at `path` and its id.
+#[must_use]
+pub fn located(mut response: Response, path: &str, id: &str) -> Response {
+    if let Ok(location) = http::HeaderValue::from_str(&format!("{path}{}", encode_segment(id))) {
+        response.headers_mut().insert(http::header::LOCATION, location);
+    }
+    response
+}
+
 /// The names and values of a query, decoded.
 pub fn query_pairs(query: &str) -> impl Iterator<Item = (String, String)> {
     form_urlencoded::parse(query.as_bytes()).into_owned()

@@ -52,13 +52,15 @@ impl Outbox {
                 answers[place] = Some(answer);
             }
         }
-        for (place, envelope) in rest {
-            answers[place] = Some((envelope, Err(PublishError::TooLarge { limit: 0 })));
+        // What no transport can keep is told why.
+        for (place, mut envelope) in rest {
+            let sent = self.publish(&mut envelope, now).await;
+            answers[place] = Some((envelope, sent));
         }
         let mut answers: Vec<_> = answers.into_iter().flatten().collect();
-        // What no transport can keep or carry: one by one, which tells why or goes by the object store.
+        // What no transport can carry goes by the object store, where there is one.
         for (envelope, sent) in &mut answers {
-            if matches!(sent, Err(PublishError::TooLarge { .. })) {
+            if matches!(sent, Err(PublishError::TooLarge { .. })) && self.objects.is_some() {
                 *sent = self.publish(envelope, now).await;
             }
         }

@@ -1,19 +1,19 @@
 //! What is told of a task to others: how it ended, and where a remote worker reports.
 
 use errand_core::{Envelope, Message, Outcome, ReportTo, Secret, TaskResult};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tracing::{error, warn};
 
 use crate::{Engine, Verdict, attempt::Claimed, backoff::backoff};
+
+/// What stands in a segment of a path as it is (RFC 3986, section 2.3).
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 impl Engine {
     /// Where a remote worker can report of an attempt, with a token that only it is given; `None` where no report could be taken.
     pub(crate) fn report_to(&self, envelope: &Envelope) -> Option<ReportTo> {
         let (url, _) = (self.api_url.as_ref()?, self.store.as_ref()?);
-        // What may stand in an id and not in a path; ids are visible ASCII.
-        let encode = |byte: u8| {
-            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }
-        };
-        let id: String = envelope.id.bytes().map(encode).collect();
+        let id = utf8_percent_encode(&envelope.id, UNRESERVED);
         let token = Secret::new(uuid::Uuid::new_v4().simple().to_string());
         Some(ReportTo { url: format!("{}/v1/tasks/{id}/result", url.trim_end_matches('/')), token })
     }
@@ -46,17 +46,12 @@ impl Engine {
             Some(store) => store.get(&envelope.id).await,
             None => Ok(None),
         };
-        let result = match known {
-            Ok(Some((result, _))) if result.status.ended() => result,
-            Ok(_) => match told {
-                Some(result) => result,
-                None => return Verdict::Acknowledge,
-            },
-            Err(_) => match told {
-                // It was not recorded either: what this attempt knows is all that will be known.
-                Some(result) => result,
-                None => return self.call_back_later(message, envelope, "the store does not answer").await,
-            },
+        let result = match (known, told) {
+            (Ok(Some((result, _))), _) if result.status.ended() => result,
+            // It was not recorded: what this attempt knows is all that will be known.
+            (_, Some(result)) => result,
+            (Ok(_), None) => return Verdict::Acknowledge,
+            (Err(_), None) => return self.call_back_later(message, envelope, "the store does not answer").await,
         };
         let Some(outbox) = &self.outbox else {
             error!(id = envelope.id, alarm = true, "no callback: this consumer has nothing to send it with");

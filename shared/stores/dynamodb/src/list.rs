@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, collections::HashMap};
 
-use aws_sdk_dynamodb::types::KeysAndAttributes;
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use errand_core::{Filter, Header, Page, StoreError, TaskResult};
 use errand_http::aws::Failure;
 use futures_util::future::try_join_all;
@@ -97,27 +97,30 @@ impl DynamoStore {
 
     /// The records of these ids, at most 100; those that are gone are left out.
     async fn read(&self, ids: Vec<String>) -> Result<HashMap<String, (TaskResult, Header)>, StoreError> {
-        let mut results = HashMap::new();
-        let mut keys: Vec<Item> = ids.into_iter().map(|id| HashMap::from([("id".to_owned(), text(id))])).collect();
+        let items = self.items(ids.into_iter().map(text).collect()).await?;
+        let record = |item: &Item| {
+            let (result, header) = (Reader(item).result()?, Reader(item).header()?);
+            Ok((result.id.clone(), (result, header)))
+        };
+        items.iter().map(record).collect()
+    }
+
+    /// The items of these ids, at most 100, in no particular order; those that are gone are left out. What DynamoDB did not get to, or what is more than
+    /// one answer holds, is asked for again.
+    pub(crate) async fn items(&self, ids: Vec<AttributeValue>) -> Result<Vec<Item>, StoreError> {
+        let mut items = Vec::with_capacity(ids.len());
+        let mut keys: Vec<Item> = ids.into_iter().map(|id| HashMap::from([("id".to_owned(), id)])).collect();
         for _ in 0..TRIES {
             if keys.is_empty() {
-                return Ok(results);
+                return Ok(items);
             }
             let wanted = KeysAndAttributes::builder().set_keys(Some(std::mem::take(&mut keys))).consistent_read(true).build();
             let wanted = wanted.map_err(|_| StoreError("DynamoDB: the keys of a page cannot be asked for".to_owned()))?;
-            let told = self
-                .client
-                .batch_get_item()
-                .request_items(&self.table, wanted)
-                .send()
-                .await
-                .map_err(|error| failed(&Failure::of(&error)))?;
-            for item in told.responses.into_iter().flatten().flat_map(|(_, items)| items) {
-                let (result, header) = (Reader(&item).result()?, Reader(&item).header()?);
-                results.insert(result.id.clone(), (result, header));
-            }
+            let told = self.client.batch_get_item().request_items(&self.table, wanted).send().await;
+            let told = told.map_err(|error| failed(&Failure::of(&error)))?;
+            items.extend(told.responses.into_iter().flatten().flat_map(|(_, items)| items));
             keys = told.unprocessed_keys.into_iter().flatten().flat_map(|(_, left)| left.keys).collect();
         }
-        if keys.is_empty() { Ok(results) } else { Err(StoreError("DynamoDB: throttled".to_owned())) }
+        if keys.is_empty() { Ok(items) } else { Err(StoreError("DynamoDB: throttled".to_owned())) }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{
     operation::put_item::PutItemError,
-    types::{AttributeValue, KeysAndAttributes, ReturnValue, ReturnValuesOnConditionCheckFailure},
+    types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure},
 };
 use errand_core::{Note, NoteKind, Notes, StoreError, Timestamp};
 use errand_http::aws::Failure;
@@ -93,20 +93,9 @@ impl Notes for DynamoStore {
         let told = told.map_err(|error| failed(&Failure::of(&error)))?;
         let names: Vec<String> =
             told.items().iter().map(|item| Reader(item).text("position").map(ToOwned::to_owned)).collect::<Result<_, _>>()?;
-        let mut texts = HashMap::new();
-        // A hundred texts can be more than one answer holds: those that are left out are asked for again.
-        let mut keys: Vec<Item> = names.iter().map(|name| HashMap::from([("id".to_owned(), id(kind, name))])).collect();
-        while !keys.is_empty() {
-            let wanted = KeysAndAttributes::builder().set_keys(Some(std::mem::take(&mut keys))).consistent_read(true).build();
-            let wanted = wanted.map_err(|_| StoreError("DynamoDB: notes cannot be asked for".to_owned()))?;
-            let told = self.client.batch_get_item().request_items(&self.table, wanted).send().await;
-            let told = told.map_err(|error| failed(&Failure::of(&error)))?;
-            for item in told.responses.into_iter().flatten().flat_map(|(_, items)| items) {
-                let (name, text) = (Reader(&item).text("position")?.to_owned(), Reader(&item).text("text")?.to_owned());
-                texts.insert(name, text);
-            }
-            keys = told.unprocessed_keys.into_iter().flatten().flat_map(|(_, left)| left.keys).collect();
-        }
+        let items = self.items(names.iter().map(|name| id(kind, name)).collect()).await?;
+        let note = |item: &Item| Ok((Reader(item).text("position")?.to_owned(), Reader(item).text("text")?.to_owned()));
+        let mut texts: HashMap<String, String> = items.iter().map(note).collect::<Result<_, StoreError>>()?;
         Ok(names.into_iter().filter_map(|name| texts.remove_entry(&name)).collect())
     }
 
