@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use errand_consumer::Consumer;
 use errand_core::{Environment, Message, Store, Timestamp};
@@ -61,9 +61,10 @@ impl World {
             id: message.message_id.unwrap(),
             receipt: message.receipt_handle.unwrap(),
             body: message.body.unwrap(),
+            attributes: BTreeMap::new(),
             receive_count: 1,
             sent_at: Some(Timestamp::now()),
-            source: format!("arn:aws:sqs:us-east-1:000000000000:{}", self.table),
+            queue: "default".to_owned(),
             lane: None,
         };
         told.messages.unwrap_or_default().into_iter().map(message).collect()

@@ -13,30 +13,39 @@
 //! }
 //! ```
 
+mod function;
+mod intake;
+mod sns;
+
+pub use function::Function;
+pub use intake::Intake;
+pub use sns::Verifier;
+
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
-use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use errand_core::{Environment, Init, Message, Outbox, Registry, SettingsError, Timestamp};
-use errand_engine::{Circuits, Engine, Policy, Record, Unknown, Verdict};
+use errand_engine::{Circuits, Engine, Policy, Sequel, Unknown, Verdict};
 use errand_runtime::TokioClock;
-use lambda_runtime::LambdaEvent;
+use futures_util::future::join_all;
 
 /// A consumer's whole `main`; `providers` fills the registry.
 pub fn serve(providers: impl FnOnce(&mut Registry, &Environment, &Init) -> Result<(), SettingsError>) -> ExitCode {
-    errand_runtime::serve(|env| {
-        let consumer = Arc::new(Consumer::from_env(env, providers)?);
-        Ok(move |event| Arc::clone(&consumer).invoke(event))
+    errand_runtime::serve_raw(|env| {
+        let function = Arc::new(Function::from_env(env, providers)?);
+        Ok(move |event| Arc::clone(&function).invoke(event))
     })
 }
 
-/// The function. Holds no state: any number of batches may run at once.
+/// What takes messages, wherever they come from. Holds no state but what it has learnt: any number of batches may run at once.
 pub struct Consumer {
-    /// Takes the batches.
+    /// Reads the messages.
+    pub intake: Intake,
+    /// Does what they ask for.
     pub engine: Engine,
 }
 
 impl Consumer {
-    /// The function with all that its settings and this build give it.
+    /// A consumer of SQS with all that its settings and this build give it.
     ///
     /// # Errors
     /// A setting is missing or wrong.
@@ -48,8 +57,13 @@ impl Consumer {
         let queue = errand_catalog::queue(env, &sdk)?;
         let store = errand_catalog::store(env, &sdk).map(|store| Arc::new(store) as _);
         let objects = errand_catalog::objects(env, &sdk);
-        let outbox = Outbox { soon: errand_catalog::soon(env, &sdk)?, late: None, objects: objects.clone() };
-        let cx = Init::default().with(errand_http::Client::new()).with(sdk);
+        let transport = Arc::new(errand_catalog::sqs(env, &sdk)?);
+        let outbox = Outbox { soon: transport.clone(), late: None, objects: objects.clone() };
+        let sequel =
+            Sequel { follow_ups: errand_wire::celery::follow_ups, forward: transport, results: errand_catalog::result_backend(env)? };
+        let client = errand_http::Client::new();
+        let intake = Intake { objects: errand_catalog::foreign_objects(&sdk), verifier: Verifier::from_env(env, client.clone())? };
+        let cx = Init::default().with(client).with(sdk);
         let worker = env.get("AWS_LAMBDA_LOG_STREAM_NAME").unwrap_or("local").to_owned();
         let engine = Engine {
             registry: registry(env, &cx, providers)?,
@@ -57,6 +71,7 @@ impl Consumer {
             queue,
             objects,
             outbox: Some(outbox),
+            sequel: Some(sequel),
             api_url: env.get("ERRAND_API_URL").map(ToOwned::to_owned),
             clock: Arc::new(TokioClock),
             policy: policy(env)?,
@@ -64,22 +79,12 @@ impl Consumer {
             worker,
             backend: "sqs".to_owned(),
         };
-        Ok(Self { engine })
-    }
-
-    /// Answers an invocation: always with the messages that stay, never with an error, which would bring the whole batch back.
-    pub async fn invoke(self: Arc<Self>, event: LambdaEvent<SqsEvent>) -> SqsBatchResponse {
-        let deadline = errand_runtime::deadline(&event);
-        let messages = event.payload.records.into_iter().filter_map(message).collect();
-        let mut response = SqsBatchResponse::default();
-        response.batch_item_failures = self.handle(messages, deadline).await.into_iter().map(failure).collect();
-        response
+        Ok(Self { intake, engine })
     }
 
     /// Runs messages; answers those that must stay on the queue.
     pub async fn handle(&self, messages: Vec<Message>, deadline: Timestamp) -> Vec<Message> {
-        let records =
-            messages.into_iter().map(|message| Record { work: errand_wire::decode(&message.body, &message.id), message }).collect();
+        let records = join_all(messages.into_iter().map(|message| self.intake.record(message))).await;
         let verdicts = self.engine.run(records, deadline).await;
         verdicts.into_iter().filter(|(_, verdict)| *verdict == Verdict::Keep).map(|(message, _)| message).collect()
     }
@@ -124,29 +129,4 @@ pub fn policy(env: &Environment) -> Result<Policy, SettingsError> {
         Some(_) => return Err(SettingsError::invalid("ERRAND_OUTCOME_UNKNOWN", "expected retry or hold")),
     };
     Ok(policy)
-}
-
-/// A message of an SQS event. One without an id, which SQS never sends, could not be answered.
-fn message(record: SqsMessage) -> Option<Message> {
-    let source = record.event_source_arn.unwrap_or_default();
-    let attribute = |name| record.attributes.get(name).map(String::as_str);
-    // A group on a standard queue names a tenant and asks for no order.
-    let lane = attribute("MessageGroupId").filter(|_| source.ends_with(".fifo")).map(ToOwned::to_owned);
-    let receive_count = attribute("ApproximateReceiveCount").and_then(|count| count.parse().ok()).unwrap_or(1);
-    let id = record.message_id.filter(|id| !id.is_empty())?;
-    Some(Message {
-        id,
-        receipt: record.receipt_handle.unwrap_or_default(),
-        body: record.body.unwrap_or_default(),
-        receive_count,
-        sent_at: attribute("SentTimestamp").and_then(|millis| millis.parse().ok()).map(Timestamp::from_millis),
-        source,
-        lane,
-    })
-}
-
-fn failure(message: Message) -> BatchItemFailure {
-    let mut failure = BatchItemFailure::default();
-    failure.item_identifier = message.id;
-    failure
 }

@@ -4,13 +4,15 @@
 
 use std::sync::{Arc, Mutex};
 
-use aws_lambda_events::sqs::SqsEvent;
-use errand_consumer::Consumer;
+use errand_consumer::Function;
 use errand_core::{Attempt, DeliveryError, Environment, Fields, Init, Payload, Provider, Receipt, SettingsError};
 use errand_testkit::{Answer, Stub};
 use lambda_runtime::{Context, LambdaEvent};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{
+    Value, json,
+    value::{RawValue, to_raw_value},
+};
 
 /// What a third party writes: a payload, settings, a provider.
 #[derive(Deserialize)]
@@ -57,7 +59,7 @@ thread_local! {
     static SHIPPED: Shipped = Shipped::default();
 }
 
-fn consumer(sqs: &str) -> Result<Arc<Consumer>, SettingsError> {
+fn consumer(sqs: &str) -> Result<Arc<Function>, SettingsError> {
     let env: Environment = [
         ("AWS_REGION", "eu-west-1"),
         ("AWS_ACCESS_KEY_ID", "a"),
@@ -69,14 +71,14 @@ fn consumer(sqs: &str) -> Result<Arc<Consumer>, SettingsError> {
     ]
     .into_iter()
     .collect();
-    Consumer::from_env(&env, |registry, env, cx| {
+    Function::from_env(&env, |registry, env, cx| {
         errand_catalog::providers(registry, env, cx)?;
         registry.add::<Warehouse>(env, cx)
     })
     .map(Arc::new)
 }
 
-fn event(records: &[(&str, &str, Option<&str>)]) -> LambdaEvent<SqsEvent> {
+fn event(records: &[(&str, &str, Option<&str>)]) -> LambdaEvent<Box<RawValue>> {
     let queue = if records.iter().any(|(_, _, group)| group.is_some()) { "main.fifo" } else { "main" };
     let record = |(id, body, group): &(&str, &str, Option<&str>)| {
         json!({
@@ -88,11 +90,11 @@ fn event(records: &[(&str, &str, Option<&str>)]) -> LambdaEvent<SqsEvent> {
     let records: Vec<Value> = records.iter().map(record).collect();
     let mut context = Context::default();
     context.deadline = u64::try_from(errand_core::Timestamp::now().millis()).unwrap() + 30_000;
-    LambdaEvent::new(serde_json::from_value(json!({ "Records": records })).unwrap(), context)
+    LambdaEvent::new(to_raw_value(&json!({ "Records": records })).unwrap(), context)
 }
 
-async fn failures(consumer: &Arc<Consumer>, records: &[(&str, &str, Option<&str>)]) -> Vec<String> {
-    let response = Arc::clone(consumer).invoke(event(records)).await;
+async fn failures(consumer: &Arc<Function>, records: &[(&str, &str, Option<&str>)]) -> Vec<String> {
+    let response = Arc::clone(consumer).invoke(event(records)).await.unwrap();
     let mut ids: Vec<String> = response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect();
     ids.sort();
     ids
@@ -142,7 +144,7 @@ async fn the_sample_events_are_answered() {
     let consumer = consumer(sqs.url()).unwrap();
     let ids = async |sample: &str| {
         let event = LambdaEvent::new(serde_json::from_str(sample).unwrap(), event(&[]).context);
-        let kept = Arc::clone(&consumer).invoke(event).await.batch_item_failures;
+        let kept = Arc::clone(&consumer).invoke(event).await.unwrap().batch_item_failures;
         let mut ids: Vec<String> = kept.into_iter().map(|failure| failure.item_identifier[32..].to_owned()).collect();
         ids.sort();
         ids

@@ -40,13 +40,18 @@ impl Call<'_> {
         self.seed.map_or_else(|| uuid::Uuid::now_v7().to_string(), |seed| format!("{seed}-{place}"))
     }
 
+    /// The call's own `traceparent`, if it is one.
+    pub(crate) fn own_trace(&self) -> Option<String> {
+        self.trace.filter(|trace| limits::traceparent(trace).is_ok()).map(ToOwned::to_owned)
+    }
+
     /// Puts in what a call says otherwise than a message, and checks the times.
     pub(crate) fn complete(&self, fields: &mut Fields<'_>, envelope: &mut Envelope) {
-        let trace = || self.trace.filter(|trace| limits::traceparent(trace).is_ok()).map(ToOwned::to_owned);
-        envelope.trace = envelope.trace.take().or_else(trace);
+        envelope.trace = envelope.trace.take().or_else(|| self.own_trace());
         if let Some(delay) = native::countdown(fields) {
             envelope.run_after = Some(self.now + delay);
         }
+        native::refuse_follow_ups(fields, envelope);
         if envelope.delay(self.now) > native::LONGEST_DELAY {
             fields.refuse("run_after", "expected a time within 366 days from now");
         }

@@ -1,6 +1,8 @@
-//! Checks tasks and notifications and hands them to a transport: `POST /v1/tasks`, `/v1/tasks/batch`, `/v1/notifications`; `GET /v1/health`.
+//! Checks tasks, notifications and events and hands them to a transport: `POST /v1/tasks`, `/v1/tasks/batch`, `/v1/notifications`, `/v1/events`;
+//! `GET /v1/health`.
 
 mod call;
+mod events;
 mod health;
 mod notification;
 mod send;
@@ -65,7 +67,9 @@ impl Enqueue {
 
     async fn answer(&self, request: &Request, operation: Operation, caller: &Caller) -> Result<Response, ProblemDocument> {
         match operation {
-            Operation::Enqueue | Operation::EnqueueBatch | Operation::Notify => self.once(request, operation, caller).await,
+            Operation::Enqueue | Operation::EnqueueBatch | Operation::Notify | Operation::SendEvents => {
+                self.once(request, operation, caller).await
+            }
             Operation::PreviewNotification => self.preview(request, &self.call(request, None, Timestamp::now())).await,
             Operation::Health => Ok(self.health().await),
             _ => Err(ProblemDocument::new(StatusCode::NOT_FOUND, "another function answers this path")),
@@ -83,6 +87,7 @@ impl Enqueue {
         let answer = match operation {
             Operation::EnqueueBatch => self.batch(request, &call).await,
             Operation::Notify => self.notify(request, &call).await,
+            Operation::SendEvents => self.events(request, &call).await,
             _ => self.one(request, &call).await,
         };
         once.end(answer).await

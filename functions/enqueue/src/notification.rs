@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use errand_api::{ProblemDocument, Request, Response, json, json_body};
-use errand_core::{Context, Envelope, Fields, NoteKind, OBJECT_LIMIT, Problem, Problems, limits};
+use errand_core::{Context, Envelope, Fields, FollowUps, NoteKind, OBJECT_LIMIT, Problem, Problems, limits};
 use errand_templates::Template;
 use errand_wire::native;
 use http::StatusCode;
@@ -214,7 +214,11 @@ fn context(fields: &mut Fields<'_>, bulk: bool, facts: &Map<String, Value>) -> C
     if !notification.is_empty() {
         context.insert("notification".to_owned(), Value::from(notification));
     }
-    Context { bulk, json: if context.is_empty() { None } else { to_raw_value(&context).ok() } }
+    Context {
+        bulk,
+        follow_ups: context.contains_key(FollowUps::CONTEXT),
+        json: if context.is_empty() { None } else { to_raw_value(&context).ok() },
+    }
 }
 
 fn id(text: &str) -> Result<(), &'static str> {

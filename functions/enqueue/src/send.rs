@@ -10,7 +10,7 @@ use serde_json::{Value, value::RawValue};
 use crate::{Enqueue, call::Call};
 
 /// The most tasks of one call.
-const MOST: usize = 1_000;
+pub(crate) const MOST: usize = 1_000;
 
 /// Tasks that are noted together.
 const CONCURRENCY: usize = 50;
@@ -38,7 +38,11 @@ impl From<Result<TaskResult, PublishError>> for Answer {
 
 impl Enqueue {
     pub(crate) async fn one(&self, request: &Request, call: &Call<'_>) -> Result<Response, ProblemDocument> {
-        let envelope = call.task(json_body(request, self.body_limit())?, 0)?;
+        self.one_of(call.task(json_body(request, self.body_limit())?, 0)?, call).await
+    }
+
+    /// Sends an envelope and answers for it.
+    pub(crate) async fn one_of(&self, envelope: Envelope, call: &Call<'_>) -> Result<Response, ProblemDocument> {
         match self.send(vec![envelope], call.now).await.pop() {
             Some(Ok(task)) => Ok(located(json(StatusCode::ACCEPTED, &task), "/v1/tasks/", &task.id)),
             Some(Err(error)) => Err(error.into()),
@@ -48,17 +52,28 @@ impl Enqueue {
 
     /// Sends what is good of a batch, and answers for each task, in their order.
     pub(crate) async fn batch(&self, request: &Request, call: &Call<'_>) -> Result<Response, ProblemDocument> {
+        let body = json_body(request, OBJECT_LIMIT)?;
+        let read = |(place, task): (usize, &RawValue)| (task.get().len(), call.task(task.get(), place));
+        Ok(self.answer_each(tasks(body)?.into_iter().enumerate().map(read).collect(), body.len(), call).await)
+    }
+
+    /// Sends the good ones of what a body of so many bytes holds, each with its own size, and answers for each.
+    pub(crate) async fn answer_each(
+        &self,
+        read: Vec<(usize, Result<Envelope, ProblemDocument>)>,
+        size: usize,
+        call: &Call<'_>,
+    ) -> Response {
         #[derive(Serialize)]
         struct Told {
             tasks: Vec<Answer>,
         }
-        let body = json_body(request, OBJECT_LIMIT)?;
         let mut answers = Vec::new();
         let (mut places, mut envelopes) = (Vec::new(), Vec::new());
-        for (place, task) in tasks(body)?.into_iter().enumerate() {
+        for (place, (size, envelope)) in read.into_iter().enumerate() {
             answers.push(None);
-            match call.task(task.get(), place) {
-                Ok(_) if task.get().len() > self.body_limit() => {
+            match envelope {
+                Ok(_) if size > self.body_limit() => {
                     answers[place] = Some(Answer::Problem(PublishError::TooLarge { limit: self.body_limit() }.into()));
                 }
                 Ok(envelope) => {
@@ -70,10 +85,10 @@ impl Enqueue {
         }
         for (place, sent) in places.into_iter().zip(self.send(envelopes, call.now).await) {
             let without_arguments = |task| TaskResult { args: Value::Null, kwargs: Value::Null, ..task };
-            answers[place] = Some(if body.len() > ECHO_LIMIT { sent.map(without_arguments).into() } else { sent.into() });
+            answers[place] = Some(if size > ECHO_LIMIT { sent.map(without_arguments).into() } else { sent.into() });
         }
         let tasks: Vec<Answer> = answers.into_iter().flatten().collect();
-        Ok(json(status(&tasks), &Told { tasks }))
+        json(status(&tasks), &Told { tasks })
     }
 
     /// Hands envelopes over and notes those that were taken; answers in their order.

@@ -5,6 +5,7 @@ use errand_core::Environment;
 
 use crate::{
     client,
+    decode::Decode,
     serve::{self, Options},
 };
 
@@ -37,6 +38,8 @@ enum Command {
     DeadLetters(client::DeadLetters),
     /// Say who may call
     Keys(client::Keys),
+    /// Tell what a message on the queue is read as
+    Decode(Decode),
 }
 
 impl Cli {
@@ -53,6 +56,7 @@ impl Cli {
             Some(Command::Tail(command)) => runtime.block_on(command.run(&env)),
             Some(Command::DeadLetters(command)) => runtime.block_on(command.run(&env)),
             Some(Command::Keys(command)) => runtime.block_on(command.run(&env)),
+            Some(Command::Decode(command)) => command.run(),
             Some(Command::Serve(options)) => runtime.block_on(serve::serve(&options, &env)),
             None => runtime.block_on(serve::serve(&self.serve, &env)),
         }

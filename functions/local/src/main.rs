@@ -2,6 +2,7 @@
 
 mod cli;
 mod client;
+mod decode;
 mod guard;
 mod lock;
 mod mail;

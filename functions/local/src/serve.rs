@@ -2,9 +2,9 @@ use std::{error::Error, future::IntoFuture, net::SocketAddr, path::PathBuf, sync
 
 use clap::Args;
 use errand_api::Access;
-use errand_consumer::Consumer;
+use errand_consumer::{Consumer, Intake, Verifier};
 use errand_core::{Environment, Init, Outbox, Registry, SettingsError};
-use errand_engine::{Circuits, Engine};
+use errand_engine::{Circuits, Engine, Sequel};
 use errand_enqueue::Enqueue;
 use errand_provider_console::Console;
 use errand_runtime::TokioClock;
@@ -52,9 +52,11 @@ pub(crate) async fn serve(options: &Options, env: &Environment) -> Result<(), Bo
     let mut engine = engine(env, queue.clone(), store.clone(), inbox.clone()).await?;
     engine.api_url = Some(env.get("ERRAND_API_URL").map_or_else(|| format!("http://{address}"), ToOwned::to_owned));
     engine.objects = Some(Arc::new(files.clone()));
-    engine.outbox = Some(Outbox { soon: Arc::new(queue.clone()), late: None, objects: engine.objects.clone() });
-    let consumer = Arc::new(Consumer { engine });
     let outbox = Outbox { soon: Arc::new(queue.clone()), late: None, objects: Some(Arc::new(files)) };
+    engine.outbox = Some(outbox.clone());
+    engine.sequel = Some(Sequel { follow_ups: errand_wire::celery::follow_ups, forward: Arc::new(queue.clone()), results: None });
+    let intake = Intake { objects: None, verifier: Verifier::from_env(env, errand_http::Client::new())? };
+    let consumer = Arc::new(Consumer { intake, engine });
     let schedules = LocalSchedules::open(database.clone()).await?;
     let payloads = errand_catalog::payloads().with_routes(env)?;
     let enqueue = Enqueue {
@@ -117,6 +119,7 @@ async fn engine(env: &Environment, queue: SqliteQueue, store: Arc<SqliteStore>, 
         queue: Arc::new(queue),
         objects: None,
         outbox: None,
+        sequel: None,
         api_url: None,
         clock: Arc::new(TokioClock),
         policy: errand_consumer::policy(env)?,

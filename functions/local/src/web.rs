@@ -43,7 +43,14 @@ async fn api(State(functions): State<Functions>, request: Request) -> Response {
     let operation = route(request.method(), request.uri().path()).map(|route| route.operation);
     let response = match operation {
         // The enqueue function also answers what is unknown, as it does on AWS.
-        Ok(Operation::Enqueue | Operation::EnqueueBatch | Operation::Notify | Operation::PreviewNotification | Operation::Health)
+        Ok(
+            Operation::Enqueue
+            | Operation::EnqueueBatch
+            | Operation::Notify
+            | Operation::SendEvents
+            | Operation::PreviewNotification
+            | Operation::Health,
+        )
         | Err(_) => functions.enqueue.handle(&request).await,
         Ok(_) => functions.operations.handle(&request).await,
     };

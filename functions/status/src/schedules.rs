@@ -71,6 +71,7 @@ fn read(body: &str, payloads: &Payloads) -> Result<Schedule, Problems> {
     }
     let envelope = errand_wire::native::read(&mut fields, || name.clone());
     if let Some(envelope) = &envelope {
+        errand_wire::native::refuse_follow_ups(&mut fields, envelope);
         payloads.check_envelope(&mut fields, envelope);
     }
     let schedule = recurrence.zip(envelope).map(|(recurrence, envelope)| Schedule { name, recurrence, timezone, paused, envelope });

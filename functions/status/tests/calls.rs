@@ -33,6 +33,7 @@ async fn a_task_is_told_with_the_names_of_djangos_task_result() {
         "last_attempted_at",
         "return_value",
         "run_after",
+        "sender",
         "started_at",
         "status",
         "task",

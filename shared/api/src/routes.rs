@@ -12,6 +12,8 @@ pub enum Operation {
     EnqueueBatch,
     /// Tell a user something on several channels.
     Notify,
+    /// Run the tasks that CloudEvents are.
+    SendEvents,
     /// Tell what a notification would say.
     PreviewNotification,
     /// Tell whether the parts work.
@@ -69,11 +71,12 @@ pub enum Operation {
 }
 
 /// The whole API. `None` as a scope: anyone may call.
-const ROUTES: [(Method, &str, Operation, Option<Scope>); 30] = [
+const ROUTES: [(Method, &str, Operation, Option<Scope>); 31] = [
     (Method::POST, "/v1/tasks", Operation::Enqueue, Some(Scope::Send)),
     (Method::POST, "/v1/tasks/batch", Operation::EnqueueBatch, Some(Scope::Send)),
     (Method::POST, "/v1/notifications", Operation::Notify, Some(Scope::Send)),
     (Method::POST, "/v1/notifications/preview", Operation::PreviewNotification, Some(Scope::Send)),
+    (Method::POST, "/v1/events", Operation::SendEvents, Some(Scope::Send)),
     (Method::GET, "/v1/tasks", Operation::ListTasks, Some(Scope::Read)),
     (Method::GET, "/v1/tasks/{id}", Operation::GetTask, Some(Scope::Read)),
     (Method::PATCH, "/v1/tasks/{id}", Operation::MoveTask, Some(Scope::Send)),

@@ -10,6 +10,8 @@ use errand_core::Outbox;
 
 #[cfg(feature = "scheduler")]
 pub use errand_transport_scheduler::EventBridgeScheduler;
+#[cfg(feature = "sqs")]
+pub use errand_transport_sqs::Queues;
 
 /// Adds the providers and runners of this build.
 ///
@@ -52,18 +54,46 @@ pub fn payloads() -> Payloads {
 /// A setting is missing or wrong.
 #[cfg(all(feature = "sqs", feature = "scheduler"))]
 pub fn outbox(env: &Environment, sdk: &SdkConfig) -> Result<Outbox, SettingsError> {
-    let soon = soon(env, sdk)?;
+    let soon = Arc::new(sqs(env, sdk)?);
     let late = scheduler(env, sdk)?.map(|scheduler| scheduler as _);
     Ok(Outbox { soon, late, objects: objects(env, sdk) })
 }
 
-/// The transport for what a consumer itself has to say: callbacks.
+/// The transport to SQS.
 ///
 /// # Errors
 /// A setting is missing or wrong.
 #[cfg(feature = "sqs")]
-pub fn soon(env: &Environment, sdk: &SdkConfig) -> Result<Arc<dyn errand_core::DynTransport>, SettingsError> {
-    Ok(Arc::new(errand_transport_sqs::SqsTransport::new(env, sdk, errand_wire::encode)?))
+pub fn sqs(env: &Environment, sdk: &SdkConfig) -> Result<errand_transport_sqs::SqsTransport, SettingsError> {
+    errand_transport_sqs::SqsTransport::new(env, sdk, errand_wire::encode)
+}
+
+/// Where Celery's clients look for results, if `ERRAND_CELERY_RESULT_BACKEND` says.
+///
+/// # Errors
+/// The setting is wrong, or this build has no result backend.
+#[cfg(feature = "sqs")]
+pub fn result_backend(env: &Environment) -> Result<Option<Arc<dyn errand_core::DynResultBackend>>, SettingsError> {
+    #[cfg(feature = "celery-results")]
+    return Ok(errand_result_redis::Redis::from_env(env)?.map(|redis| Arc::new(redis) as _));
+    #[cfg(not(feature = "celery-results"))]
+    match env.get("ERRAND_CELERY_RESULT_BACKEND") {
+        None => Ok(None),
+        Some(_) => Err(SettingsError::invalid("ERRAND_CELERY_RESULT_BACKEND", "build with the feature celery-results")),
+    }
+}
+
+/// What reads the objects that others' messages point to, if this build can.
+#[cfg(feature = "sqs")]
+#[must_use]
+pub fn foreign_objects(sdk: &SdkConfig) -> Option<Arc<dyn errand_core::DynForeignObjects>> {
+    #[cfg(feature = "claim-check")]
+    return Some(Arc::new(errand_object_s3::S3ForeignObjects::new(sdk)));
+    #[cfg(not(feature = "claim-check"))]
+    {
+        let _ = sdk;
+        None
+    }
 }
 
 /// What runs schedules; `None` when its settings are not there.
@@ -76,7 +106,7 @@ pub fn scheduler(env: &Environment, sdk: &SdkConfig) -> Result<Option<Arc<EventB
     if SETTINGS.iter().all(|name| env.get(name).is_none()) {
         return Ok(None);
     }
-    Ok(Some(Arc::new(EventBridgeScheduler::new(env, sdk, errand_wire::encode, errand_wire::decode)?)))
+    Ok(Some(Arc::new(EventBridgeScheduler::new(env, sdk, errand_wire::encode, errand_wire::native::decode)?)))
 }
 
 /// Where arguments go that no queue can carry, if `ERRAND_BUCKET` names it and this build can.

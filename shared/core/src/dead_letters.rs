@@ -11,6 +11,8 @@ pub struct Buried {
     pub receipt: String,
     /// What was received when it was given up.
     pub body: String,
+    /// What was said beside the body then.
+    pub attributes: BTreeMap<String, String>,
     /// When it was buried.
     pub buried_at: Timestamp,
     /// Why, and what it was.
@@ -34,8 +36,9 @@ pub struct Epitaph {
 
 impl Epitaph {
     /// Reads the attributes beside the body: those of [`DeadLetter::attributes`]; those of EventBridge Scheduler, which could not put the body on its
-    /// queue; or none, when the queue itself gave the message up.
+    /// queue; those of Lambda, which gave up invoking the function without a queue; or none, when the queue itself gave the message up.
     /// <https://docs.aws.amazon.com/scheduler/latest/UserGuide/configuring-schedule-dlq.html>
+    /// <https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html#invocation-dlq>
     #[must_use]
     pub fn read(attributes: &BTreeMap<String, String>) -> Self {
         let text = |name: &str| attributes.get(name).cloned();
@@ -46,6 +49,14 @@ impl Epitaph {
                 attempts: text(DeadLetter::ATTEMPTS).and_then(|count| count.parse().ok()),
                 id: text(DeadLetter::ID),
                 task: text(DeadLetter::TASK),
+            };
+        }
+        if let (Some(_), Some(code)) = (text("RequestID"), text("ErrorCode")) {
+            return Self {
+                kind: "not_invoked".to_owned(),
+                id: text("RequestID"),
+                reason: format!("Lambda gave up invoking the function: {code} {}", text("ErrorMessage").unwrap_or_default()),
+                ..Self::default()
             };
         }
         match text("ERROR_CODE") {

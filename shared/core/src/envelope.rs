@@ -2,7 +2,7 @@ use std::{fmt, time::Duration};
 
 use serde_json::value::RawValue;
 
-use crate::Timestamp;
+use crate::{Sender, Timestamp};
 
 /// The largest body that is accepted, in bytes: what SQS takes (1 MiB with its attributes) less room for a dead letter's attributes.
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>
@@ -53,6 +53,8 @@ pub struct Envelope {
     pub context: Context,
     /// W3C `traceparent`.
     pub trace: Option<String>,
+    /// Whose message it came in; not on the wire.
+    pub sender: Sender,
 }
 
 /// An envelope's `context`.
@@ -60,6 +62,8 @@ pub struct Envelope {
 pub struct Context {
     /// `kwargs` is an array of payloads.
     pub bulk: bool,
+    /// Whether the sender wants more to be done when the task has ended: see [`FollowUps`](crate::FollowUps).
+    pub follow_ups: bool,
     /// The object as it was written, if there was one.
     pub json: Option<Box<RawValue>>,
 }
@@ -84,6 +88,7 @@ impl Envelope {
             user: None,
             context: Context::default(),
             trace: None,
+            sender: Sender::Native,
         }
     }
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 use futures_util::FutureExt;
 
 use crate::{
-    Begin, BoxFuture, Buried, Change, Claim, DeadLetter, DeadLetters, Envelope, Filter, Finish, Header, Message, Note, NoteKind, Notes,
-    ObjectError, Objects, Outcome, Page, PublishError, Published, Queue, QueueError, Report, Schedule, Schedules, Status, Store,
-    StoreError, TaskResult, Timestamp, Transport,
+    Begin, BoxFuture, Buried, Change, Claim, DeadLetter, DeadLetters, Envelope, Filter, Finish, ForeignMessage, ForeignObjects,
+    ForeignResult, Forward, Header, Message, Note, NoteKind, Notes, ObjectError, Objects, Outcome, Page, PublishError, Published, Queue,
+    QueueError, Report, ResultBackend, Schedule, Schedules, Status, Store, StoreError, TaskResult, Timestamp, Transport,
 };
 
 /// Declares a trait's erased twin and implements it for all that implement the trait.
@@ -88,6 +88,27 @@ erased! {
     const {
         name() -> &'static str = NAME;
         max_delay() -> Duration = MAX_DELAY;
+    }
+}
+
+erased! {
+    /// [`ForeignObjects`] with its type erased.
+    DynForeignObjects of ForeignObjects {
+        fn fetch(bucket: &'a str, key: &'a str) -> Result<Option<String>, ObjectError>;
+    }
+}
+
+erased! {
+    /// [`Forward`] with its type erased.
+    DynForward of Forward {
+        fn forward(message: &'a ForeignMessage) -> Result<(), PublishError>;
+    }
+}
+
+erased! {
+    /// [`ResultBackend`] with its type erased.
+    DynResultBackend of ResultBackend {
+        fn keep(result: &'a ForeignResult) -> Result<(), PublishError>;
     }
 }
 

@@ -73,6 +73,29 @@ impl<'a> Fields<'a> {
         self.entries.iter().find(|(key, value)| key == name && value.get() != "null").map(|(_, value)| *value)
     }
 
+    /// How many fields there are, those that are null included.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The fields that are not null, in their order.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+        self.entries.iter().filter(|(_, value)| value.get() != "null").map(|(name, value)| (name.as_ref(), *value))
+    }
+
+    /// All fields, in their order.
+    #[must_use]
+    pub fn into_entries(self) -> Vec<(Cow<'a, str>, &'a RawValue)> {
+        self.entries
+    }
+
+    /// What is wrong with a text that was read otherwise.
+    #[must_use]
+    pub fn not_json(error: &serde_json::Error, json: &str) -> Problems {
+        Problems::whole(explain(error, json))
+    }
+
     /// The whole object as it was written.
     #[must_use]
     pub fn source(&self) -> &'a str {
@@ -213,12 +236,22 @@ fn explain(error: &serde_json::Error, json: &str) -> String {
     let text = error.to_string();
     let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
     if error.is_syntax() || error.is_eof() {
+        if let Some(name) = python_number(error, json) {
+            return format!("is not JSON: {name} is no number there (line {}, column {})", error.line(), error.column());
+        }
         return format!("is not JSON: {text} (line {}, column {})", error.line(), error.column());
     }
     match text.rsplit_once(", expected ") {
         Some((_, expected)) => format!("expected {expected}, got {}", kind_of(json)),
         None => text.to_owned(),
     }
+}
+
+/// What Python writes for numbers that JSON does not have, if that is what was found.
+fn python_number(error: &serde_json::Error, json: &str) -> Option<&'static str> {
+    let line = json.lines().nth(error.line().checked_sub(1)?)?;
+    let found = line.get(error.column().checked_sub(1)?..)?;
+    ["NaN", "Infinity"].into_iter().find(|name| found.starts_with(name))
 }
 
 fn kind_of(json: &str) -> &'static str {

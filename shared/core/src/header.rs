@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::to_raw_value};
 
-use crate::{Context, Envelope, TaskResult, Timestamp, envelope::DEFAULT_QUEUE};
+use crate::{Context, Envelope, FollowUps, TaskResult, Timestamp, envelope::DEFAULT_QUEUE};
 
 /// What a [`TaskResult`] does not tell of its envelope: kept beside it, so that the envelope can be made again.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -77,6 +77,7 @@ impl Header {
     pub fn envelope(self, result: &TaskResult) -> Option<Envelope> {
         let raw = |value: &Value| if value.is_null() { None } else { to_raw_value(value).ok() };
         let bulk = self.context.get("bulk").and_then(Value::as_bool).unwrap_or_default();
+        let follow_ups = self.context.get(FollowUps::CONTEXT).is_some();
         let elsewhere = self.claim_check.is_some();
         Some(Envelope {
             id: result.id.clone(),
@@ -92,8 +93,9 @@ impl Header {
             group: self.group,
             notification_id: self.notification_id,
             user: self.user,
-            context: Context { bulk, json: raw(&self.context) },
+            context: Context { bulk, follow_ups, json: raw(&self.context) },
             trace: self.trace,
+            sender: result.sender,
         })
     }
 }

@@ -8,9 +8,11 @@ mod envelope;
 mod erased;
 mod error;
 mod fields;
+mod follow_ups;
 mod function;
 mod header;
 mod init;
+mod mapping;
 mod notes;
 mod objects;
 mod outbox;
@@ -23,6 +25,7 @@ mod registry;
 mod routes;
 pub mod runner;
 mod schedule;
+mod sender;
 mod settings;
 mod store;
 mod timestamp;
@@ -32,14 +35,16 @@ pub use clock::Clock;
 pub use dead_letters::{Buried, DeadLetters, Epitaph};
 pub use envelope::{BODY_LIMIT, Context, DEPTH_LIMIT, Envelope, OBJECT_LIMIT, limits};
 pub use erased::{
-    DynClaims, DynDeadLetters, DynNoteList, DynNotes, DynObjects, DynQueue, DynRegister, DynResults, DynSchedules, DynTransport,
+    DynClaims, DynDeadLetters, DynForeignObjects, DynForward, DynNoteList, DynNotes, DynObjects, DynQueue, DynRegister, DynResultBackend,
+    DynResults, DynSchedules, DynTransport,
 };
 pub use error::{Advice, DeliveryError, ErrorKind};
 pub use fields::{Fields, Problem, Problems};
+pub use follow_ups::{FollowUps, ForeignMessage, ForeignResult, Forward, ResultBackend};
 pub use header::Header;
 pub use init::Init;
 pub use notes::{Note, NoteKind, Notes};
-pub use objects::{ObjectError, Objects};
+pub use objects::{ForeignObjects, ObjectError, Objects};
 pub use outbox::Outbox;
 pub use payload::{Payload, Payloads};
 pub use provider::{Attempt, Provider, Receipt};
@@ -50,6 +55,7 @@ pub use registry::{Handled, Registry, Run, Task};
 pub use routes::{Routes, Target};
 pub use runner::{Job, Ran, ReportTo, Runner};
 pub use schedule::{Schedule, Schedules};
+pub use sender::Sender;
 pub use settings::{Environment, Secret, SettingsError};
 pub use store::{Begin, Change, Claim, Filter, Finish, Outcome, Page, Report, Status, Store, StoreError, TaskError, TaskResult};
 pub use timestamp::{InvalidTimestamp, Timestamp};

@@ -17,6 +17,12 @@ pub trait Objects: Send + Sync + 'static {
     fn delete(&self, key: &str) -> impl Future<Output = Result<(), ObjectError>> + Send;
 }
 
+/// Reads the objects that others' messages point to.
+pub trait ForeignObjects: Send + Sync + 'static {
+    /// The text of an object, if it is there; at most [`OBJECT_LIMIT`](crate::OBJECT_LIMIT) bytes.
+    fn fetch(&self, bucket: &str, key: &str) -> impl Future<Output = Result<Option<String>, ObjectError>> + Send;
+}
+
 /// The object store did not do what was asked; for an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectError(pub String);

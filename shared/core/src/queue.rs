@@ -1,4 +1,4 @@
-use std::{fmt, future::Future, time::Duration};
+use std::{collections::BTreeMap, fmt, future::Future, time::Duration};
 
 use crate::{ErrorKind, Timestamp};
 
@@ -7,26 +7,28 @@ use crate::{ErrorKind, Timestamp};
 pub struct Message {
     /// The queue's own id of the message.
     pub id: String,
-    /// What the queue wants to see to let this receipt of the message be changed.
+    /// What the queue wants to see to let this receipt of the message be changed; empty for what came without a queue, by an invocation.
     pub receipt: String,
     /// The text.
     pub body: String,
+    /// What was said beside it, by name; bytes as base64.
+    pub attributes: BTreeMap<String, String>,
     /// How often it was received, this time included.
     pub receive_count: u32,
     /// When it was sent, where the queue forgets messages by their age.
     pub sent_at: Option<Timestamp>,
-    /// The queue it came from: an ARN on AWS.
-    pub source: String,
+    /// The queue it came from, by its name in the settings.
+    pub queue: String,
     /// On a first-in-first-out queue, the group within which order is kept.
     pub lane: Option<String>,
 }
 
 impl fmt::Debug for Message {
-    /// Leaves out the body, which may be personal.
+    /// Leaves out the body and the attributes, which may be personal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Message")
             .field("id", &self.id)
-            .field("source", &self.source)
+            .field("queue", &self.queue)
             .field("receive_count", &self.receive_count)
             .finish_non_exhaustive()
     }
@@ -56,15 +58,28 @@ impl DeadLetter {
     pub(crate) const ATTEMPTS: &str = "errand-attempts";
     pub(crate) const ID: &str = "errand-id";
     pub(crate) const TASK: &str = "errand-task";
+    const ATTRIBUTES: &str = "errand-attributes";
 
-    /// The letter's facts as named attributes, to go beside the body.
+    /// What was said beside a message before it was given up, of what is said beside it now: a dead letter that its queue has sent back is read as it was.
     #[must_use]
-    pub fn attributes(&self) -> Vec<(&'static str, String)> {
+    pub fn original(mut attributes: BTreeMap<String, String>) -> BTreeMap<String, String> {
+        if !attributes.contains_key(Self::KIND) {
+            return attributes;
+        }
+        attributes.remove(Self::ATTRIBUTES).and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default()
+    }
+
+    /// The letter's facts as named attributes, to go beside the body of `message`, and what was said beside it before.
+    #[must_use]
+    pub fn attributes(&self, message: &Message) -> Vec<(&'static str, String)> {
         let reason = &self.reason[..self.reason.floor_char_boundary(Self::REASON_LIMIT)];
         let mut attributes =
             vec![(Self::REASON, reason.to_owned()), (Self::KIND, self.kind.to_string()), (Self::ATTEMPTS, self.attempts.to_string())];
         attributes.extend(self.id.clone().map(|id| (Self::ID, id)));
         attributes.extend(self.task.clone().map(|task| (Self::TASK, task)));
+        if !message.attributes.is_empty() {
+            attributes.extend(serde_json::to_string(&message.attributes).ok().map(|json| (Self::ATTRIBUTES, json)));
+        }
         attributes
     }
 }

@@ -6,7 +6,10 @@ use serde_json::{Map, Value, value::RawValue};
 
 use crate::{
     Attempt, BoxFuture, DeliveryError, Envelope, Environment, ErrorKind, Init, Job, Payload, Provider, Ran, Receipt, ReportTo, Routes,
-    Runner, SettingsError, Target, function::Function, routes::wrong,
+    Runner, SettingsError, Target,
+    function::Function,
+    mapping::{Mapped, Mapping},
+    routes::wrong,
 };
 
 /// What one envelope's delivery came to.
@@ -260,14 +263,25 @@ impl Registry {
                 let off = || format!("there is no provider {name}, or it is off for lack of settings");
                 return self.providers.get(name.as_str()).cloned().map(Some).ok_or_else(off);
             }
+            Target::Runner(options) if options.contains_key("task") => return self.mapped(options).map(Some),
             Target::Runner(options) => options,
         };
         let known = self.runners.iter().find(|(name, _)| options.contains_key(**name));
         let known = known.ok_or_else(|| {
             let names: Vec<&str> = self.runners.keys().copied().collect();
-            format!("expected one of the runners of this build: {}", names.join(", "))
+            format!("expected task, or one of the runners of this build: {}", names.join(", "))
         });
         known.and_then(|(_, make)| make(options)).map(Some)
+    }
+
+    /// A task of this build under another name.
+    fn mapped(&self, options: Map<String, Value>) -> Result<Arc<dyn Task>, String> {
+        let mapping: Mapping = serde_json::from_value(Value::from(options)).map_err(|error| error.to_string())?;
+        match self.tasks.get(&mapping.task) {
+            Some(Slot::On(task)) => Ok(Arc::new(Mapped { task: Arc::clone(task), mapping })),
+            Some(Slot::Off(error)) => Err(format!("{} is off: set {}", mapping.task, error.name)),
+            None => Err(format!("this build has no task {}", mapping.task)),
+        }
     }
 
     /// What does a task: what its own route says, else what has its name, else what the route of its prefix says.

@@ -11,7 +11,7 @@ use crate::{Environment, SettingsError, limits};
 pub enum Target {
     /// A provider, by its name; or [`Target::FUNCTION`].
     Provider(String),
-    /// A runner, by the one of these names that is one's, and its options.
+    /// A runner, by the one of these names that is one's, and its options; or a task by the name `task`, and how its payload is made.
     Runner(Map<String, Value>),
 }
 

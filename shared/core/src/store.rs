@@ -3,7 +3,7 @@ use std::{fmt, future::Future, str::FromStr};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 
-use crate::{DeliveryError, Envelope, Header, Timestamp};
+use crate::{DeliveryError, Envelope, Header, Sender, Timestamp};
 
 /// Remembers each envelope's state, so that an id is done once and can be asked about.
 ///
@@ -263,6 +263,9 @@ pub struct TaskResult {
     pub kwargs: Value,
     /// How it came.
     pub backend: String,
+    /// Whose message it came in.
+    #[serde(default)]
+    pub sender: Sender,
     /// The last failures, oldest first; at most [`TaskResult::ERRORS_LIMIT`].
     pub errors: Vec<TaskError>,
     /// Who tried, oldest first; at most [`TaskResult::ERRORS_LIMIT`].
@@ -300,6 +303,7 @@ impl TaskResult {
                 kept(envelope.kwargs.as_deref(), Value::Object(serde_json::Map::new()))
             },
             backend: backend.to_owned(),
+            sender: envelope.sender,
             errors: Vec::new(),
             worker_ids: Vec::new(),
             return_value: Value::Null,

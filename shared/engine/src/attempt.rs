@@ -3,8 +3,8 @@
 use std::{panic::AssertUnwindSafe, time::Duration};
 
 use errand_core::{
-    Advice, Begin, Claim, DeadLetter, DeliveryError, Envelope, ErrorKind, Finish, Handled, Message, Outcome, Problems, Receipt, ReportTo,
-    Run, Task, TaskError, Timestamp,
+    Advice, Begin, Claim, DeadLetter, DeliveryError, Envelope, ErrorKind, Finish, Handled, Message, Outcome, Receipt, ReportTo, Run, Task,
+    TaskError, Timestamp,
 };
 use futures_util::{
     FutureExt,
@@ -16,6 +16,7 @@ use tracing::{error, info, warn};
 use crate::{
     Engine, Unknown, Verdict,
     backoff::{LONGEST, backoff, spread},
+    callback::Told,
 };
 
 /// Kept free beside a provider's timeout for claiming, recording and answering.
@@ -48,13 +49,29 @@ pub(crate) struct Claimed<'a> {
 
 impl Engine {
     /// Takes one message as far as it gets in one attempt.
-    pub(crate) async fn attempt(&self, message: &Message, work: Result<Envelope, Problems>, deadline: Timestamp) -> Verdict {
-        let envelope = match work {
-            Ok(envelope) => envelope,
-            Err(problems) => return self.refuse(message, &DeliveryError::new(ErrorKind::Malformed, problems.to_string())).await,
+    pub(crate) async fn attempt(&self, message: &Message, work: Result<Vec<Envelope>, DeliveryError>, deadline: Timestamp) -> Verdict {
+        let mut envelopes = match work {
+            Ok(envelopes) => envelopes,
+            Err(error) if error.kind.advice() == Advice::Never => return self.refuse(message, &error).await,
+            Err(error) => return self.read_later(message, &error).await,
         };
+        match envelopes.pop() {
+            None => Verdict::Acknowledge,
+            Some(envelope) if envelopes.is_empty() => self.attempt_one(message, envelope, deadline).await,
+            Some(last) => {
+                envelopes.push(last);
+                self.split(message, envelopes).await
+            }
+        }
+    }
+
+    /// Takes the one envelope of a message as far as it gets in one attempt.
+    async fn attempt_one(&self, message: &Message, envelope: Envelope, deadline: Timestamp) -> Verdict {
         let now = self.clock.now();
         let (early, expired) = (envelope.delay(now), envelope.expired(now));
+        if !early.is_zero() && !expired && message.receipt.is_empty() {
+            return self.split(message, vec![envelope]).await;
+        }
         if !early.is_zero() && !expired {
             return self.put_off(message, &envelope, early, "it is to be run later than that", deadline).await;
         }
@@ -113,8 +130,8 @@ impl Engine {
             }
             Ok(Begin::Ended(status)) => {
                 info!(id = envelope.id, task = envelope.task, %status, "nothing left to do");
-                // Whoever ended it may have died before its callback was sent.
-                Err(self.call_back(message, envelope, None).await)
+                // Whoever ended it may have died before that was told.
+                Err(self.tell(message, envelope, None).await)
             }
             Err(error) => {
                 error!(id = envelope.id, task = envelope.task, %error, "not claimed: the store does not answer");
@@ -236,8 +253,16 @@ impl Engine {
         if recorded && matches!(outcome, Outcome::Succeeded(_)) {
             self.discard(envelope).await;
         }
-        let told = (!recorded || self.store.is_none()).then(|| self.result(claimed, outcome));
-        self.call_back(message, envelope, told).await
+        let unknown = !recorded || self.store.is_none();
+        let told = (unknown || envelope.context.follow_ups).then(|| self.result(claimed, outcome));
+        self.tell(message, envelope, told.map(|result| Told { result, unknown })).await
+    }
+
+    /// Leaves a message on the queue that could not be read for a reason that may pass.
+    async fn read_later(&self, message: &Message, error: &DeliveryError) -> Verdict {
+        let alarm = error.kind.advice() == Advice::LaterAndAlarm;
+        error!(message_id = message.id, kind = %error.kind, reason = error.message, alarm, "not read, will be tried again");
+        self.hide_or_bury(message, backoff(self.policy.retry_base, &message.id, message.receive_count), &error.message).await
     }
 
     /// Puts a message that cannot be claimed on the dead-letter queue.
@@ -268,7 +293,7 @@ impl Engine {
         }
     }
 
-    async fn hide_or_bury(&self, message: &Message, delay: Duration, why: &str) -> Verdict {
+    pub(crate) async fn hide_or_bury(&self, message: &Message, delay: Duration, why: &str) -> Verdict {
         if self.outlives(message, delay) { self.refuse(message, &forgotten(why)).await } else { self.hide(message, delay).await }
     }
 
@@ -280,6 +305,10 @@ impl Engine {
 
     /// Leaves the message on the queue, hidden for `delay`. If that fails, the queue's own visibility timeout shows it again.
     pub(crate) async fn hide(&self, message: &Message, delay: Duration) -> Verdict {
+        if message.receipt.is_empty() {
+            // It came without a queue: who invoked this function sees to it.
+            return Verdict::Keep;
+        }
         if let Err(error) = self.queue.hide(message, delay.min(LONGEST)).await {
             warn!(message_id = message.id, %error, "not hidden: comes back with the queue's own timeout");
         }

@@ -9,6 +9,13 @@ use crate::{Engine, Verdict, attempt::Claimed, backoff::backoff};
 /// What stands in a segment of a path as it is (RFC 3986, section 2.3).
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// What an attempt knows of how it ended.
+pub(crate) struct Told {
+    pub(crate) result: TaskResult,
+    /// Whether the store does not know it.
+    pub(crate) unknown: bool,
+}
+
 impl Engine {
     /// Where a remote worker can report of an attempt, with a token that only it is given; `None` where no report could be taken.
     pub(crate) fn report_to(&self, envelope: &Envelope) -> Option<ReportTo> {
@@ -38,21 +45,39 @@ impl Engine {
         }
     }
 
-    /// Sends the result of an envelope that has ended to where its sender wants to have it: `told`, or what the store knows. The message stays where that could
-    /// not be done and can be done again, which the store tells.
-    pub(crate) async fn call_back(&self, message: &Message, envelope: &Envelope, told: Option<TaskResult>) -> Verdict {
+    /// Tells the result of an envelope that has ended to who wants to have it, and does what follows: of `told`, or of what the store knows. The message stays where
+    /// that could not be done and can be done again, which the store tells.
+    pub(crate) async fn tell(&self, message: &Message, envelope: &Envelope, told: Option<Told>) -> Verdict {
+        let (calls_back, follows) = (envelope.callback_url.is_some(), envelope.context.follow_ups);
+        if !calls_back && !follows {
+            return Verdict::Acknowledge;
+        }
+        let result = match told {
+            // What follows needs no more than this attempt knows.
+            Some(told) if !told.unknown && !calls_back => told.result,
+            told => match (self.known(&envelope.id).await, told) {
+                (Ok(Some(result)), _) => result,
+                // It was not recorded: what this attempt knows is all that will be known.
+                (_, Some(told)) => told.result,
+                (Ok(None), None) => return Verdict::Acknowledge,
+                (Err(()), None) => return self.call_back_later(message, envelope, "the store does not answer").await,
+            },
+        };
+        match self.call_back(message, envelope, &result).await {
+            Verdict::Acknowledge if follows => self.follow_up(message, envelope, &result).await,
+            verdict => verdict,
+        }
+    }
+
+    /// What the store knows of an id that has ended.
+    async fn known(&self, id: &str) -> Result<Option<TaskResult>, ()> {
+        let Some(store) = &self.store else { return Ok(None) };
+        let known = store.get(id).await.map_err(drop)?;
+        Ok(known.map(|(result, _)| result).filter(|result| result.status.ended()))
+    }
+
+    async fn call_back(&self, message: &Message, envelope: &Envelope, result: &TaskResult) -> Verdict {
         let Some(url) = &envelope.callback_url else { return Verdict::Acknowledge };
-        let known = match &self.store {
-            Some(store) => store.get(&envelope.id).await,
-            None => Ok(None),
-        };
-        let result = match (known, told) {
-            (Ok(Some((result, _))), _) if result.status.ended() => result,
-            // It was not recorded: what this attempt knows is all that will be known.
-            (_, Some(result)) => result,
-            (Ok(_), None) => return Verdict::Acknowledge,
-            (Err(_), None) => return self.call_back_later(message, envelope, "the store does not answer").await,
-        };
         let Some(outbox) = &self.outbox else {
             error!(id = envelope.id, alarm = true, "no callback: this consumer has nothing to send it with");
             return Verdict::Acknowledge;

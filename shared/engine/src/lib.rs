@@ -16,20 +16,23 @@ mod batch;
 mod callback;
 mod circuit;
 mod claim_check;
+mod sequel;
+mod split;
 
 use std::{sync::Arc, time::Duration};
 
-use errand_core::{Clock, DynClaims, DynObjects, DynQueue, Envelope, Message, Outbox, Problems, Registry};
+use errand_core::{Clock, DeliveryError, DynClaims, DynObjects, DynQueue, Envelope, Message, Outbox, Registry};
 
 pub use circuit::Circuits;
+pub use sequel::Sequel;
 
 /// A message and what it was read as.
 #[derive(Debug)]
 pub struct Record {
     /// As the queue handed it over.
     pub message: Message,
-    /// The envelope in it, or why there is none.
-    pub work: Result<Envelope, Problems>,
+    /// The envelopes in it, or why there are none. A message that asks for nothing has none either.
+    pub work: Result<Vec<Envelope>, DeliveryError>,
 }
 
 /// What becomes of a message.
@@ -90,8 +93,10 @@ pub struct Engine {
     pub queue: Arc<dyn DynQueue>,
     /// Where arguments are that no queue can carry.
     pub objects: Option<Arc<dyn DynObjects>>,
-    /// Where callbacks go, which are tasks of their own.
+    /// Where callbacks go, and the parts of messages that hold several envelopes: tasks of their own.
     pub outbox: Option<Outbox>,
+    /// Does what an envelope's sender wants to have done when the task has ended.
+    pub sequel: Option<Sequel>,
     /// The address of the HTTP API, where remote workers report.
     pub api_url: Option<String>,
     /// Tells the time and waits.

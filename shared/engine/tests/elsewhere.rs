@@ -207,11 +207,27 @@ async fn the_next_one_does_it_where_the_first_certainly_did_nothing() {
     assert_eq!((world.status("a").await, world.delivered()), (Some(Status::Successful), vec!["c".to_owned()]));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_task_is_done_by_another_whose_payload_is_made_of_its_arguments() {
+    let world = routed(r#"{"mine.*":{"task":"act","payload":{"do":"/args/1/script"}},"same":{"task":"act"}}"#).unwrap();
+    let args = |json: &str| Some(serde_json::value::RawValue::from_string(json.to_owned()).unwrap());
+    let mine = Envelope { args: args(r#"[0,{"script":"ok"}]"#), kwargs: None, ..task("a", "mine.own") };
+    let lacking = Envelope { args: args("[]"), kwargs: None, ..task("b", "mine.own") };
+    assert!(world.run(vec![record(mine), record(lacking), record(task("c", "same"))]).await.is_empty());
+    assert_eq!(
+        (world.delivered(), world.buried()),
+        (vec!["a".to_owned(), "c".to_owned()], vec![("b".to_owned(), ErrorKind::InvalidPayload)])
+    );
+    assert_eq!(world.store.get("a").await.unwrap().unwrap().0.task, "mine.own", "it keeps its name");
+}
+
 #[test]
 fn a_route_that_cannot_be_is_refused_at_the_start() {
     for (routes, part) in [
+        (r#"{"a":{"task":"pigeon"}}"#, "a: this build has no task pigeon"),
+        (r#"{"a":{"task":"act","payloads":{}}}"#, "a: unknown field `payloads`"),
         (r#"{"a":{"elsewhere":""}}"#, "a: elsewhere: expected a place"),
-        (r#"{"a":{"nowhere":"x"}}"#, "a: expected one of the runners of this build: elsewhere"),
+        (r#"{"a":{"nowhere":"x"}}"#, "a: expected task, or one of the runners of this build: elsewhere"),
         (r#"{"a":"pigeon"}"#, "a: there is no provider pigeon"),
         (r#"{"a":{"elsewhere":7}}"#, "a: invalid type"),
     ] {

@@ -65,7 +65,7 @@ async fn nothing_is_acknowledged_that_could_not_be_buried() {
 #[tokio::test(start_paused = true)]
 async fn an_id_is_delivered_once_however_often_its_message_comes() {
     let world = World::new();
-    let twin = |message_id: &str| Record { message: message(message_id), work: Ok(envelope("same", "ok")) };
+    let twin = |message_id: &str| Record { message: message(message_id), work: Ok(vec![envelope("same", "ok")]) };
     let kept = world.run(vec![twin("m1"), twin("m2"), twin("m3")]).await;
     assert_eq!(kept.len(), 2, "twins of a live lease go back to the queue");
     assert!(world.run(vec![twin("m2"), twin("m3")]).await.is_empty(), "and are acknowledged when it is done");

@@ -103,7 +103,7 @@ impl Case {
 
     fn record(&self, i: usize, receive_count: u32) -> Record {
         let mut record =
-            if self.specs[i].script == "poison" { poison("") } else { Record { message: message(""), work: Ok(self.envelope(i)) } };
+            if self.specs[i].script == "poison" { poison("") } else { Record { message: message(""), work: Ok(vec![self.envelope(i)]) } };
         record.message.id = format!("m-{i}");
         record.message.receive_count = receive_count;
         match self.specs[i].lane {

@@ -42,6 +42,23 @@ where
     Out: Serialize + Send + 'static,
     Fut: Future<Output = Out> + Send + 'static,
 {
+    serve_raw(|env| {
+        let handler = build(env)?;
+        Ok(move |event: LambdaEvent<Box<RawValue>>| {
+            // The runtime's own reader notes the path to each value as it goes, which takes code and time for every field.
+            let answer = serde_json::from_str(event.payload.get()).map(|payload| handler(LambdaEvent::new(payload, event.context)));
+            async move { Ok(answer?.await) }
+        })
+    })
+}
+
+/// The same for a handler that is given the event's text, and may answer an error.
+pub fn serve_raw<H, Out, Fut>(build: impl FnOnce(&Environment) -> Result<H, SettingsError>) -> ExitCode
+where
+    H: Fn(LambdaEvent<Box<RawValue>>) -> Fut + Clone + Send + Sync + 'static,
+    Out: Serialize + Send + 'static,
+    Fut: Future<Output = Result<Out, Error>> + Send + 'static,
+{
     let env: Environment = std::env::vars().collect();
     start_logs(&env);
     hide_panics();
@@ -53,12 +70,7 @@ where
         Ok(runtime) => runtime,
         Err(error) => return stop(&error),
     };
-    let run = lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| {
-        // The runtime's own reader notes the path to each value as it goes, which takes code and time for every field.
-        let answer = serde_json::from_str(event.payload.get()).map(|payload| handler(LambdaEvent::new(payload, event.context)));
-        async move { Ok::<_, Error>(answer?.await) }
-    }));
-    match runtime.block_on(run) {
+    match runtime.block_on(lambda_runtime::run(service_fn(handler))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => stop(&error),
     }

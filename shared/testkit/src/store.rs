@@ -137,7 +137,7 @@ async fn a_stale_attempt_writes_nothing<S: Store>(store: &S) {
 }
 
 async fn a_failed_attempt_gives_the_claim_back<S: Store>(store: &S) {
-    let bulk = Context { bulk: true, json: None };
+    let bulk = Context { bulk: true, ..Context::default() };
     let (envelope, now) = (Envelope { context: bulk, ..new("retry") }, Timestamp::now());
     begin(store, &envelope, now).await;
     let retry = Outcome::Retry { error: error("one"), done: vec![0, 2], counts: true };
@@ -272,7 +272,7 @@ async fn an_envelope_can_be_made_again<S: Store>(store: &S) {
         group: Some("g".to_owned()),
         notification_id: Some("n".to_owned()),
         user: Some("u".to_owned()),
-        context: Context { bulk: true, json: raw(&json!({ "bulk": true })) },
+        context: Context { bulk: true, follow_ups: false, json: raw(&json!({ "bulk": true })) },
         trace: Some("t".to_owned()),
         ..new("again")
     };

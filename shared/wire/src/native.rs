@@ -1,10 +1,12 @@
 //! Errand's own form: the JSON object of an [`Envelope`]'s fields.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use errand_core::{Context, Envelope, Fields, Timestamp, limits};
+use errand_core::{BODY_LIMIT, Context, Envelope, Fields, FollowUps, Problems, Timestamp, limits};
 use serde::Serialize;
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
+
+use crate::{Layer, guard};
 
 /// How often an envelope may be attempted at most.
 pub const MAX_ATTEMPTS: u32 = 100;
@@ -26,6 +28,84 @@ pub fn read(fields: &mut Fields<'_>, id: impl FnOnce() -> String) -> Option<Enve
     let claim_check = claim_check(fields);
     let conditions = conditions(fields, id.unwrap_or_default(), task.unwrap_or_default(), context);
     Some(Envelope { args, kwargs: kwargs.map(ToOwned::to_owned), claim_check, ..conditions })
+}
+
+/// The fields of an envelope that can stand in a message's attributes, where the body does not have them.
+const IN_ATTRIBUTES: [&str; 12] = [
+    "task",
+    "id",
+    "queue",
+    "run_after",
+    "expires",
+    "max_attempts",
+    "callback_url",
+    "group",
+    "notification_id",
+    "user",
+    "trace",
+    "traceparent",
+];
+
+/// Reads a message's envelope, of which the attributes beside the body may hold a part. Where they name the task and the body has no field of an
+/// envelope's arguments, the whole body is the payload.
+pub(crate) fn read_message(mut fields: Fields<'_>, layer: &Layer<'_>) -> Result<Envelope, Problems> {
+    let id = || layer.id.to_owned();
+    if !IN_ATTRIBUTES.iter().any(|name| layer.attributes.contains_key(*name)) {
+        let envelope = read(&mut fields, id);
+        return fields.finish(envelope);
+    }
+    let whole = with_attributes(&fields, layer.attributes);
+    let mut fields = Fields::of(&whole)?;
+    let envelope = read(&mut fields, id);
+    fields.finish(envelope)
+}
+
+/// The object with what only the attributes say.
+fn with_attributes(fields: &Fields<'_>, attributes: &BTreeMap<String, String>) -> String {
+    let is_payload = attributes.contains_key("task")
+        && ["task", "task_name", "args", "kwargs", "claim_check"].iter().all(|name| fields.raw(name).is_none());
+    let mut whole: BTreeMap<&str, Box<RawValue>> = if is_payload {
+        RawValue::from_string(fields.source().trim().to_owned()).into_iter().map(|payload| ("kwargs", payload)).collect()
+    } else {
+        fields.entries().map(|(name, value)| (name, value.to_owned())).collect()
+    };
+    for name in IN_ATTRIBUTES {
+        let Some(value) = attributes.get(name) else { continue };
+        let field = if name == "traceparent" { "trace" } else { name };
+        let named = whole.contains_key(field) || (field == "task" && whole.contains_key("task_name"));
+        // A number's text is the number; all else is text.
+        let number = (field == "max_attempts").then(|| RawValue::from_string(value.clone()).ok()).flatten();
+        if let (false, Some(value)) = (named, number.or_else(|| to_raw_value(value).ok())) {
+            whole.insert(field, value);
+        }
+    }
+    serde_json::to_string(&whole).unwrap_or_default()
+}
+
+/// The envelope of a task whose arguments are some JSON: an object's fields, or one positional argument.
+///
+/// # Errors
+/// It is no JSON, or nested too deep.
+pub fn of_data(id: String, task: String, data: &str) -> Result<Envelope, Problems> {
+    guard::check(data, BODY_LIMIT)?;
+    let json = RawValue::from_string(data.trim().to_owned()).map_err(|error| Fields::not_json(&error, data))?;
+    let envelope = Envelope::new(id, task);
+    Ok(match json.get().as_bytes().first() {
+        Some(b'{') => Envelope { kwargs: Some(json), ..envelope },
+        Some(b'n') => envelope,
+        _ => Envelope { args: to_raw_value(&[json]).ok(), ..envelope },
+    })
+}
+
+/// Reads an envelope from the text that [`encode`] makes of one.
+///
+/// # Errors
+/// It is none.
+pub fn decode(body: &str, id: &str) -> Result<Envelope, Problems> {
+    guard::check(body, BODY_LIMIT)?;
+    let mut fields = Fields::of(body)?;
+    let envelope = read(&mut fields, || id.to_owned());
+    fields.finish(envelope)
 }
 
 /// Reads what an object says about how an envelope without arguments is to be run.
@@ -56,8 +136,16 @@ fn task(fields: &mut Fields<'_>) -> Option<String> {
 }
 
 fn context(fields: &mut Fields<'_>) -> Context {
-    let bulk = fields.object("context", |context| context.optional::<bool>("bulk")).unwrap_or_default();
-    Context { bulk, json: fields.raw("context").map(ToOwned::to_owned) }
+    let read = |context: &mut Fields<'_>| Some((context.optional::<bool>("bulk"), context.raw(FollowUps::CONTEXT).is_some()));
+    let (bulk, follow_ups) = fields.object("context", read).unwrap_or_default();
+    Context { bulk: bulk.unwrap_or_default(), follow_ups, json: fields.raw("context").map(ToOwned::to_owned) }
+}
+
+/// Refuses what only a message on the queue may want to follow: a caller who may send tasks may not have messages sent to any queue.
+pub fn refuse_follow_ups(fields: &mut Fields<'_>, envelope: &Envelope) {
+    if envelope.context.follow_ups {
+        fields.refuse(&format!("context/{}", FollowUps::CONTEXT), "is not for callers: it is what Celery's messages say");
+    }
 }
 
 /// The key of arguments that are kept elsewhere; there are none here then.
@@ -153,7 +241,6 @@ fn escape(json: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode;
 
     fn problems(body: &str) -> String {
         decode(body, "m-1").unwrap_err().to_string()
@@ -234,7 +321,7 @@ mod tests {
             ("{}", "/task: is required: the name of what to do"),
             (r#"{"task":null}"#, "/task: is required: the name of what to do"),
             (r#"{"task":"a","task":"b"}"#, "a field of the object is there twice"),
-            (r#"{"task":"t","kwargs":{"a":NaN}}"#, "is not JSON: expected value (line 1, column 27)"),
+            (r#"{"task":"t","kwargs":{"a":NaN}}"#, "is not JSON: NaN is no number there (line 1, column 27)"),
         ] {
             assert_eq!(problems(body), reason, "{body}");
         }

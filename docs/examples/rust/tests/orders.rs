@@ -4,11 +4,11 @@
 
 use std::sync::Arc;
 
-use errand_consumer::Consumer;
+use errand_consumer::Function;
 use errand_core::{Environment, Status, Store};
 use errand_store_memory::MemoryStore;
 use lambda_runtime::{Context, LambdaEvent};
-use serde_json::json;
+use serde_json::{json, value::to_raw_value};
 
 #[tokio::test]
 async fn an_order_is_shipped() {
@@ -21,15 +21,15 @@ async fn an_order_is_shipped() {
         ("ERRAND_ROUTES", r#"{"orders.*":"function"}"#),
     ];
     let env: Environment = settings.into_iter().collect();
-    let mut consumer = Consumer::from_env(&env, orders::tasks).unwrap();
+    let mut function = Function::from_env(&env, orders::tasks).unwrap();
     let store = MemoryStore::default();
-    consumer.engine.store = Some(Arc::new(store.clone()));
+    function.consumer.engine.store = Some(Arc::new(store.clone()));
     let body = json!({ "id": "order-7", "task": "orders.ship", "kwargs": { "order": 7, "express": true } });
     let record = json!({ "messageId": "m-1", "receiptHandle": "r", "body": body.to_string(), "attributes": { "ApproximateReceiveCount": "1" }, "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:queue" });
-    let event = serde_json::from_value(json!({ "Records": [record] })).unwrap();
+    let event = to_raw_value(&json!({ "Records": [record] })).unwrap();
     let mut context = Context::default();
     context.deadline = u64::MAX / 2;
-    let answer = Arc::new(consumer).invoke(LambdaEvent::new(event, context)).await;
+    let answer = Arc::new(function).invoke(LambdaEvent::new(event, context)).await.unwrap();
     assert!(answer.batch_item_failures.is_empty());
     let (result, _) = store.get("order-7").await.unwrap().unwrap();
     assert_eq!((result.status, result.return_value), (Status::Successful, json!({ "order": 7, "days": 1 })));

@@ -8,4 +8,5 @@ mod tasks;
 
 pub(crate) use dead_letters::DeadLetters;
 pub(crate) use keys::Keys;
+pub(crate) use output::say;
 pub(crate) use tasks::{Cancel, Send, Status, Tail};

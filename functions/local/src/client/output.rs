@@ -1,10 +1,10 @@
 //! What commands say.
 
-use serde_json::Value;
+use std::fmt::Display;
 
 /// What a command was asked for: one line of JSON.
 #[expect(clippy::print_stdout, reason = "what a command was asked for")]
-pub(super) fn say(value: &Value) {
+pub(crate) fn say(value: &impl Display) {
     println!("{value}");
 }
 

@@ -44,7 +44,7 @@ mod tests {
 
         async fn sent(&self) -> Vec<String> {
             let messages = self.queue.receive(100, std::time::Duration::from_secs(60)).await.unwrap();
-            messages.iter().map(|message| errand_wire::decode(&message.body, "x").unwrap().id).collect()
+            messages.iter().map(|message| errand_wire::native::decode(&message.body, "x").unwrap().id).collect()
         }
     }
 

@@ -126,7 +126,7 @@ impl Entry {
     }
 
     fn schedule(self, name: String) -> Option<Schedule> {
-        let (recurrence, envelope) = (self.recurrence()?, errand_wire::decode(&self.envelope, &name).ok()?);
+        let (recurrence, envelope) = (self.recurrence()?, errand_wire::native::decode(&self.envelope, &name).ok()?);
         Some(Schedule { name, recurrence, timezone: self.timezone, paused: self.paused, envelope })
     }
 }

@@ -1,6 +1,7 @@
 //! Sends a dead letter again. It goes through the claim as any message does: one that is sent twice is delivered once.
 
-use errand_core::{Buried, Change, Envelope, Fields, Problems, Status, Timestamp};
+use errand_core::{Buried, Change, Envelope, Fields, Message, Problems, Status, Timestamp};
+use errand_wire::{Content, Decoded};
 use serde_json::{Map, Value};
 
 use crate::Operations;
@@ -14,6 +15,8 @@ impl Operations {
             return Err("it is too late to run it: edit expires".to_owned());
         }
         match self.store.reopen(&envelope.id, now).await.map_err(|error| error.to_string())? {
+            // It was buried because what follows on it could not be sent, if anything is to: its consumer finds it done, and sends that.
+            Change::Refused(task) if task.status == Status::Successful && envelope.context.follow_ups => {}
             Change::Refused(task) if task.status == Status::Successful => return Ok(envelope.id),
             Change::Refused(task) if task.status.ended() => {
                 return Err(format!("the task is {}: edit its id to run it all the same", task.status));
@@ -28,15 +31,30 @@ impl Operations {
     /// The envelope in a letter. One that had no id has the letter's.
     fn envelope(&self, letter: &Buried, edit: Option<&Value>) -> Result<Envelope, Problems> {
         let id = letter.letter.id.as_ref().unwrap_or(&letter.key);
-        let Some(edit) = edit else { return errand_wire::decode(&letter.body, id) };
+        let Some(edit) = edit else { return only(decode(&letter.body, id, letter)?) };
         let mut body = serde_json::from_str(&letter.body).unwrap_or(Value::Object(Map::new()));
         merge(&mut body, edit);
         let body = body.to_string();
-        let envelope = errand_wire::decode(&body, id)?;
+        let envelope = only(decode(&body, id, letter)?)?;
         let mut fields = Fields::of(&body)?;
         // What is not edited was accepted once; what is must be what its task takes.
         self.payloads.check_envelope(&mut fields, &envelope);
         fields.finish(Some(envelope))
+    }
+}
+
+/// Reads what is in a letter as a consumer would have read it.
+fn decode(body: &str, id: &str, letter: &Buried) -> Result<Decoded, Problems> {
+    let message = Message { id: id.to_owned(), attributes: letter.attributes.clone(), ..errand_wire::lambda::message(body.to_owned()) };
+    errand_wire::decode(&message).map_err(|refused| refused.problems)
+}
+
+fn only(decoded: Decoded) -> Result<Envelope, Problems> {
+    match decoded.content {
+        Content::Envelopes(mut envelopes) if envelopes.len() == 1 => Ok(envelopes.remove(0)),
+        Content::Envelopes(_) => Err(Problems::whole("holds several tasks: let the queue itself send it again (StartMessageMoveTask)")),
+        Content::Elsewhere(_) => Err(Problems::whole("is in S3: let the queue itself send it again (StartMessageMoveTask)")),
+        Content::Nothing(why) => Err(Problems::whole(why)),
     }
 }
 

@@ -23,6 +23,15 @@ pub(super) fn describe(operation: Operation) -> Option<Value> {
             .answers(202, "A task for each channel is on its way.", "NotificationAnswer")
             .answers(207, "Some channels are on their way.", "NotificationAnswer")
             .refuses(&[400, 409, 413, 415, 422, 501]),
+        Operation::SendEvents => Call::new("sendEvents", "Tasks", "Send the tasks that CloudEvents are")
+            .says("An event's type names the task, its data is the payload, and its source and id together are the id: an event that is sent twice is done once. An event in binary mode, with its attributes in headers ce-…, is taken as well.")
+            .takes_as("application/cloudevents+json", "CloudEvent", event())
+            .takes_as("application/cloudevents-batch+json", "CloudEvents", json!([event()]))
+            .idempotent()
+            .answers(202, "They are on their way: a task result, or for a batch one for each event.", "EventsAnswer")
+            .located()
+            .answers(207, "Some are on their way: each has its task result or its problem, in the order of the call.", "BatchAnswer")
+            .refuses(&[400, 409, 413, 415, 422, 501]),
         Operation::PreviewNotification => Call::new("previewNotification", "Notifications", "Tell what a notification would say, and send nothing")
             .takes("Notification", notification())
             .answers(200, "The payload of each channel.", "Preview")
@@ -137,9 +146,13 @@ impl Call {
         self
     }
 
-    fn takes(mut self, schema: &str, example: Value) -> Self {
-        self.0["requestBody"] =
-            json!({ "required": true, "content": { "application/json": { "schema": reference(schema), "example": example } } });
+    fn takes(self, schema: &str, example: Value) -> Self {
+        self.takes_as("application/json", schema, example)
+    }
+
+    fn takes_as(mut self, media_type: &str, schema: &str, example: Value) -> Self {
+        self.0["requestBody"]["required"] = json!(true);
+        self.0["requestBody"]["content"][media_type] = json!({ "schema": reference(schema), "example": example });
         self
     }
 
@@ -202,6 +215,10 @@ impl Call {
 
 fn notification() -> Value {
     json!({ "user": "ann", "short_description": "Your order is on its way", "url": "https://example.com/orders/7", "channels": { "email": { "to": ["ann@example.com"] }, "slack": { "channel": "#orders" } } })
+}
+
+fn event() -> Value {
+    json!({ "specversion": "1.0", "id": "7", "source": "/shop/orders", "type": "webhook", "data": { "url": "https://example.com/hook", "body": { "order": 7 } } })
 }
 
 fn time() -> Value {

@@ -1,5 +1,5 @@
 use errand_api::{RATE_LIMIT, Scope};
-use errand_core::{Payloads, Status, TaskResult};
+use errand_core::{Payloads, Sender, Status, TaskResult};
 use errand_wire::native;
 use serde_json::{Map, Value, json};
 
@@ -164,9 +164,22 @@ fn calls(payloads: &Payloads) -> Map<String, Value> {
     })));
     let channels = json!({ "type": "object", "additionalProperties": { "type": "object" } });
     let error = sent(&["exception_class_path"], json!({ "exception_class_path": text(), "traceback": text() }));
+    let named = json!({ "type": "string", "minLength": 1 });
+    let event = sent(
+        &["specversion", "id", "source", "type"],
+        json!({
+            "specversion": { "const": "1.0" }, "id": named, "source": named, "type": { "type": "string", "minLength": 1, "description": "The task." },
+            "time": time(), "subject": text(), "datacontenttype": text(), "dataschema": text(), "data": { "description": "The task's payload; what is no object is its one positional argument." },
+            "data_base64": { "type": "string", "contentEncoding": "base64" }, "expirytime": { "type": "string", "format": "date-time", "description": "Not later than." },
+            "partitionkey": { "type": "string", "pattern": "^[!-~]{1,128}$", "description": "Tenant, or ordering key on a FIFO queue." },
+            "traceparent": { "type": "string", "description": "W3C traceparent." },
+        }),
+    );
     let time_or_countdown = json!([{ "required": ["run_after"] }, { "required": ["countdown"] }]);
     let mut schemas = map(json!({
         "Batch": sent(&["tasks"], json!({ "tasks": { "type": "array", "minItems": 1, "maxItems": 1000, "items": { "description": "A Task. One that is wrong is answered in its place." } } })),
+        "CloudEvent": event,
+        "CloudEvents": { "type": "array", "maxItems": 1000, "items": { "description": "A CloudEvent. One that is wrong is answered in its place." } },
         "Notification": sent(&["channels"], Value::from(notification)),
         "Time": { "type": "object", "properties": times(), "anyOf": time_or_countdown },
         "Schedule": sent(&["name", "task"], Value::from(schedule)),
@@ -216,18 +229,19 @@ fn answers() -> Map<String, Value> {
     };
     map(json!({
         "TaskResult": object(
-            &["id", "task", "status", "enqueued_at", "started_at", "finished_at", "last_attempted_at", "run_after", "args", "kwargs", "backend", "errors", "worker_ids", "return_value", "attempts"],
+            &["id", "task", "status", "enqueued_at", "started_at", "finished_at", "last_attempted_at", "run_after", "args", "kwargs", "backend", "sender", "errors", "worker_ids", "return_value", "attempts"],
             json!({
                 "id": text(), "task": text(), "status": { "type": "string", "enum": Status::ALL.map(Status::as_str) },
                 "enqueued_at": time(), "started_at": optional_time(), "finished_at": optional_time(), "last_attempted_at": optional_time(), "run_after": optional_time(),
                 "args": { "type": ["array", "null"] }, "kwargs": { "type": ["object", "array", "null"], "description": "Null when they are larger than 32 KiB." },
-                "backend": text(), "errors": { "type": "array", "items": error }, "worker_ids": { "type": "array", "items": text() }, "return_value": {}, "attempts": { "type": "integer" },
+                "backend": text(), "sender": { "type": "string", "enum": Sender::ALL.map(Sender::as_str), "description": "Whose message it came in." }, "errors": { "type": "array", "items": error }, "worker_ids": { "type": "array", "items": text() }, "return_value": {}, "attempts": { "type": "integer" },
             }),
         ),
         "Problem": object(&["type", "title", "status", "detail"], json!({
             "type": text(), "title": text(), "status": { "type": "integer" }, "detail": text(),
             "errors": { "type": "array", "items": object(&["pointer", "detail"], json!({ "pointer": { "type": "string", "description": "A JSON pointer (RFC 6901)." }, "detail": text() })) },
         })),
+        "EventsAnswer": { "anyOf": [reference("TaskResult"), reference("BatchAnswer")] },
         "BatchAnswer": object(&["tasks"], json!({ "tasks": each })),
         "NotificationAnswer": object(&["id", "tasks"], json!({ "id": text(), "tasks": each })),
         "Preview": object(&["channels"], json!({ "channels": { "type": "object" } })),

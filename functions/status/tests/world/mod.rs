@@ -69,10 +69,10 @@ impl Graveyard {
             task: body["task"].as_str().map(ToOwned::to_owned),
         };
         let body = body.as_str().map_or_else(|| body.to_string(), ToOwned::to_owned);
-        self.0
-            .lock()
-            .unwrap()
-            .push((Buried { key: key.to_owned(), receipt: key.to_owned(), body, buried_at: Timestamp::now(), letter }, false));
+        self.0.lock().unwrap().push((
+            Buried { key: key.to_owned(), receipt: key.to_owned(), body, attributes: BTreeMap::new(), buried_at: Timestamp::now(), letter },
+            false,
+        ));
     }
 }
 

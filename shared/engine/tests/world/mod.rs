@@ -221,6 +221,7 @@ impl World {
             queue: Arc::new(queue.clone()),
             objects: None,
             outbox: None,
+            sequel: None,
             api_url: None,
             clock: Arc::new(TestClock(tokio::time::Instant::now())),
             policy: Policy::default(),
@@ -280,7 +281,7 @@ pub fn envelope(id: &str, script: &str) -> Envelope {
 
 /// A message with the same id as its envelope.
 pub fn record(envelope: Envelope) -> Record {
-    Record { message: message(&envelope.id), work: Ok(envelope) }
+    Record { message: message(&envelope.id), work: Ok(vec![envelope]) }
 }
 
 pub fn message(id: &str) -> Message {
@@ -288,9 +289,10 @@ pub fn message(id: &str) -> Message {
         id: id.to_owned(),
         receipt: "r".to_owned(),
         body: "b".to_owned(),
+        attributes: BTreeMap::new(),
         receive_count: 1,
         sent_at: None,
-        source: "q".to_owned(),
+        queue: "default".to_owned(),
         lane: None,
     }
 }
@@ -300,7 +302,7 @@ pub fn say(id: &str, script: &str) -> Record {
 }
 
 pub fn poison(id: &str) -> Record {
-    Record { message: message(id), work: Err(errand_core::Problems::whole("is not JSON")) }
+    Record { message: message(id), work: Err(DeliveryError::new(ErrorKind::Malformed, "is not JSON")) }
 }
 
 pub fn in_lane(mut record: Record, lane: &str) -> Record {

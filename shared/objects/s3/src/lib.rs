@@ -2,8 +2,13 @@
 //! each after its own time (see the deployment template).
 
 use aws_sdk_s3::{Client, primitives::ByteStream, types::ServerSideEncryption};
-use errand_core::{ObjectError, Objects};
+use errand_core::{ForeignObjects, OBJECT_LIMIT, ObjectError, Objects};
 use errand_http::aws::{Failure, SdkConfig};
+
+/// Any bucket that may be read.
+pub struct S3ForeignObjects {
+    client: Client,
+}
 
 /// One bucket.
 pub struct S3Objects {
@@ -15,10 +20,40 @@ impl S3Objects {
     /// The bucket of this name.
     #[must_use]
     pub fn new(sdk: &SdkConfig, bucket: &str) -> Self {
-        // A custom endpoint, such as an emulator's, has no name for each bucket.
-        let config = aws_sdk_s3::config::Builder::from(sdk).force_path_style(sdk.endpoint_url().is_some()).build();
-        Self { client: Client::from_conf(config), bucket: bucket.to_owned() }
+        Self { client: client(sdk), bucket: bucket.to_owned() }
     }
+}
+
+impl S3ForeignObjects {
+    /// Those that the function's role may read.
+    #[must_use]
+    pub fn new(sdk: &SdkConfig) -> Self {
+        Self { client: client(sdk) }
+    }
+}
+
+fn client(sdk: &SdkConfig) -> Client {
+    // A custom endpoint, such as an emulator's, has no name for each bucket.
+    Client::from_conf(aws_sdk_s3::config::Builder::from(sdk).force_path_style(sdk.endpoint_url().is_some()).build())
+}
+
+impl ForeignObjects for S3ForeignObjects {
+    async fn fetch(&self, bucket: &str, key: &str) -> Result<Option<String>, ObjectError> {
+        read(&self.client, bucket, key).await
+    }
+}
+
+async fn read(client: &Client, bucket: &str, key: &str) -> Result<Option<String>, ObjectError> {
+    let found = match client.get_object().bucket(bucket).key(key).send().await {
+        Ok(found) => found,
+        Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_key()) => return Ok(None),
+        Err(error) => return Err(failed(&Failure::of(&error))),
+    };
+    if found.content_length().is_some_and(|length| usize::try_from(length).map_or(true, |length| length > OBJECT_LIMIT)) {
+        return Err(ObjectError(format!("S3: the object is larger than {OBJECT_LIMIT} bytes")));
+    }
+    let bytes = found.body.collect().await.map_err(|_| ObjectError("S3: the object broke off".to_owned()))?;
+    String::from_utf8(bytes.to_vec()).map(Some).map_err(|_| ObjectError("S3: the object is not what was kept there".to_owned()))
 }
 
 impl Objects for S3Objects {
@@ -29,13 +64,7 @@ impl Objects for S3Objects {
     }
 
     async fn get(&self, key: &str) -> Result<Option<String>, ObjectError> {
-        let found = match self.client.get_object().bucket(&self.bucket).key(key).send().await {
-            Ok(found) => found,
-            Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_key()) => return Ok(None),
-            Err(error) => return Err(failed(&Failure::of(&error))),
-        };
-        let bytes = found.body.collect().await.map_err(|_| ObjectError("S3: the object broke off".to_owned()))?;
-        String::from_utf8(bytes.to_vec()).map(Some).map_err(|_| ObjectError("S3: the object is not what was kept there".to_owned()))
+        read(&self.client, &self.bucket, key).await
     }
 
     async fn delete(&self, key: &str) -> Result<(), ObjectError> {

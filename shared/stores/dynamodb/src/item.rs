@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use errand_core::{Envelope, Header, Status, StoreError, TaskError, TaskResult, Timestamp, position};
+use errand_core::{Envelope, Header, Sender, Status, StoreError, TaskError, TaskResult, Timestamp, position};
 use serde_json::Value;
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
@@ -56,6 +56,7 @@ pub(crate) fn lasting(envelope: &Envelope, result: &TaskResult) -> Vec<(&'static
         ("position", text(position(result.enqueued_at, &result.id))),
     ];
     attributes.extend(result.run_after.map(|at| ("run_after", time(at))));
+    attributes.extend((result.sender != Sender::Native).then(|| ("sender", text(result.sender.as_str()))));
     // Most envelopes have nothing in it, and DynamoDB charges by size.
     let header = Header::of(envelope);
     attributes
@@ -86,6 +87,11 @@ impl Reader<'_> {
 
     pub(crate) fn status(&self) -> Result<Status, StoreError> {
         self.text("status")?.parse()
+    }
+
+    /// The sender; Errand's own form where none is told.
+    fn sender(&self) -> Sender {
+        self.text("sender").ok().and_then(Sender::named).unwrap_or_default()
     }
 
     pub(crate) fn count(&self, name: &str) -> Result<u32, StoreError> {
@@ -134,6 +140,7 @@ impl Reader<'_> {
             args: self.json("args")?,
             kwargs: self.json("kwargs")?,
             backend: self.text("backend")?.to_owned(),
+            sender: self.sender(),
             errors: self.last("errors")?.iter().map(|value| error(value).ok_or_else(|| wrong("errors"))).collect::<Result<_, _>>()?,
             worker_ids: self.last("workers")?.iter().filter_map(|worker| worker.as_s().ok().cloned()).collect(),
             return_value: self.json("return_value")?,

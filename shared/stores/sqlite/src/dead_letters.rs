@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, time::Duration};
 
-use errand_core::{Buried, DeadLetters, Epitaph, QueueError, Timestamp};
+use errand_core::{Buried, DeadLetter, DeadLetters, Epitaph, QueueError, Timestamp};
 use rusqlite::{Row, params, types::Type};
 
 use crate::SqliteQueue;
@@ -66,5 +66,6 @@ fn buried(row: &Row<'_>) -> rusqlite::Result<Buried> {
         body: row.get(1)?,
         buried_at: Timestamp::from_millis(row.get(3)?),
         letter: Epitaph::read(&attributes),
+        attributes: DeadLetter::original(attributes),
     })
 }

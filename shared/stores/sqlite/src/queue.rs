@@ -1,7 +1,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use errand_core::{
-    BODY_LIMIT, DeadLetter, Envelope, Message, PublishError, Published, Queue, QueueError, StoreError, Timestamp, Transport,
+    BODY_LIMIT, DeadLetter, Envelope, ForeignMessage, Forward, Message, PublishError, Published, Queue, QueueError, StoreError, Timestamp,
+    Transport,
 };
 use rusqlite::{Row, Transaction, params};
 
@@ -97,7 +98,7 @@ impl Queue for SqliteQueue {
     }
 
     async fn bury(&self, message: &Message, letter: &DeadLetter) -> Result<(), QueueError> {
-        let attributes: BTreeMap<&str, String> = letter.attributes().into_iter().collect();
+        let attributes: BTreeMap<&str, String> = letter.attributes(message).into_iter().collect();
         let attributes = serde_json::to_string(&attributes).map_err(|_| QueueError("a reason cannot be written as JSON".to_owned()))?;
         let (body, now) = (message.body.clone(), Timestamp::now().millis());
         self.database
@@ -149,6 +150,19 @@ impl Transport for SqliteQueue {
     }
 }
 
+impl Forward for SqliteQueue {
+    /// There is one queue here, whatever it is called elsewhere.
+    async fn forward(&self, message: &ForeignMessage) -> Result<(), PublishError> {
+        let (body, now) = (message.body.clone(), Timestamp::now().millis());
+        let insert = move |connection: &mut rusqlite::Connection| {
+            connection.execute("INSERT INTO messages (body, visible_at) VALUES (?1, ?2)", params![body, now])
+        };
+        self.database.call(insert).await.map_err(|error| PublishError::Unavailable(error.0))?;
+        self.database.arrivals.notify_one();
+        Ok(())
+    }
+}
+
 /// Shows every message that a process which died had received.
 pub(crate) fn release_all(transaction: &Transaction<'_>, now: Timestamp) -> rusqlite::Result<()> {
     transaction.execute("UPDATE messages SET visible_at = ?1, in_flight = 0 WHERE in_flight = 1", [now.millis()]).map(drop)
@@ -167,7 +181,8 @@ fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
         body: row.get(1)?,
         receive_count: row.get(2)?,
         sent_at: None,
-        source: "local".to_owned(),
+        attributes: BTreeMap::new(),
+        queue: "default".to_owned(),
         lane: None,
     })
 }

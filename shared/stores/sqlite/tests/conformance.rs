@@ -24,7 +24,7 @@ async fn receive(queue: &SqliteQueue) -> Vec<Message> {
 }
 
 fn id(message: &Message) -> String {
-    errand_wire::decode(&message.body, &message.id).unwrap().id
+    errand_wire::native::decode(&message.body, &message.id).unwrap().id
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ fn with(url: &str, vars: &[(&str, &str)]) -> Result<EventBridgeScheduler, String
     let env: Environment = aws.iter().chain(vars).copied().collect();
     let encode =
         |envelope: &Envelope| envelope.kwargs.as_ref().map_or(format!("body of {}", envelope.id), |kwargs| kwargs.get().to_owned());
-    EventBridgeScheduler::new(&env, &sdk_config(&env).unwrap(), encode, errand_wire::decode).map_err(|error| error.to_string())
+    EventBridgeScheduler::new(&env, &sdk_config(&env).unwrap(), encode, errand_wire::native::decode).map_err(|error| error.to_string())
 }
 
 fn transport(url: &str) -> EventBridgeScheduler {
@@ -106,7 +106,7 @@ async fn a_recurring_schedule_says_in_each_run_which_one_it_is() {
     ]
     .into_iter()
     .collect();
-    let scheduler = EventBridgeScheduler::new(&env, &sdk_config(&env).unwrap(), errand_wire::encode, errand_wire::decode).unwrap();
+    let scheduler = EventBridgeScheduler::new(&env, &sdk_config(&env).unwrap(), errand_wire::encode, errand_wire::native::decode).unwrap();
     scheduler.create(&schedule("pulse", Recurrence::Rate("5 minutes".parse().unwrap()))).await.unwrap();
     let sent: Value = serde_json::from_slice(&ids.requests()[0].body).unwrap();
     assert!(sent["Target"]["Input"].as_str().unwrap().contains(r#""id":"pulse@<aws.scheduler.scheduled-time>""#), "{sent}");
@@ -144,7 +144,7 @@ async fn it_keeps_the_contract_of_schedules() {
     let env: Environment = vars.into_iter().collect();
     let sdk = sdk_config(&env).unwrap();
     aws_sdk_scheduler::Client::new(&sdk).create_schedule_group().name(&group).send().await.unwrap();
-    let scheduler = EventBridgeScheduler::new(&env, &sdk, errand_wire::encode, errand_wire::decode).unwrap();
+    let scheduler = EventBridgeScheduler::new(&env, &sdk, errand_wire::encode, errand_wire::native::decode).unwrap();
     // The emulator knows no second page.
     errand_testkit::schedules::conformance(&scheduler, 100).await;
 }

@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use errand_core::DeadLetter;
+use errand_core::{DeadLetter, Message};
 
 use crate::LIMIT;
 
@@ -15,8 +15,8 @@ pub(crate) struct Burial {
 }
 
 impl Burial {
-    pub(crate) fn of(body: &str, letter: &DeadLetter) -> Self {
-        let mut attributes = Vec::new();
+    pub(crate) fn of(message: &Message, letter: &DeadLetter) -> Self {
+        let (body, mut attributes) = (message.body.as_str(), Vec::new());
         let body = if body.is_empty() {
             // SQS takes no message without a body.
             " ".to_owned()
@@ -27,7 +27,7 @@ impl Burial {
             STANDARD.encode(body)
         };
         let mut room = LIMIT.saturating_sub(body.len() + attributes.iter().map(size).sum::<usize>());
-        for (name, value) in letter.attributes() {
+        for (name, value) in letter.attributes(message) {
             let attribute = (name, clean(&value).into_owned());
             if !attribute.1.is_empty() && size(&attribute) <= room {
                 room -= size(&attribute);
@@ -58,9 +58,28 @@ fn clean(text: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use errand_core::{BODY_LIMIT, ErrorKind};
 
     use super::*;
+
+    fn of(body: &str) -> Burial {
+        Burial::of(&message(body), &letter())
+    }
+
+    fn message(body: &str) -> Message {
+        Message {
+            id: "m".to_owned(),
+            receipt: "r".to_owned(),
+            body: body.to_owned(),
+            attributes: BTreeMap::new(),
+            receive_count: 1,
+            sent_at: None,
+            queue: "default".to_owned(),
+            lane: None,
+        }
+    }
 
     fn letter() -> DeadLetter {
         DeadLetter {
@@ -78,24 +97,33 @@ mod tests {
 
     #[test]
     fn the_largest_body_has_room_for_every_attribute() {
-        let burial = Burial::of(&"x".repeat(BODY_LIMIT), &letter());
+        let burial = of(&"x".repeat(BODY_LIMIT));
         assert!(total(&burial) <= LIMIT);
         assert_eq!(burial.attributes.len(), 5);
     }
 
     #[test]
+    fn what_was_said_beside_the_body_is_kept() {
+        let said = BTreeMap::from([("ce-type".to_owned(), "order.shipped".to_owned())]);
+        let burial = Burial::of(&Message { attributes: said.clone(), ..message("{}") }, &letter());
+        let attributes: BTreeMap<String, String> = burial.attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        assert_eq!(DeadLetter::original(attributes), said);
+        assert_eq!(DeadLetter::original(said.clone()), said, "one that the queue itself gave up has them still");
+    }
+
+    #[test]
     fn a_body_that_fills_a_message_is_still_buried() {
-        let burial = Burial::of(&"x".repeat(LIMIT), &letter());
+        let burial = of(&"x".repeat(LIMIT));
         assert_eq!((burial.body.len(), burial.attributes.len()), (LIMIT, 0));
-        let burial = Burial::of(&"x".repeat(LIMIT - 100), &letter());
+        let burial = of(&"x".repeat(LIMIT - 100));
         assert!(total(&burial) <= LIMIT && burial.attributes.iter().any(|(name, _)| *name == "errand-kind"));
     }
 
     #[test]
     fn what_sqs_refuses_is_encoded_and_replaced() {
-        let burial = Burial::of("\0{", &letter());
+        let burial = of("\0{");
         assert_eq!((burial.body.as_str(), &burial.attributes[0]), ("AHs=", &(ENCODING.0, ENCODING.1.to_owned())));
         assert!(burial.attributes.iter().all(|(_, value)| value.chars().all(allowed)));
-        assert!(!Burial::of("", &letter()).body.is_empty());
+        assert!(!of("").body.is_empty());
     }
 }

@@ -7,7 +7,7 @@ use aws_sdk_sqs::{
     },
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use errand_core::{Buried, DeadLetters, Environment, Epitaph, QueueError, SettingsError, Timestamp};
+use errand_core::{Buried, DeadLetter, DeadLetters, Environment, Epitaph, QueueError, SettingsError, Timestamp};
 use errand_http::aws::{Failure, SdkConfig};
 use futures_util::{StreamExt, TryFutureExt, TryStreamExt, stream};
 
@@ -103,6 +103,7 @@ fn buried(message: Message) -> Option<Buried> {
         body: decoded.unwrap_or(body),
         buried_at,
         letter: Epitaph::read(&attributes),
+        attributes: DeadLetter::original(attributes),
     })
 }
 

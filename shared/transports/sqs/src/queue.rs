@@ -30,12 +30,12 @@ impl SqsQueue {
 impl Queue for SqsQueue {
     async fn hide(&self, message: &Message, duration: Duration) -> Result<(), QueueError> {
         let seconds = i32::try_from(duration.as_millis().div_ceil(1000)).unwrap_or(i32::MAX);
-        let call = self.client.change_message_visibility().queue_url(self.queues.of_arn(&message.source)).receipt_handle(&message.receipt);
+        let call = self.client.change_message_visibility().queue_url(self.queues.of_message(message)).receipt_handle(&message.receipt);
         call.visibility_timeout(seconds).send().await.map(drop).map_err(|error| QueueError(format!("SQS: {}", Failure::of(&error))))
     }
 
     async fn bury(&self, message: &Message, letter: &DeadLetter) -> Result<(), QueueError> {
-        let Burial { body, attributes } = Burial::of(&message.body, letter);
+        let Burial { body, attributes } = Burial::of(message, letter);
         let mut call = self.client.send_message().queue_url(&self.dead_letter_url).message_body(body);
         for (name, value) in attributes {
             let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();

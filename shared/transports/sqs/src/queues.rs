@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use errand_core::{Environment, SettingsError};
+use errand_core::{Environment, Message, SettingsError};
 
 /// The queues that the settings name: `ERRAND_QUEUE_URL` as `default`, and those of `ERRAND_QUEUES`.
 #[derive(Clone)]
@@ -36,11 +36,25 @@ impl Queues {
         self.urls.get(name).map(String::as_str)
     }
 
-    /// The queue of this ARN: the one whose URL ends as it does, else the default one.
+    /// The name of the queue of this ARN: of the one whose URL ends as it does, else of the default one.
     #[must_use]
-    pub fn of_arn(&self, arn: &str) -> &str {
-        let name = arn.rsplit(':').next().unwrap_or_default();
-        self.urls.values().find(|url| last_segment(url) == name).unwrap_or(&self.default)
+    pub fn name_of_arn(&self, arn: &str) -> &str {
+        self.name_of(arn.rsplit(':').next().unwrap_or_default()).unwrap_or(DEFAULT)
+    }
+
+    /// The queue that a message came from.
+    pub(crate) fn of_message(&self, message: &Message) -> &str {
+        self.named(&message.queue).unwrap_or(&self.default)
+    }
+
+    /// The queue of this name in the settings or on AWS, where Celery's transport writes a dot as a hyphen.
+    pub(crate) fn known_as(&self, name: &str) -> Option<&str> {
+        self.named(name).or_else(|| self.named(self.name_of(name).or_else(|| self.name_of(&kombu(name)))?))
+    }
+
+    /// The name of the queue that has this name on AWS.
+    fn name_of(&self, on_aws: &str) -> Option<&str> {
+        self.urls.iter().find(|(_, url)| last_segment(url) == on_aws).map(|(name, _)| name.as_str())
     }
 
     /// The names, sorted.
@@ -51,6 +65,15 @@ impl Queues {
     /// The URLs.
     pub fn urls(&self) -> impl Iterator<Item = &str> {
         self.urls.values().map(String::as_str)
+    }
+}
+
+/// The name that Celery's transport gives a queue on SQS.
+/// <https://docs.celeryq.dev/projects/kombu/en/stable/reference/kombu.transport.SQS.html>
+fn kombu(name: &str) -> String {
+    match name.strip_suffix(".fifo") {
+        Some(stem) => stem.replace('.', "-") + ".fifo",
+        None => name.replace('.', "-"),
     }
 }
 
@@ -91,8 +114,18 @@ mod tests {
             (queues.named("default"), queues.named("fast"), queues.named("x")),
             (Some("https://sqs/1/main"), Some("https://sqs/1/fast.fifo"), None)
         );
-        assert_eq!(queues.of_arn("arn:aws:sqs:eu-west-1:1:fast.fifo"), "https://sqs/1/fast.fifo");
-        assert_eq!(queues.of_arn("arn:aws:sqs:eu-west-1:1:other"), "https://sqs/1/main");
+        assert_eq!(queues.name_of_arn("arn:aws:sqs:eu-west-1:1:fast.fifo"), "fast");
+        assert_eq!(queues.name_of_arn("arn:aws:sqs:eu-west-1:1:other"), "default");
+    }
+
+    #[test]
+    fn celerys_name_of_a_queue_is_known() {
+        let queues = queues(&[("ERRAND_QUEUE_URL", "https://sqs/1/main"), ("ERRAND_QUEUES", r#"{"m":"https://sqs/1/mail-high.fifo"}"#)]);
+        let queues = queues.unwrap();
+        for name in ["m", "mail-high.fifo", "mail.high.fifo"] {
+            assert_eq!(queues.known_as(name), Some("https://sqs/1/mail-high.fifo"), "{name}");
+        }
+        assert_eq!((queues.known_as("main"), queues.known_as("other")), (Some("https://sqs/1/main"), None));
     }
 
     #[test]

@@ -4,7 +4,9 @@ use aws_sdk_sqs::{
     Client,
     types::{QueueAttributeName, SendMessageBatchRequestEntry},
 };
-use errand_core::{BODY_LIMIT, Envelope, Environment, PublishError, Published, SettingsError, Timestamp, Transport};
+use errand_core::{
+    BODY_LIMIT, Envelope, Environment, ForeignMessage, Forward, PublishError, Published, SettingsError, Timestamp, Transport,
+};
 use errand_http::aws::{Failure, SdkConfig, throttled};
 use futures_util::{StreamExt, stream};
 use ring::digest::{SHA256, digest};
@@ -42,6 +44,32 @@ type Batch = Vec<Entry>;
 
 type Answer = Result<Published, PublishError>;
 
+impl Entry {
+    fn new(
+        place: usize,
+        url: &str,
+        body: String,
+        group: Option<String>,
+        deduplication_id: String,
+        delay_seconds: Option<i32>,
+    ) -> Result<Self, PublishError> {
+        if body.len() > BODY_LIMIT {
+            return Err(PublishError::TooLarge { limit: BODY_LIMIT });
+        }
+        let size = body.len();
+        let mut request = SendMessageBatchRequestEntry::builder().id(place.to_string()).message_body(body);
+        if is_fifo(url) {
+            // Order is kept within a group, and a message's own delay is not allowed: the consumer hides what comes early.
+            request = request.message_group_id(group.unwrap_or_else(|| "default".to_owned())).message_deduplication_id(deduplication_id);
+        } else {
+            // On a standard queue a group is a tenant, for fair queues.
+            request = request.set_message_group_id(group).set_delay_seconds(delay_seconds);
+        }
+        let request = request.build().map_err(|_| PublishError::Refused("no SQS message can be made of the task".to_owned()))?;
+        Ok(Self { place, url: url.to_owned(), request, size })
+    }
+}
+
 impl SqsTransport {
     /// A transport to the queues of the settings; `encode` makes a message's body.
     ///
@@ -52,27 +80,14 @@ impl SqsTransport {
     }
 
     fn entry(&self, place: usize, envelope: &Envelope, now: Timestamp) -> Result<Entry, PublishError> {
-        let url = self.queues.named(&envelope.queue).ok_or_else(|| {
-            let known: Vec<&str> = self.queues.names().collect();
-            PublishError::Refused(format!("there is no queue of this name; there are: {}", known.join(", ")))
-        })?;
-        let body = (self.encode)(envelope);
-        if body.len() > BODY_LIMIT {
-            return Err(PublishError::TooLarge { limit: BODY_LIMIT });
-        }
-        let size = body.len();
-        let mut request = SendMessageBatchRequestEntry::builder().id(place.to_string()).message_body(body);
-        if is_fifo(url) {
-            // Order is kept within a group, and a message's own delay is not allowed: the consumer hides what comes early.
-            request = request
-                .message_group_id(envelope.group.as_deref().unwrap_or("default"))
-                .message_deduplication_id(deduplication_id(&envelope.id, now));
-        } else {
-            // On a standard queue a group is a tenant, for fair queues.
-            request = request.set_message_group_id(envelope.group.clone()).delay_seconds(delay_seconds(envelope, now));
-        }
-        let request = request.build().map_err(|_| PublishError::Refused("no SQS message can be made of the task".to_owned()))?;
-        Ok(Entry { place, url: url.to_owned(), request, size })
+        let url = self.queues.named(&envelope.queue).ok_or_else(|| self.unknown())?;
+        let delay = (!is_fifo(url)).then(|| delay_seconds(envelope, now));
+        Entry::new(place, url, (self.encode)(envelope), envelope.group.clone(), deduplication_id(&envelope.id, &now.to_string()), delay)
+    }
+
+    fn unknown(&self) -> PublishError {
+        let known: Vec<&str> = self.queues.names().collect();
+        PublishError::Refused(format!("there is no queue of this name; there are: {}", known.join(", ")))
     }
 
     /// Sends batches one after another. A call that fails ends it: what comes behind must not overtake, nor wait for a dead service again.
@@ -161,6 +176,16 @@ impl Transport for SqsTransport {
     }
 }
 
+impl Forward for SqsTransport {
+    async fn forward(&self, message: &ForeignMessage) -> Result<(), PublishError> {
+        let url = self.queues.known_as(&message.queue).ok_or_else(|| self.unknown())?;
+        // The same message sent again within five minutes is dropped.
+        let entry = Entry::new(0, url, message.body.clone(), message.group.clone(), deduplication_id(&message.id, ""), None)?;
+        let answer = self.send_all(vec![vec![entry]]).await.pop();
+        answer.map_or_else(|| Err(PublishError::Unavailable("SQS: no answer for the message".to_owned())), |(_, answer)| answer.map(drop))
+    }
+}
+
 /// Batches queue by queue, in order within each.
 fn batches(entries: Vec<Entry>) -> Vec<Batch> {
     let mut queues: Vec<Vec<Entry>> = Vec::new();
@@ -206,6 +231,6 @@ fn delay_seconds(envelope: &Envelope, now: Timestamp) -> i32 {
 
 /// What tells a message from the same one sent again by the same call. SQS drops what has one that it saw in the last five minutes: an id that is sent once
 /// more, since it was moved or is replayed, must not be dropped. That it is done once is the claim's work.
-fn deduplication_id(id: &str, now: Timestamp) -> String {
-    digest(&SHA256, format!("{id} {now}").as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+fn deduplication_id(id: &str, call: &str) -> String {
+    digest(&SHA256, format!("{id} {call}").as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
+    collections::BTreeMap,
     sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
@@ -189,14 +190,15 @@ async fn what_an_operator_must_mend_is_told_apart() {
     assert!(matches!(transport(stub.url()).publish(&[huge]).await[0], Err(PublishError::TooLarge { .. })));
 }
 
-fn message(source: &str) -> Message {
+fn message(queue: &str) -> Message {
     Message {
         id: "m-1".to_owned(),
         receipt: "r-1".to_owned(),
         body: "{not json".to_owned(),
+        attributes: BTreeMap::new(),
         receive_count: 1,
         sent_at: None,
-        source: source.to_owned(),
+        queue: queue.to_owned(),
         lane: None,
     }
 }
@@ -206,7 +208,7 @@ async fn a_message_is_hidden_on_its_own_queue_and_buried_with_its_reason() {
     let stub = Stub::start(|_| Answer::json(200, r#"{"MessageId":"m"}"#)).await;
     let (env, sdk) = settings(stub.url());
     let queue = SqsQueue::new(&env, &sdk).unwrap();
-    let message = Message { lane: Some("g".to_owned()), ..message("arn:aws:sqs:eu-west-1:1:ordered.fifo") };
+    let message = Message { lane: Some("g".to_owned()), ..message("ordered") };
     queue.hide(&message, Duration::from_millis(76_001)).await.unwrap();
     let hidden = body(&stub.requests()[0]);
     assert_eq!(hidden, json!({ "QueueUrl": "https://sqs/1/ordered.fifo", "ReceiptHandle": "r-1", "VisibilityTimeout": 77 }));
@@ -236,7 +238,7 @@ async fn it_keeps_the_contract_of_dead_letters() {
     let bury = async |body: &str| {
         let (reason, task) = ("HTTP 400".to_owned(), Some("email".to_owned()));
         let letter = DeadLetter { kind: ErrorKind::Rejected, reason, attempts: 2, id: Some("a".to_owned()), task };
-        queue.bury(&Message { body: body.to_owned(), ..message("arn:aws:sqs:us-east-1:1:main") }, &letter).await.unwrap();
+        queue.bury(&Message { body: body.to_owned(), ..message("default") }, &letter).await.unwrap();
     };
     errand_testkit::dead_letters::conformance(&SqsDeadLetters::from_env(&env, &sdk).unwrap().unwrap(), bury).await;
 }

@@ -1,0 +1,31 @@
+//! Messages that hold several envelopes, and those that no queue can hold back: each becomes a message of its own, to be tried again by itself.
+
+use errand_core::{Envelope, Message, PublishError};
+use tracing::{error, info, warn};
+
+use crate::{Engine, Verdict, backoff::backoff};
+
+impl Engine {
+    /// Sends each envelope of a message by itself. What could not be sent leaves the message where it is: sent twice, an envelope has the same id.
+    pub(crate) async fn split(&self, message: &Message, envelopes: Vec<Envelope>) -> Verdict {
+        let delay = backoff(self.policy.retry_base, &message.id, message.receive_count);
+        let Some(outbox) = &self.outbox else {
+            error!(message_id = message.id, alarm = true, "not sent on: this consumer has nothing to send with");
+            return self.hide_or_bury(message, delay, "this consumer has nothing to send its parts with").await;
+        };
+        let envelopes: Vec<Envelope> = envelopes
+            .into_iter()
+            .map(|envelope| Envelope { group: envelope.group.clone().or_else(|| message.lane.clone()), ..envelope })
+            .collect();
+        let count = envelopes.len();
+        // What is due later than the queue can wait comes early, and is hidden then.
+        let sent = outbox.soon.publish(&envelopes).await;
+        let failed: Vec<&PublishError> = sent.iter().filter_map(|sent| sent.as_ref().err()).collect();
+        let Some(first) = failed.first() else {
+            info!(message_id = message.id, count, "sent on as messages of their own");
+            return Verdict::Acknowledge;
+        };
+        warn!(message_id = message.id, count, failed = failed.len(), error = %first, "not sent on as a whole, will be tried again");
+        self.hide_or_bury(message, delay, &format!("its parts could not be sent: {first}")).await
+    }
+}

@@ -1,0 +1,89 @@
+//! Celery's result backend in Redis: what `AsyncResult.get()` reads and waits for.
+//! <https://docs.celeryq.dev/en/stable/userguide/configuration.html#redis-backend-settings>
+
+use std::{fmt, time::Duration};
+
+use errand_core::{Environment, ForeignResult, PublishError, ResultBackend, SettingsError};
+use redis::{AsyncConnectionConfig, Client, ErrorKind, RedisError, aio::MultiplexedConnection};
+use tokio::sync::Mutex;
+
+/// How long a connection may take to be made, and an answer to come: a dead server must not eat an invocation.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The longest that a result may be asked to be kept: a year.
+const LONGEST: u32 = 366 * 24 * 60 * 60;
+
+/// One Redis server, or what stands before several. It is connected to when the first result is kept.
+pub struct Redis {
+    client: Client,
+    prefix: String,
+    lifetime_seconds: u64,
+    connection: Mutex<Option<MultiplexedConnection>>,
+}
+
+impl Redis {
+    /// The server that `ERRAND_CELERY_RESULT_BACKEND` names, if it is set: a URL as Celery's `result_backend` has it.
+    ///
+    /// # Errors
+    /// It is no such URL, or another of its settings is wrong. The value is left out of the error: it may hold a password.
+    pub fn from_env(env: &Environment) -> Result<Option<Self>, SettingsError> {
+        const BACKEND: &str = "ERRAND_CELERY_RESULT_BACKEND";
+        let Some(url) = env.get(BACKEND) else { return Ok(None) };
+        let expected = "expected a URL such as redis://host:6379/0, or rediss:// for TLS";
+        let client = Client::open(url).map_err(|_| SettingsError::invalid(BACKEND, expected))?;
+        let lifetime = env.number("ERRAND_CELERY_RESULT_EXPIRES_SECONDS", 1..=LONGEST)?;
+        Ok(Some(Self {
+            client,
+            prefix: env.get("ERRAND_CELERY_RESULT_PREFIX").unwrap_or_default().to_owned(),
+            lifetime_seconds: lifetime.map_or(Self::LIFETIME.as_secs(), u64::from),
+            connection: Mutex::default(),
+        }))
+    }
+
+    async fn connect(&self) -> Result<MultiplexedConnection, RedisError> {
+        let mut connection = self.connection.lock().await;
+        if let Some(connection) = connection.as_ref() {
+            return Ok(connection.clone());
+        }
+        let config = AsyncConnectionConfig::new().set_connection_timeout(Some(TIMEOUT)).set_response_timeout(Some(TIMEOUT));
+        Ok(connection.insert(self.client.get_multiplexed_async_connection_with_config(&config).await?).clone())
+    }
+
+    /// As Celery's own backend does: the value under its key, and to who has subscribed to it.
+    async fn set(&self, key: &str, value: &str) -> Result<(), RedisError> {
+        let mut connection = self.connect().await?;
+        let mut commands = redis::pipe();
+        commands.atomic().cmd("SETEX").arg(key).arg(self.lifetime_seconds).arg(value).ignore();
+        commands.cmd("PUBLISH").arg(key).arg(value).ignore();
+        commands.query_async(&mut connection).await
+    }
+}
+
+impl ResultBackend for Redis {
+    async fn keep(&self, result: &ForeignResult) -> Result<(), PublishError> {
+        let key = format!("{}{}", self.prefix, result.key);
+        let mut kept = self.set(&key, &result.value).await;
+        // While a function is frozen its connections die: the first that is heard of it is an error.
+        if kept.as_ref().is_err_and(RedisError::is_unrecoverable_error) {
+            *self.connection.lock().await = None;
+            kept = self.set(&key, &result.value).await;
+        }
+        kept.map_err(|error| failed(&error))
+    }
+}
+
+/// What a failure means; its text may hold parts of a command.
+fn failed(error: &RedisError) -> PublishError {
+    let what = error.code().map_or_else(|| error.category().to_owned(), ToOwned::to_owned);
+    match error.kind() {
+        ErrorKind::AuthenticationFailed | ErrorKind::InvalidClientConfig => PublishError::Misconfigured(format!("Redis: {what}")),
+        _ => PublishError::Unavailable(format!("Redis: {what}")),
+    }
+}
+
+impl fmt::Debug for Redis {
+    /// Leaves out the address, which may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redis").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}

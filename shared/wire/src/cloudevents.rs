@@ -1,0 +1,168 @@
+//! CloudEvents 1.0 in structured, binary and batched mode: `type` names the task, and `data` is its arguments.
+//! <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md>
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use errand_core::{Context, Envelope, Fields, Problems, Sender, Timestamp, limits};
+use percent_encoding::percent_decode_str;
+use serde_json::value::{RawValue, to_raw_value};
+
+use crate::{Content, Decoded, Layer, Refused, digest, name, native};
+
+/// The most events of one batch.
+const MOST: usize = 1000;
+
+/// How the names of attributes begin that stand beside the data: as in HTTP, and as in AMQP and JMS.
+const PREFIXES: [&str; 4] = ["ce-", "ce_", "cloudevents:", "cloudevents_"];
+
+/// Reads an event in structured mode.
+///
+/// # Errors
+/// It is no event.
+pub fn read(mut fields: Fields<'_>) -> Result<Envelope, Problems> {
+    let envelope = envelope(&mut fields);
+    let data = match (fields.raw("data"), fields.raw("data_base64")) {
+        (Some(_), Some(_)) => {
+            fields.refuse("data_base64", "expected either data or data_base64, got both");
+            None
+        }
+        (data, None) => Some(data.map(|data| Cow::Borrowed(data.get()))),
+        (None, Some(_)) => encoded_data(&mut fields).map(|data| Some(Cow::Owned(data))),
+    };
+    let envelope = fields.finish(envelope.zip(data))?;
+    with_data(envelope.0, envelope.1.as_deref()).map_err(|problems| problems.under("/data"))
+}
+
+/// Reads a batch: each of its events, or all that is wrong with it.
+pub(crate) fn read_batch(body: &str) -> Result<Decoded, Refused> {
+    let events: Vec<&RawValue> =
+        serde_json::from_str(body).map_err(|error| Refused { sender: None, problems: Fields::not_json(&error, body) })?;
+    let is_event = |event: &&RawValue| Fields::of(event.get()).is_ok_and(|fields| fields.raw("specversion").is_some());
+    if !events.iter().all(is_event) {
+        return Err(Refused { sender: None, problems: Problems::whole("expected a JSON object, got an array") });
+    }
+    if events.len() > MOST {
+        return Err(Refused::whole(Sender::CloudEvents, format!("is a batch of {} events; at most {MOST} are accepted", events.len())));
+    }
+    let (mut envelopes, mut problems) = (Vec::with_capacity(events.len()), Vec::new());
+    for (place, event) in events.iter().enumerate() {
+        match Fields::of(event.get()).and_then(read) {
+            Ok(envelope) => envelopes.push(envelope),
+            Err(wrong) => problems.extend(wrong.under(&format!("/{place}")).0),
+        }
+    }
+    if !problems.is_empty() {
+        return Err(Refused::by(Sender::CloudEvents, Problems(problems)));
+    }
+    let content = if envelopes.is_empty() { Content::Nothing("a batch without events") } else { Content::Envelopes(envelopes) };
+    Ok(Decoded { sender: Sender::CloudEvents, content, signed: None })
+}
+
+/// Whether these attributes are those of an event whose data stands beside them.
+pub(crate) fn is_binary(attributes: &BTreeMap<String, String>) -> bool {
+    if attributes.is_empty() {
+        return false;
+    }
+    let names: Vec<String> = attributes.keys().filter_map(|name| attribute(name)).collect();
+    ["specversion", "id", "source", "type"].iter().all(|required| names.iter().any(|name| name == required))
+}
+
+pub(crate) fn read_binary(layer: &Layer<'_>) -> Result<Decoded, Refused> {
+    crate::one(Sender::CloudEvents, binary(layer.attributes, layer.body))
+}
+
+/// Reads an event in binary mode: `attributes` are the headers beside the body, by their whole names in any case.
+///
+/// # Errors
+/// It is no event.
+pub fn binary(attributes: &BTreeMap<String, String>, body: &str) -> Result<Envelope, Problems> {
+    let mut event: BTreeMap<String, String> = BTreeMap::new();
+    for (header, value) in attributes {
+        if let Some(name) = attribute(header) {
+            event.insert(name, percent_decode_str(value).decode_utf8_lossy().into_owned());
+        } else if header.eq_ignore_ascii_case("content-type") {
+            event.insert("datacontenttype".to_owned(), value.clone());
+        }
+    }
+    let json = serde_json::to_string(&event).unwrap_or_default();
+    let mut fields = Fields::of(&json)?;
+    let envelope = envelope(&mut fields);
+    let media_type = event.get("datacontenttype").map(String::as_str);
+    let data = match media_type {
+        // No queue takes an empty body.
+        _ if body.trim_ascii().is_empty() => None,
+        Some(media_type) if !is_json(media_type) => Some(text(body)),
+        // Neither SDK names the type of JSON by itself.
+        None if serde_json::from_str::<&RawValue>(body).is_err() => Some(text(body)),
+        _ => Some(body.to_owned()),
+    };
+    with_data(fields.finish(envelope)?, data.as_deref())
+}
+
+/// The name of an event's attribute in the name of a header.
+fn attribute(header: &str) -> Option<String> {
+    let header = header.to_ascii_lowercase();
+    PREFIXES.iter().find_map(|prefix| header.strip_prefix(prefix)).map(ToOwned::to_owned)
+}
+
+/// The envelope of an event without its data. What the event says of itself is kept in its context.
+fn envelope(fields: &mut Fields<'_>) -> Option<Envelope> {
+    let text = |fields: &mut Fields<'_>, name: &str| {
+        let value = fields.required::<String>(name);
+        if value.as_ref().is_some_and(String::is_empty) {
+            fields.refuse(name, "expected a text that is not empty");
+        }
+        value.filter(|text| !text.is_empty())
+    };
+    let version = text(fields, "specversion");
+    if version.is_some_and(|version| version != "1.0") {
+        fields.refuse("specversion", "expected 1.0");
+    }
+    let (id, source, kind) = (text(fields, "id"), text(fields, "source"), text(fields, "type"));
+    fields.optional::<Timestamp>("time");
+    let expires = fields.optional::<Timestamp>("expirytime");
+    let group = fields.text("partitionkey", limits::id);
+    let trace = fields.text("traceparent", limits::traceparent);
+    let json = facts(fields);
+    let id = digest::id("ce", &[&source?, &id?]);
+    let context = Context { json, ..Context::default() };
+    Some(Envelope { expires, group, trace, context, sender: Sender::CloudEvents, ..Envelope::new(id, name::task(&kind?)) })
+}
+
+/// `{"cloudevents": …}` with all but the data.
+fn facts(fields: &Fields<'_>) -> Option<Box<RawValue>> {
+    let event: BTreeMap<&str, &RawValue> = fields.entries().filter(|(name, _)| !matches!(*name, "data" | "data_base64")).collect();
+    to_raw_value(&BTreeMap::from([("cloudevents", event)])).ok()
+}
+
+/// An event's data that is base64, as JSON: JSON where the event says so, else the base64 itself.
+fn encoded_data(fields: &mut Fields<'_>) -> Option<String> {
+    let encoded: String = fields.optional("data_base64")?;
+    let Ok(bytes) = STANDARD.decode(&encoded) else {
+        fields.refuse("data_base64", "expected base64");
+        return None;
+    };
+    let media_type: Option<String> = fields.optional("datacontenttype");
+    match String::from_utf8(bytes) {
+        Ok(json) if media_type.is_some_and(|media_type| is_json(&media_type)) => Some(json),
+        _ => Some(text(&encoded)),
+    }
+}
+
+fn with_data(envelope: Envelope, data: Option<&str>) -> Result<Envelope, Problems> {
+    let Some(data) = data else { return Ok(envelope) };
+    let Envelope { args, kwargs, .. } = native::of_data(String::new(), String::new(), data)?;
+    Ok(Envelope { args, kwargs, ..envelope })
+}
+
+/// Whether a media type is JSON's: `application/json`, `text/json`, or one that ends in `+json`.
+fn is_json(media_type: &str) -> bool {
+    let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence.ends_with("/json") || essence.ends_with("+json")
+}
+
+fn text(text: &str) -> String {
+    // A text is always JSON.
+    serde_json::to_string(text).unwrap_or_default()
+}

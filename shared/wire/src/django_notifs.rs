@@ -1,0 +1,101 @@
+//! django-notifs' `{"provider": …, "payload": …, "context": {…}}`, of its backend for SQS and Lambda; with `provider_class` in the released version.
+//! <https://github.com/danidee10/django-notifs>
+//!
+//! What `notify` was given as `countdown` is the message's own delay, which is over when it is received.
+
+use std::collections::BTreeMap;
+
+use errand_core::{Context, Envelope, Fields, Problems, limits};
+use serde_json::value::{RawValue, to_raw_value};
+
+/// The task of its Celery backend. <https://github.com/danidee10/django-notifs/blob/master/notifications/backends/celery.py>
+pub(crate) const CELERY_TASK: &str = "notifications.backends.celery.consume";
+
+/// A provider that takes one payload for many recipients, rather than many payloads.
+const TAKES_ALL_AT_ONCE: &str = "fcm";
+
+/// A message's envelope; `id` is that of the message.
+pub(crate) fn read(mut fields: Fields<'_>, id: &str) -> Result<Envelope, Problems> {
+    let provider = fields.text("provider", limits::task);
+    let context = fields.raw("context");
+    let envelope = envelope(&mut fields, id, provider.unwrap_or_default(), "payload", context);
+    fields.finish(envelope)
+}
+
+/// The envelope that the arguments of its Celery task are: provider, sometimes the provider's class, payload and context.
+pub(crate) fn of_celery(args: &str, id: &str) -> Result<Envelope, Problems> {
+    let named = match serde_json::from_str::<Vec<&RawValue>>(args).unwrap_or_default()[..] {
+        [provider, payload, context] | [provider, _, payload, context] => {
+            format!(r#"{{"provider":{provider},"payload":{payload},"context":{context}}}"#)
+        }
+        _ => return Err(Problems::whole("expected the arguments provider, payload and context")),
+    };
+    read(Fields::of(&named)?, id)
+}
+
+fn envelope(fields: &mut Fields<'_>, id: &str, provider: String, name: &str, context: Option<&RawValue>) -> Option<Envelope> {
+    // Its consumer compares with `is True`: any other value means one payload.
+    let said = fields.object("context", |context| Some(context.raw("bulk").map(|bulk| bulk.get().to_owned()))).flatten();
+    let many = said.as_deref() == Some("true");
+    let payload = match fields.raw(name).map(RawValue::get) {
+        None | Some("") => {
+            fields.refuse(name, "is required");
+            return None;
+        }
+        Some(json) if many && json.starts_with('[') => json.to_owned(),
+        // Its own websocket channel sends one payload though the context says that there are many.
+        Some(json) if many && json.starts_with('{') && provider != TAKES_ALL_AT_ONCE => format!("[{json}]"),
+        Some(json) if json.starts_with('{') => json.to_owned(),
+        Some(_) => {
+            fields.refuse(name, if many { "expected an array of payloads, or a payload" } else { "expected an object" });
+            return None;
+        }
+    };
+    let bulk = payload.starts_with('[');
+    let context = context.map(|context| if bulk || said.is_none() { context.to_owned() } else { without_bulk(context) });
+    let kwargs = serde_json::value::RawValue::from_string(payload).ok();
+    Some(Envelope { kwargs, context: Context { bulk, follow_ups: false, json: context }, ..Envelope::new(id.to_owned(), provider) })
+}
+
+/// A context without a `bulk` that means nothing here.
+fn without_bulk(context: &RawValue) -> Box<RawValue> {
+    let mut fields: BTreeMap<String, &RawValue> = serde_json::from_str(context.get()).unwrap_or_default();
+    fields.remove("bulk");
+    to_raw_value(&fields).unwrap_or_else(|_| context.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn payload(body: &str) -> (String, bool, String) {
+        let envelope = read(Fields::of(body).unwrap(), "m").unwrap();
+        (envelope.payload().to_owned(), envelope.context.bulk, envelope.context.json.map_or_else(String::new, |json| json.get().to_owned()))
+    }
+
+    #[test]
+    fn many_payloads_are_many_only_when_bulk_is_true() {
+        let told = |payload: &str, bulk, context: &str| (payload.to_owned(), bulk, context.to_owned());
+        for (body, expected) in [
+            (r#"{"provider":"p","payload":{"a":1},"context":{}}"#, told(r#"{"a":1}"#, false, "{}")),
+            (r#"{"provider":"p","payload":[{},{}],"context":{"bulk":true}}"#, told("[{},{}]", true, r#"{"bulk":true}"#)),
+            (r#"{"provider":"p","payload":{"a":1},"context":{"bulk":1,"x":2}}"#, told(r#"{"a":1}"#, false, r#"{"x":2}"#)),
+            (r#"{"provider":"p","payload":{"a":1},"context":{"bulk":true}}"#, told(r#"[{"a":1}]"#, true, r#"{"bulk":true}"#)),
+            (r#"{"provider":"fcm","payload":{"a":1},"context":{"bulk":true}}"#, told(r#"{"a":1}"#, false, "{}")),
+            (r#"{"provider":"p","provider_class":"a.b.C","payload":{}}"#, told("{}", false, "")),
+        ] {
+            assert_eq!(payload(body), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn wrong_fields_are_named() {
+        let problems = |body: &str| read(Fields::of(body).unwrap(), "m").unwrap_err().to_string();
+        assert_eq!(
+            problems(r#"{"provider":7,"payload":"x","context":[]}"#),
+            "/provider: expected a string, got a number; /context: expected a JSON object, got an array; /payload: expected an object"
+        );
+        assert!(of_celery(r#"["email"]"#, "m").unwrap_err().to_string().contains("provider, payload and context"));
+        assert_eq!(of_celery(r#"["email","a.B",{"to":[]},{"x":1}]"#, "m").unwrap().task, "email");
+    }
+}

@@ -1,0 +1,102 @@
+//! Amazon S3's notifications of what happened to objects: one envelope for each record.
+//! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html>
+
+use std::borrow::Cow;
+
+use errand_core::{Envelope, Fields, Sender};
+use percent_encoding::percent_decode_str;
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
+
+use crate::{Content, Decoded, Layer, Refused, digest, name};
+
+/// The source of S3's records.
+const SOURCE: &str = "\"aws:s3\"";
+
+pub(crate) fn is_s3(fields: &Fields<'_>) -> bool {
+    #[derive(Deserialize)]
+    struct Source<'a> {
+        #[serde(borrow, rename = "eventSource")]
+        source: Option<&'a RawValue>,
+    }
+    if fields.raw("Event").is_some_and(|event| event.get() == "\"s3:TestEvent\"") {
+        return true;
+    }
+    let records = fields.raw("Records").and_then(|records| serde_json::from_str::<Vec<Source<'_>>>(records.get()).ok());
+    records.is_some_and(|records| records.first().and_then(|first| first.source).is_some_and(|source| source.get() == SOURCE))
+}
+
+pub(crate) fn read(mut fields: Fields<'_>, layer: &Layer<'_>) -> Result<Decoded, Refused> {
+    if fields.raw("Event").is_some() {
+        let why = "a test event of S3: the bucket's notifications reach this queue";
+        return Ok(Decoded { sender: Sender::S3, content: Content::Nothing(why), signed: None });
+    }
+    let records = fields.objects("Records", |record| Record::read(record));
+    let records = fields.finish(Some(records)).map_err(|problems| Refused::by(Sender::S3, problems))?;
+    let envelopes = records.into_iter().enumerate().map(|(place, record)| record.envelope(layer.id, place)).collect();
+    Ok(Decoded { sender: Sender::S3, content: Content::Envelopes(envelopes), signed: None })
+}
+
+/// What is told of an object.
+#[derive(Serialize)]
+struct Record {
+    event: String,
+    bucket: String,
+    key: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    etag: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sequencer: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    region: Option<String>,
+}
+
+impl Record {
+    fn read(record: &mut Fields<'_>) -> Option<Self> {
+        let event = record.required::<String>("eventName")?;
+        let (time, region) = (record.optional("eventTime"), record.optional("awsRegion"));
+        record.object("s3", |s3| {
+            let bucket = s3.object("bucket", |bucket| bucket.required::<String>("name"));
+            let object = s3.object("object", |object| {
+                let key = object.required::<String>("key")?;
+                let size = object.optional("size");
+                Some((key, size, object.optional("eTag"), object.optional("versionId"), object.optional("sequencer")))
+            });
+            for (name, found) in [("bucket", bucket.is_some()), ("object", object.is_some())] {
+                if !found && s3.raw(name).is_none() {
+                    s3.refuse(name, "is required");
+                }
+            }
+            let (key, size, etag, version_id, sequencer) = object?;
+            let Some(key) = decode_key(&key) else {
+                s3.refuse("object/key", "expected a key in UTF-8, as form data is encoded");
+                return None;
+            };
+            let (event, time, region) = (event.clone(), time.clone(), region.clone());
+            Some(Self { event, bucket: bucket?, key, size, etag, version_id, sequencer, time, region })
+        })
+    }
+
+    /// S3 tells some events twice: the same object, event and sequencer are the same piece of work. Without a sequencer, the message tells them apart.
+    fn envelope(self, message_id: &str, place: usize) -> Envelope {
+        let version = self.version_id.as_deref().unwrap_or_default();
+        let id = match &self.sequencer {
+            Some(sequencer) => digest::id("s3", &[&self.bucket, &self.key, version, &self.event, sequencer]),
+            None => digest::id("s3", &[message_id, &place.to_string()]),
+        };
+        let task = format!("s3.{}", name::task(&self.event.trim_start_matches("s3:").replace(':', ".")));
+        Envelope { kwargs: to_raw_value(&self).ok(), sender: Sender::S3, ..Envelope::new(id, task) }
+    }
+}
+
+/// A key as it is: in a notification it is encoded as form data is.
+fn decode_key(key: &str) -> Option<String> {
+    let spaced = if key.contains('+') { Cow::Owned(key.replace('+', " ")) } else { Cow::Borrowed(key) };
+    percent_decode_str(&spaced).decode_utf8().ok().map(Cow::into_owned)
+}
