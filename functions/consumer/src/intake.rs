@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use errand_core::{DeliveryError, DynForeignObjects, Envelope, ErrorKind, Message, Sender};
+use errand_core::{BoxFuture, DeliveryError, DynForeignObjects, Envelope, ErrorKind, Message, Sender};
 use errand_engine::Record;
 use errand_wire::{Content, Decoded, Pointer};
+use futures_util::{FutureExt, future::join_all};
 
 use crate::sns::Verifier;
 
@@ -18,28 +19,47 @@ pub struct Intake {
 }
 
 impl Intake {
-    pub(crate) async fn record(&self, message: Message) -> Record {
-        let work = self.read(&message).await;
-        Record { message, work }
+    pub(crate) async fn records(&self, messages: Vec<Message>) -> Vec<Record> {
+        let (mut records, mut unfinished) = (Vec::with_capacity(messages.len()), Vec::new());
+        for (place, message) in messages.into_iter().enumerate() {
+            let work = match errand_wire::decode(&message) {
+                Ok(decoded) if self.is_unfinished(&decoded) => {
+                    unfinished.push((place, decoded));
+                    Ok(Vec::new())
+                }
+                decoded => decoded.map(|decoded| envelopes(decoded, &message)).map_err(DeliveryError::from),
+            };
+            records.push(Record { message, work });
+        }
+        if !unfinished.is_empty() {
+            let finished =
+                unfinished.into_iter().map(|(place, decoded)| self.finish(decoded, &records[place].message).map(move |work| (place, work)));
+            for (place, work) in join_all(finished.collect::<Vec<_>>()).await {
+                records[place].work = work;
+            }
+        }
+        records
     }
 
-    async fn read(&self, message: &Message) -> Result<Vec<Envelope>, DeliveryError> {
-        let Decoded { sender, content, signed } = errand_wire::decode(message)?;
-        if let (Some(verifier), Some(signed)) = (&self.verifier, &signed) {
-            verifier.verify(signed).await?;
-        }
-        let content = match content {
-            Content::Elsewhere(pointer) => errand_wire::decode_fetched(message, &self.fetch(&pointer).await?)?.content,
-            content => content,
-        };
-        match content {
-            Content::Envelopes(envelopes) => Ok(envelopes.into_iter().map(|envelope| on_queue(envelope, message)).collect()),
-            Content::Nothing(why) => {
-                tracing::info!(message_id = message.id, %sender, why, "nothing to do");
-                Ok(Vec::new())
+    /// Whether something is left to be done that takes time.
+    fn is_unfinished(&self, decoded: &Decoded) -> bool {
+        matches!(decoded.content, Content::Elsewhere(_)) || (self.verifier.is_some() && decoded.signed.is_some())
+    }
+
+    fn finish<'a>(&'a self, decoded: Decoded, message: &'a Message) -> BoxFuture<'a, Result<Vec<Envelope>, DeliveryError>> {
+        Box::pin(async move {
+            if let (Some(verifier), Some(signed)) = (&self.verifier, &decoded.signed) {
+                verifier.verify(signed).await?;
             }
-            Content::Elsewhere(_) => Err(DeliveryError::new(ErrorKind::Malformed, "extended-client: the object is a pointer itself")),
-        }
+            let decoded = match decoded.content {
+                Content::Elsewhere(pointer) => errand_wire::decode_fetched(message, &self.fetch(&pointer).await?)?,
+                _ => decoded,
+            };
+            match decoded.content {
+                Content::Elsewhere(_) => Err(DeliveryError::new(ErrorKind::Malformed, "extended-client: the object is a pointer itself")),
+                _ => Ok(envelopes(decoded, message)),
+            }
+        })
     }
 
     async fn fetch(&self, Pointer { bucket, key }: &Pointer) -> Result<String, DeliveryError> {
@@ -51,7 +71,18 @@ impl Intake {
     }
 }
 
-/// What others have sent belongs to the queue that it came on.
-fn on_queue(envelope: Envelope, message: &Message) -> Envelope {
-    if envelope.sender == Sender::Native { envelope } else { Envelope { queue: message.queue.clone(), ..envelope } }
+/// The envelopes of a message. What others have sent belongs to the queue that it came on.
+fn envelopes(Decoded { sender, content, .. }: Decoded, message: &Message) -> Vec<Envelope> {
+    let mut envelopes = match content {
+        Content::Envelopes(envelopes) => envelopes,
+        Content::Nothing(why) => {
+            tracing::info!(message_id = message.id, %sender, why, "nothing to do");
+            Vec::new()
+        }
+        Content::Elsewhere(_) => Vec::new(),
+    };
+    if sender != Sender::Native {
+        envelopes.iter_mut().for_each(|envelope| envelope.queue.clone_from(&message.queue));
+    }
+    envelopes
 }

@@ -26,7 +26,6 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 use errand_core::{Environment, Init, Message, Outbox, Registry, SettingsError, Timestamp};
 use errand_engine::{Circuits, Engine, Policy, Sequel, Unknown, Verdict};
 use errand_runtime::TokioClock;
-use futures_util::future::join_all;
 
 /// A consumer's whole `main`; `providers` fills the registry.
 pub fn serve(providers: impl FnOnce(&mut Registry, &Environment, &Init) -> Result<(), SettingsError>) -> ExitCode {
@@ -84,7 +83,7 @@ impl Consumer {
 
     /// Runs messages; answers those that must stay on the queue.
     pub async fn handle(&self, messages: Vec<Message>, deadline: Timestamp) -> Vec<Message> {
-        let records = join_all(messages.into_iter().map(|message| self.intake.record(message))).await;
+        let records = self.intake.records(messages).await;
         let verdicts = self.engine.run(records, deadline).await;
         verdicts.into_iter().filter(|(_, verdict)| *verdict == Verdict::Keep).map(|(message, _)| message).collect()
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use errand_api::{ProblemDocument, Request, Response, json, json_body};
-use errand_core::{BODY_LIMIT, Change, Fields, Header, Problems, TaskResult, Timestamp};
+use errand_core::{BODY_LIMIT, Change, Envelope, Fields, Problems, TaskResult, Timestamp};
 use errand_wire::native;
 use http::StatusCode;
 use serde::Serialize;
@@ -85,12 +85,16 @@ impl Operations {
         Ok(json(StatusCode::OK, &moved))
     }
 
-    /// Sends the result of a task that has ended to where its caller wants to have it.
+    /// Sends the result of a task that has ended to where its caller wants to have it, and sees to what its sender wants to follow.
     pub(crate) async fn call_back(&self, task: &TaskResult) -> Result<(), ProblemDocument> {
-        let header = self.store.get(&task.id).await?.map(|(_, header)| header);
-        let url = header.as_ref().and_then(Header::callback_url);
-        if let Some(url) = url {
+        let Some((_, header)) = self.store.get(&task.id).await? else { return Ok(()) };
+        if let Some(url) = header.callback_url() {
             self.outbox.publish(&mut task.callback(url), Timestamp::now()).await?;
+        }
+        // What its sender wants to follow is a consumer's work: a message of the same id comes to one, which finds the task ended.
+        if let Some(context) = header.envelope(task).map(|envelope| envelope.context).filter(|context| context.follow_ups) {
+            let mut message = Envelope { context, ..Envelope::new(task.id.clone(), task.task.clone()) };
+            self.outbox.publish(&mut message, Timestamp::now()).await?;
         }
         Ok(())
     }

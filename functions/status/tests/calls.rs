@@ -12,7 +12,7 @@ use std::{
 use errand_core::{Envelope, Status, Store, Timestamp};
 use errand_testkit::transport::envelope;
 use lambda_runtime::{Context, LambdaEvent};
-use serde_json::{Value, json};
+use serde_json::{Value, json, value::to_raw_value};
 use world::{call, send, world};
 
 #[tokio::test]
@@ -51,6 +51,21 @@ async fn what_waits_is_cancelled_once() {
     let (status, problem) = call(&tasks, "DELETE", "/v1/tasks/a-1").await;
     assert!(status == 409 && problem["detail"].as_str().unwrap().contains("CANCELLED"));
     assert_eq!(call(&tasks, "DELETE", "/v1/tasks/nobody").await.0, 404);
+}
+
+#[tokio::test]
+async fn what_celery_wants_to_follow_is_left_to_a_consumer_by_a_message_of_the_same_id() {
+    let tasks = world(&["a-1"]).await;
+    let mut envelope = envelope("celery-1");
+    envelope.context.follow_ups = true;
+    envelope.context.json = to_raw_value(&json!({ "celery": { "chain": [] } })).ok();
+    tasks.store.register(&envelope, Status::Ready, "sqs", Timestamp::now()).await.unwrap();
+    for id in ["a-1", "celery-1"] {
+        assert_eq!(call(&tasks, "DELETE", &format!("/v1/tasks/{id}")).await.0, 200);
+    }
+    let sent = tasks.sent.envelopes.lock().unwrap();
+    assert_eq!((sent.len(), sent[0].id.as_str(), sent[0].context.follow_ups), (1, "celery-1", true));
+    assert_eq!(sent[0].payload(), "{}", "it is done: only what follows is to be known");
 }
 
 #[tokio::test]

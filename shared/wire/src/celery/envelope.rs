@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use errand_core::{Context, Envelope, Fields, FollowUps, Problems, limits};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{
@@ -14,8 +14,7 @@ use super::{
 use crate::{context, django_notifs};
 
 /// What is kept of a message in its envelope's context, under [`FollowUps::CONTEXT`]: what is to follow, and what that needs to know.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct Said {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) root_id: Option<String>,
@@ -50,7 +49,7 @@ pub(super) struct Said {
 }
 
 /// The headers that are Celery's own in protocol 2, and those that kombu has or that are told elsewhere.
-const CELERYS_HEADERS: [&str; 21] = [
+pub(super) const CELERYS_HEADERS: [&str; 21] = [
     "lang",
     "task",
     "id",
@@ -188,11 +187,7 @@ fn following(fields: Result<Fields<'_>, Problems>, said: Said) -> Result<Said, P
         fields.refuse("chord", Signature::NO_CHORDS);
     }
     let mut list = |name: &str| {
-        let Some(json) = fields.raw(name) else { return Vec::new() };
-        let Ok(signatures) = serde_json::from_str::<Vec<Signature>>(json.get()) else {
-            fields.refuse(name, "expected a list of signatures");
-            return Vec::new();
-        };
+        let signatures = Signature::list(&mut fields, name);
         if let Some(why) = signatures.iter().find_map(|signature| signature.refused(0)) {
             fields.refuse(name, why);
         }
@@ -208,7 +203,23 @@ fn following(fields: Result<Fields<'_>, Problems>, said: Said) -> Result<Said, P
 impl Said {
     /// What an envelope's context keeps.
     pub(super) fn of(envelope: &Envelope) -> Option<Self> {
-        let context = Fields::of(envelope.context.json.as_deref()?.get()).ok()?;
-        serde_json::from_str(context.raw(FollowUps::CONTEXT)?.get()).ok()
+        let mut context = Fields::of(envelope.context.json.as_deref()?.get()).ok()?;
+        let read = |said: &mut Fields<'_>| {
+            Some(Self {
+                root_id: said.optional("root_id"),
+                parent_id: said.optional("parent_id"),
+                group: said.optional("group"),
+                reply_to: said.optional("reply_to"),
+                routing_key: said.optional("routing_key"),
+                ignore_result: said.optional("ignore_result").unwrap_or_default(),
+                callbacks: Signature::list(said, "callbacks"),
+                errbacks: Signature::list(said, "errbacks"),
+                chain: Signature::list(said, "chain"),
+                // Not for what follows.
+                retries: None,
+                headers: BTreeMap::new(),
+            })
+        };
+        context.object(FollowUps::CONTEXT, read)
     }
 }

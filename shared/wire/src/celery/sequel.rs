@@ -1,15 +1,16 @@
 //! What follows on a task that has ended, in Celery's own form: as a worker would have sent it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use errand_core::{Envelope, FollowUps, ForeignMessage, ForeignResult, Status, TaskResult, Timestamp};
-use serde_json::{
-    Map, Value, json,
-    value::{RawValue, to_raw_value},
-};
+use errand_core::{Envelope, Fields, FollowUps, ForeignMessage, ForeignResult, Status, TaskResult, Timestamp, limits};
+use serde::{Serialize, Serializer};
+use serde_json::value::{RawValue, to_raw_value};
 
-use super::{envelope::Said, signature::Signature};
+use super::{
+    envelope::{CELERYS_HEADERS, Said},
+    signature::{Json, Signature},
+};
 use crate::digest;
 
 /// What is to be done about a task that came from Celery and ended with `result`: the next of its chain and its callbacks, or its errbacks; and its result, for
@@ -38,7 +39,7 @@ struct Parent<'a> {
 #[derive(Clone, Default)]
 struct Given {
     /// Comes before its own arguments, unless it is immutable.
-    first: Option<Box<RawValue>>,
+    first: Option<String>,
     /// What follows on it, the next one last.
     chain: Vec<Signature>,
     /// The group that it is a part of.
@@ -48,8 +49,8 @@ struct Given {
 }
 
 impl Parent<'_> {
-    fn on_success(&self, value: &Value) -> Vec<ForeignMessage> {
-        let first = to_raw_value(value).ok();
+    fn on_success(&self, value: &serde_json::Value) -> Vec<ForeignMessage> {
+        let first = Some(json(value));
         let mut messages = Vec::new();
         for (place, callback) in self.said.callbacks.iter().enumerate() {
             self.send(callback, &Given { first: first.clone(), place: format!("callback {place}"), ..Given::default() }, &mut messages);
@@ -64,7 +65,7 @@ impl Parent<'_> {
     fn on_failure(&self) -> Vec<ForeignMessage> {
         let mut messages = Vec::new();
         for (place, errback) in self.said.errbacks.iter().enumerate() {
-            let first = to_raw_value(&self.envelope.id).ok();
+            let first = Some(json(&self.envelope.id));
             self.send(errback, &Given { first, place: format!("errback {place}"), ..Given::default() }, &mut messages);
         }
         messages
@@ -72,7 +73,7 @@ impl Parent<'_> {
 
     fn send(&self, signature: &Signature, given: &Given, messages: &mut Vec<ForeignMessage>) {
         if signature.is_group() {
-            let id = signature.option("task_id").unwrap_or_else(|| self.id(&given.place));
+            let id = signature.text("task_id").unwrap_or_else(|| self.id(&given.place));
             for (place, mut part) in signature.parts().into_iter().enumerate() {
                 part.add("link_error", signature.signatures("link_error"));
                 let group = Some((id.clone(), place));
@@ -98,48 +99,54 @@ impl Parent<'_> {
 
     /// A message of protocol 2. <https://docs.celeryq.dev/en/stable/internals/protocol.html#version-2>
     fn message(&self, signature: &Signature, given: &Given) -> ForeignMessage {
-        let id: String = signature.option("task_id").unwrap_or_else(|| self.id(&given.place));
-        let routing_key: Option<String> = signature.option::<String>("queue").or_else(|| signature.option("routing_key"));
+        let id = signature.text("task_id").filter(|id| limits::id(id).is_ok()).unwrap_or_else(|| self.id(&given.place));
+        let routing_key = signature.text("queue").or_else(|| signature.text("routing_key"));
         let same_queue = routing_key.is_none() || routing_key == self.said.routing_key;
         let queue = if same_queue { self.envelope.queue.clone() } else { routing_key.clone().unwrap_or_default() };
-        let root_id = self.said.root_id.as_ref().unwrap_or(&self.envelope.id);
-        let group = given.group.as_ref();
-        let mut headers = json!({
-            "lang": "py", "task": signature.task, "id": id, "shadow": option(signature, "shadow"), "eta": self.eta(signature),
-            "expires": self.expires(signature), "group": group.map(|(id, _)| id), "group_index": group.map(|(_, place)| place),
-            "retries": signature.option::<u64>("retries").unwrap_or(0),
-            "timelimit": [option(signature, "time_limit"), option(signature, "soft_time_limit")], "root_id": root_id, "parent_id": self.envelope.id,
-            "argsrepr": "...", "kwargsrepr": "...", "origin": "errand", "ignore_result": signature.option::<bool>("ignore_result").unwrap_or(false),
-            "replaced_task_nesting": 0, "stamped_headers": null, "stamps": {},
-        });
-        let own: Map<String, Value> = signature.option("headers").unwrap_or_default();
-        if let Value::Object(headers) = &mut headers {
-            headers.extend(own);
-        }
-        let first = given.first.iter().filter(|_| !signature.immutable);
-        let args: Vec<&RawValue> = first.chain(&signature.args).map(AsRef::as_ref).collect();
-        let embed = json!({
-            "callbacks": list(&signature.signatures("link")), "errbacks": list(&signature.signatures("link_error")), "chain": list(&given.chain), "chord": null,
-        });
-        let message_group: Option<String> = signature.option("MessageGroupId");
-        let mut properties = json!({
-            "correlation_id": id, "reply_to": option(signature, "reply_to").or_else(|| self.said.reply_to.clone().map(Value::from)), "delivery_mode": 2,
-            "delivery_info": { "exchange": "", "routing_key": routing_key.or_else(|| self.said.routing_key.clone()) },
-            "priority": signature.option::<u64>("priority").unwrap_or(0), "body_encoding": "base64", "delivery_tag": id,
-        });
-        if let Some(group) = &message_group {
-            properties["MessageGroupId"] = json!(group);
-        }
-        // Texts, numbers and JSON that was parsed before: there is nothing here that serde can refuse.
-        let body = serde_json::to_string(&(args, &signature.kwargs, embed)).unwrap_or_default();
-        let envelope = json!({
-            "body": STANDARD.encode(body), "content-encoding": "utf-8", "content-type": "application/json", "headers": headers, "properties": properties,
-        });
+        let group = signature.text("MessageGroupId");
+        let headers = Headers {
+            lang: "py",
+            task: &signature.task,
+            id: &id,
+            shadow: signature.option("shadow"),
+            eta: self.time(signature, "countdown", "eta"),
+            expires: self.time(signature, "expires", "expires"),
+            group: given.group.as_ref().map(|(id, _)| id.as_str()),
+            group_index: given.group.as_ref().map(|(_, place)| *place),
+            retries: signature.option("retries").unwrap_or_else(zero),
+            timelimit: [signature.option("time_limit"), signature.option("soft_time_limit")],
+            root_id: self.said.root_id.as_ref().unwrap_or(&self.envelope.id),
+            parent_id: &self.envelope.id,
+            argsrepr: "...",
+            kwargsrepr: "...",
+            origin: "errand",
+            ignore_result: signature.option("ignore_result").is_some_and(|ignored| ignored.get() == "true"),
+            replaced_task_nesting: 0,
+            stamped_headers: None,
+            stamps: Stamps {},
+        };
+        let properties = Properties {
+            correlation_id: &id,
+            reply_to: signature.text("reply_to").or_else(|| self.said.reply_to.clone()),
+            delivery_mode: 2,
+            delivery_info: DeliveryInfo { exchange: "", routing_key: routing_key.as_ref().or(self.said.routing_key.as_ref()) },
+            priority: signature.option("priority").unwrap_or_else(zero),
+            body_encoding: "base64",
+            delivery_tag: &id,
+            message_group_id: group.as_deref(),
+        };
+        let message = Message {
+            body: STANDARD.encode(body(signature, given)),
+            content_encoding: "utf-8",
+            content_type: "application/json",
+            headers: with(&headers, signature.option("headers")),
+            properties,
+        };
         ForeignMessage {
-            id,
+            id: id.clone(),
             queue,
-            group: message_group.or_else(|| self.envelope.group.clone()),
-            body: STANDARD.encode(envelope.to_string()),
+            group: group.clone().or_else(|| self.envelope.group.clone()),
+            body: STANDARD.encode(json(&message)),
         }
     }
 
@@ -148,60 +155,172 @@ impl Parent<'_> {
         digest::uuid(&[&self.envelope.id, place])
     }
 
-    fn eta(&self, signature: &Signature) -> Option<String> {
-        let countdown = signature.option::<f64>("countdown").and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        countdown.map(|countdown| (self.now + countdown).to_string()).or_else(|| time(signature, "eta"))
-    }
-
-    fn expires(&self, signature: &Signature) -> Option<String> {
-        let seconds = signature.option::<f64>("expires").and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        seconds.map(|seconds| (self.now + seconds).to_string()).or_else(|| time(signature, "expires"))
+    /// The time that is so many seconds from now, or that an option names: as it was written, or in kombu's form of one.
+    fn time(&self, signature: &Signature, seconds: &str, time: &str) -> Option<String> {
+        let from_now = signature.seconds(seconds).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        let named = || signature.text(time).or_else(|| Fields::of(signature.option(time)?.get()).ok()?.optional("__value__"));
+        from_now.map(|from_now| (self.now + from_now).to_string()).or_else(named)
     }
 
     /// What Celery's result backends keep of a task that has ended.
     /// <https://github.com/celery/celery/blob/v5.7.0/celery/backends/base.py>
     fn result(&self, result: &TaskResult) -> Option<ForeignResult> {
         let (status, value, traceback) = match result.status {
-            Status::Successful => ("SUCCESS", result.return_value.clone(), Value::Null),
+            Status::Successful => ("SUCCESS", json(&result.return_value), None),
             Status::Failed => {
                 let error = result.errors.last();
                 let (path, told) = error.map_or(("", ""), |error| (error.exception_class_path.as_str(), error.traceback.as_str()));
-                let (module, name) = path.rsplit_once('.').unwrap_or(("errand", path));
+                let (exc_module, exc_type) = path.rsplit_once('.').unwrap_or(("errand", path));
                 let last_line = told.trim_end().lines().last().unwrap_or_default();
-                ("FAILURE", json!({ "exc_type": name, "exc_message": [last_line], "exc_module": module }), told.into())
+                ("FAILURE", json(&Exception { exc_type, exc_message: [last_line], exc_module }), Some(told))
             }
-            Status::Expired => ("REVOKED", revoked("expired"), Value::Null),
-            Status::Cancelled => ("REVOKED", revoked("terminated"), Value::Null),
+            Status::Expired => ("REVOKED", json(&revoked("expired")), None),
+            Status::Cancelled => ("REVOKED", json(&revoked("terminated")), None),
             Status::Ready | Status::Running | Status::Scheduled => return None,
         };
-        let id = &self.envelope.id;
-        let mut meta = json!({
-            "status": status, "result": value, "traceback": traceback, "children": [], "date_done": self.now.to_string(), "task_id": id,
-        });
-        for (name, said) in [("parent_id", &self.said.parent_id), ("group_id", &self.said.group)] {
-            if let Some(said) = said {
-                meta[name] = json!(said);
-            }
-        }
-        Some(ForeignResult { key: format!("celery-task-meta-{id}"), value: meta.to_string() })
+        let meta = Meta {
+            status,
+            result: RawValue::from_string(value).ok(),
+            traceback,
+            children: [],
+            date_done: self.now.to_string(),
+            task_id: &self.envelope.id,
+            parent_id: self.said.parent_id.as_deref(),
+            group_id: self.said.group.as_deref(),
+        };
+        Some(ForeignResult { key: format!("celery-task-meta-{}", self.envelope.id), value: json(&meta) })
     }
 }
 
-fn revoked(why: &str) -> Value {
-    json!({ "exc_type": "TaskRevokedError", "exc_message": [why], "exc_module": "celery.exceptions" })
+fn revoked(why: &str) -> Exception<'_> {
+    Exception { exc_type: "TaskRevokedError", exc_message: [why], exc_module: "celery.exceptions" }
 }
 
-fn option(signature: &Signature, name: &str) -> Option<Value> {
-    signature.option(name)
+/// Arguments, named arguments, and what follows.
+fn body(signature: &Signature, given: &Given) -> String {
+    let embed =
+        Embed { callbacks: signature.signatures("link"), errbacks: signature.signatures("link_error"), chain: &given.chain, chord: None };
+    let own = signature.args.get().trim_start_matches('[');
+    let args = match &given.first {
+        Some(first) if !signature.immutable => {
+            let comma = if own.trim_start().starts_with(']') { "" } else { "," };
+            format!("[{first}{comma}{own}")
+        }
+        _ => signature.args.get().to_owned(),
+    };
+    format!("[{args},{},{}]", signature.kwargs.get(), json(&embed))
 }
 
-/// An option that is a time, as it was written: a text, or kombu's form of one.
-fn time(signature: &Signature, name: &str) -> Option<String> {
-    let special = || signature.option::<BTreeMap<String, String>>(name)?.remove("__value__");
-    signature.option::<String>(name).or_else(special)
+/// Headers, and those of the caller's that are not Celery's own.
+fn with(headers: &Headers<'_>, more: Option<Json>) -> Json {
+    let headers = json(headers);
+    let fields = more.as_deref().and_then(|more| Fields::of(more.get()).ok()).map(Fields::into_entries).unwrap_or_default();
+    let own = fields.iter().filter(|(name, _)| !CELERYS_HEADERS.contains(&name.as_ref()));
+    let own: String = own.map(|(name, value)| format!(",{}:{value}", json(name))).collect();
+    RawValue::from_string(format!("{}{own}}}", &headers[..headers.len() - 1])).unwrap_or_default()
 }
 
-/// Signatures as a message has them; null where there are none.
-fn list(signatures: &[Signature]) -> Option<&[Signature]> {
-    (!signatures.is_empty()).then_some(signatures)
+/// Texts, numbers and JSON that was parsed before: there is nothing here that serde can refuse.
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+fn zero() -> Json {
+    to_raw_value(&0).unwrap_or_default()
+}
+
+#[derive(Serialize)]
+struct Message<'a> {
+    body: String,
+    #[serde(rename = "content-encoding")]
+    content_encoding: &'static str,
+    #[serde(rename = "content-type")]
+    content_type: &'static str,
+    headers: Json,
+    properties: Properties<'a>,
+}
+
+#[derive(Serialize)]
+struct Headers<'a> {
+    lang: &'static str,
+    task: &'a str,
+    id: &'a str,
+    shadow: Option<Json>,
+    eta: Option<String>,
+    expires: Option<String>,
+    group: Option<&'a str>,
+    group_index: Option<usize>,
+    retries: Json,
+    timelimit: [Option<Json>; 2],
+    root_id: &'a str,
+    parent_id: &'a str,
+    argsrepr: &'static str,
+    kwargsrepr: &'static str,
+    origin: &'static str,
+    ignore_result: bool,
+    replaced_task_nesting: u8,
+    stamped_headers: Option<()>,
+    stamps: Stamps,
+}
+
+/// None: an empty object.
+#[derive(Serialize)]
+struct Stamps {}
+
+#[derive(Serialize)]
+struct Properties<'a> {
+    correlation_id: &'a str,
+    reply_to: Option<String>,
+    delivery_mode: u8,
+    delivery_info: DeliveryInfo<'a>,
+    priority: Json,
+    body_encoding: &'static str,
+    delivery_tag: &'a str,
+    #[serde(rename = "MessageGroupId", skip_serializing_if = "Option::is_none")]
+    message_group_id: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct DeliveryInfo<'a> {
+    exchange: &'static str,
+    routing_key: Option<&'a String>,
+}
+
+/// What follows on what follows; null where there is nothing.
+#[derive(Serialize)]
+struct Embed<'a> {
+    #[serde(serialize_with = "or_null")]
+    callbacks: Vec<Signature>,
+    #[serde(serialize_with = "or_null")]
+    errbacks: Vec<Signature>,
+    #[serde(serialize_with = "or_null")]
+    chain: &'a [Signature],
+    chord: Option<()>,
+}
+
+fn or_null<S: Serializer>(signatures: &impl AsRef<[Signature]>, serializer: S) -> Result<S::Ok, S::Error> {
+    let signatures = signatures.as_ref();
+    if signatures.is_empty() { serializer.serialize_none() } else { signatures.serialize(serializer) }
+}
+
+/// What a result backend keeps.
+#[derive(Serialize)]
+struct Meta<'a> {
+    status: &'static str,
+    result: Option<Json>,
+    traceback: Option<&'a str>,
+    children: [(); 0],
+    date_done: String,
+    task_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group_id: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Exception<'a> {
+    exc_type: &'a str,
+    exc_message: [&'a str; 1],
+    exc_module: &'a str,
 }

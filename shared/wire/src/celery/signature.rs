@@ -1,54 +1,71 @@
 //! Signatures: tasks that Celery has made ready to be sent. <https://docs.celeryq.dev/en/stable/userguide/canvas.html#signatures>
 
-use std::collections::BTreeMap;
-
-use errand_core::limits;
-use serde::{Deserialize, Serialize};
+use errand_core::{Fields, limits};
+use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 /// How deep groups and chains may stand in one another.
 const DEPTH: usize = 8;
 
 /// A task to be sent, or several in one.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct Signature {
     pub(super) task: String,
-    #[serde(default)]
-    pub(super) args: Vec<Box<RawValue>>,
-    #[serde(default)]
-    pub(super) kwargs: BTreeMap<String, Box<RawValue>>,
-    #[serde(default)]
-    pub(super) options: BTreeMap<String, Box<RawValue>>,
-    #[serde(default)]
+    pub(super) args: Json,
+    pub(super) kwargs: Json,
+    options: Json,
     subtask_type: Option<String>,
     /// Whether it is not given the result of what came before.
-    #[serde(default)]
     pub(super) immutable: bool,
 }
+
+/// JSON as it was written.
+pub(super) type Json = Box<RawValue>;
 
 impl Signature {
     /// Why chords are refused.
     pub(super) const NO_CHORDS: &str =
         "is a chord, which only a Celery worker can complete: send a group, and what follows it as a task of its own";
 
+    /// Reads a field that may be missing or null: a list of signatures, or one.
+    pub(super) fn list(fields: &mut Fields<'_>, name: &str) -> Vec<Self> {
+        match fields.raw(name) {
+            Some(one) if one.get().starts_with('{') => fields.object(name, Self::read).into_iter().collect(),
+            _ => fields.objects(name, Self::read),
+        }
+    }
+
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let json = |fields: &mut Fields<'_>, name: &str, begins: char, empty: &str| {
+            let found = fields.json(name, begins, if begins == '[' { "an array" } else { "an object" });
+            found.map(ToOwned::to_owned).or_else(|| RawValue::from_string(empty.to_owned()).ok())
+        };
+        let signature = Self {
+            task: fields.required("task")?,
+            args: json(fields, "args", '[', "[]")?,
+            kwargs: json(fields, "kwargs", '{', "{}")?,
+            options: json(fields, "options", '{', "{}")?,
+            subtask_type: fields.optional("subtask_type"),
+            immutable: fields.optional("immutable").unwrap_or_default(),
+        };
+        if limits::task(&signature.task).is_err() {
+            fields.refuse("task", "expected the name of a task");
+        }
+        Some(signature)
+    }
+
     /// Why it cannot be sent, if it cannot.
     pub(super) fn refused(&self, depth: usize) -> Option<&'static str> {
         if depth > DEPTH {
             return Some("expected signatures that are not nested so deep");
         }
-        if limits::task(&self.task).is_err() {
-            return Some("expected signatures with the names of tasks");
-        }
-        if self.is("chord") || self.options.get("chord").is_some_and(|chord| chord.get() != "null") {
-            return Some(Self::NO_CHORDS);
-        }
         let parts = self.parts();
-        let followed = self.is("chain") && parts.iter().rev().skip(1).any(Self::is_group);
-        if followed {
+        let followed = self.is_chain() && parts.iter().rev().skip(1).any(Self::is_group);
+        if followed || self.is("chord") || self.option("chord").is_some() {
             return Some(Self::NO_CHORDS);
         }
         let linked = ["link", "link_error"].into_iter().flat_map(|name| self.signatures(name));
-        parts.iter().chain(&linked.collect::<Vec<_>>()).find_map(|signature| signature.refused(depth + 1))
+        parts.into_iter().chain(linked).find_map(|signature| signature.refused(depth + 1))
     }
 
     pub(super) fn is_group(&self) -> bool {
@@ -65,26 +82,49 @@ impl Signature {
 
     /// The tasks of a group or chain, in their order.
     pub(super) fn parts(&self) -> Vec<Self> {
-        let parts = if self.is_group() || self.is_chain() { self.kwargs.get("tasks") } else { None };
-        parts.and_then(|parts| serde_json::from_str(parts.get()).ok()).unwrap_or_default()
+        if self.is_group() || self.is_chain() { listed(&self.kwargs, "tasks") } else { Vec::new() }
     }
 
-    /// An option that holds signatures: a list of them, or one.
+    /// An option that holds signatures.
     pub(super) fn signatures(&self, option: &str) -> Vec<Self> {
-        let Some(json) = self.options.get(option) else { return Vec::new() };
-        serde_json::from_str(json.get()).or_else(|_| serde_json::from_str(json.get()).map(|one| vec![one])).unwrap_or_default()
+        listed(&self.options, option)
     }
 
     /// Adds signatures to such an option.
     pub(super) fn add(&mut self, option: &str, more: Vec<Self>) {
-        let all: Vec<Self> = self.signatures(option).into_iter().chain(more).collect();
-        if !all.is_empty() {
-            self.options.extend(to_raw_value(&all).ok().map(|all| (option.to_owned(), all)));
+        if more.is_empty() {
+            return;
         }
+        let all: Vec<Self> = self.signatures(option).into_iter().chain(more).collect();
+        let Ok(fields) = Fields::of(self.options.get()) else { return };
+        let all = to_raw_value(&all).unwrap_or_default();
+        let mut options: Vec<String> =
+            fields.entries().filter(|(name, _)| *name != option).map(|(name, json)| field(name, json.get())).collect();
+        options.push(field(option, all.get()));
+        self.options = RawValue::from_string(format!("{{{}}}", options.join(","))).unwrap_or_default();
     }
 
-    /// An option's value.
-    pub(super) fn option<'a, T: Deserialize<'a>>(&'a self, name: &str) -> Option<T> {
-        serde_json::from_str(self.options.get(name)?.get()).ok()
+    /// An option's value, as it was written; nothing where it is null.
+    pub(super) fn option(&self, name: &str) -> Option<Json> {
+        Fields::of(self.options.get()).ok()?.raw(name).map(ToOwned::to_owned)
     }
+
+    /// An option that is a text.
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        serde_json::from_str(self.option(name)?.get()).ok()
+    }
+
+    /// An option that is a number of seconds.
+    pub(super) fn seconds(&self, name: &str) -> Option<f64> {
+        serde_json::from_str(self.option(name)?.get()).ok()
+    }
+}
+
+fn field(name: &str, json: &str) -> String {
+    format!("{}:{json}", serde_json::to_string(name).unwrap_or_default())
+}
+
+/// The signatures in a field of an object that was read before.
+fn listed(object: &RawValue, name: &str) -> Vec<Signature> {
+    Fields::of(object.get()).map(|mut fields| Signature::list(&mut fields, name)).unwrap_or_default()
 }
