@@ -57,8 +57,17 @@ def make_the_users_function():
     client.create_function(FunctionName=HANDLER, Runtime=version, Role=role, Handler="handler.handle", Code={"ZipFile": code.getvalue()}, Timeout=20)
 
 
+def let_slack_be_the_application():
+    """Slack's provider calls a loopback address in place of Slack, which the template has no parameter for."""
+    client, name = boto3.client("lambda"), f"{STACK}-consumer"
+    variables = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    slack = {"ERRAND_SLACK_TOKEN": "xoxb-test", "ERRAND_SLACK_URL": f"http://127.0.0.1:{os.environ['ERRAND_TEST_APP_PORT']}/slack"}
+    client.update_function_configuration(FunctionName=name, Environment={"Variables": variables | slack})
+
+
 def main():
     found = outputs()
+    let_slack_be_the_application()
     make_the_users_function()
     give_numbers_as_numbers()
     dead_letter_name = found["DeadLetterUrl"].rsplit("/", 1)[-1]
@@ -67,6 +76,7 @@ def main():
     facts = {
         "ERRAND_TEST_AWS_ENDPOINT": os.environ["AWS_ENDPOINT_URL"],
         "ERRAND_TEST_API_ID": found["ApiId"],
+        "ERRAND_TEST_EVENTS_URL": f"{os.environ['AWS_ENDPOINT_URL']}/_aws/execute-api/{found['ApiId']}/$default/v1/events",
         "ERRAND_TEST_QUEUE_URL": found["QueueUrl"],
         "ERRAND_TEST_QUEUE_ARN": found["QueueArn"],
         "ERRAND_TEST_DEAD_LETTER_URL": found["DeadLetterUrl"],

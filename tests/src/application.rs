@@ -10,7 +10,7 @@ use axum::{
     Router,
     body::Bytes,
     extract::State,
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, StatusCode, Uri},
     response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 type Calls = Arc<Mutex<HashMap<String, Vec<(HeaderMap, Bytes)>>>>;
 
 /// The application. It runs `app.echo`, which returns what it was given; `app.refuse`, which fails for good; `app.flaky`, which fails the first time; and
-/// `app.later`, which says that it will report.
+/// `app.later`, which says that it will report; and whatever else is routed to it, as `app.echo`. It also stands for Slack.
 pub struct Application {
     /// Where it is called.
     pub url: String,
@@ -55,6 +55,17 @@ impl Application {
         })
     }
 
+    /// The bodies of all calls so far that hold `text`.
+    ///
+    /// # Panics
+    /// A call before it panicked.
+    #[must_use]
+    pub fn told(&self, text: &str) -> Vec<Value> {
+        let calls = self.calls.lock().expect("calls");
+        let bodies = calls.values().flatten().map(|(_, body)| body).filter(|body| String::from_utf8_lossy(body).contains(text));
+        bodies.filter_map(|body| serde_json::from_slice(body).ok()).collect()
+    }
+
     /// The calls of a task so far.
     ///
     /// # Panics
@@ -65,7 +76,7 @@ impl Application {
     }
 }
 
-async fn run(State(calls): State<Calls>, headers: HeaderMap, body: Bytes) -> Response {
+async fn run(State(calls): State<Calls>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
     let call: Value = serde_json::from_slice(&body).unwrap_or_default();
     let id = call["id"].as_str().unwrap_or_default().to_owned();
     calls.lock().expect("calls").entry(id).or_default().push((headers, body));
@@ -74,11 +85,13 @@ async fn run(State(calls): State<Calls>, headers: HeaderMap, body: Bytes) -> Res
         (status, axum::Json(errors)).into_response()
     };
     match call["task"].as_str() {
+        _ if uri.path().starts_with("/slack") => axum::Json(json!({ "ok": true, "channel": "C1", "ts": "1.2" })).into_response(),
         Some("app.echo") => axum::Json(call).into_response(),
         Some("app.refuse") => failed(StatusCode::UNPROCESSABLE_ENTITY, "shop.errors.OutOfStock"),
         Some("app.flaky") if call["attempt"] == 1 => failed(StatusCode::SERVICE_UNAVAILABLE, "shop.errors.Busy"),
         Some("app.flaky") => axum::Json(json!("done")).into_response(),
         Some("app.later") => StatusCode::ACCEPTED.into_response(),
+        Some(task) if !task.starts_with("app.") => axum::Json(call).into_response(),
         _ => StatusCode::NOT_FOUND.into_response(),
     }
 }
