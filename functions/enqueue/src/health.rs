@@ -18,7 +18,7 @@ struct Health {
 impl Enqueue {
     pub(crate) async fn health(&self) -> Response {
         let mut checks = BTreeMap::new();
-        for transport in self.outbox.transports() {
+        for transport in &self.checks {
             checks.insert(transport.name(), told(transport.check().await));
         }
         if let Some(store) = &self.store {

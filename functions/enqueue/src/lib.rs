@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use errand_api::{Access, Begun, Caller, Once, Operation, ProblemDocument, Request, Response, gateway};
-use errand_core::{DynNotes, DynRegister, Environment, Outbox, Payloads, SettingsError, Timestamp};
+use errand_core::{DynCheck, DynNotes, DynRegister, Environment, Outbox, Payloads, SettingsError, Timestamp};
 use http::StatusCode;
 use lambda_runtime::LambdaEvent;
 
@@ -25,6 +25,8 @@ pub struct Enqueue {
     pub payloads: Payloads,
     /// Where tasks go.
     pub outbox: Outbox,
+    /// What tells whether tasks can go there.
+    pub checks: Vec<Arc<dyn DynCheck>>,
     /// Remembers what was sent.
     pub store: Option<Arc<dyn DynRegister>>,
     /// Remembers calls, and holds the templates of notifications.
@@ -39,11 +41,16 @@ impl Enqueue {
     pub fn from_env(env: &Environment) -> Result<Self, SettingsError> {
         let sdk = errand_http::aws::sdk_config(env)?;
         let store = errand_catalog::store(env, &sdk).map(Arc::new);
+        let (soon, late) = (Arc::new(errand_catalog::sqs(env, &sdk)?), errand_catalog::scheduler(env, &sdk)?);
+        let checks = [Some(Arc::clone(&soon) as Arc<dyn DynCheck>), late.clone().map(|late| late as _)];
+        let checks = checks.into_iter().flatten().collect();
+        let outbox = Outbox { soon, late: late.map(|late| late as _), objects: errand_catalog::objects(env, &sdk) };
         let notes = store.clone().map(|store| store as Arc<dyn DynNotes>);
         Ok(Self {
             access: Access::new(env, notes.clone())?,
             payloads: errand_catalog::payloads().with_routes(env)?,
-            outbox: errand_catalog::outbox(env, &sdk)?,
+            outbox,
+            checks,
             store: store.map(|store| store as _),
             notes,
         })

@@ -63,6 +63,7 @@ pub(crate) async fn serve(options: &Options, env: &Environment) -> Result<(), Bo
         access: access()?,
         payloads: payloads.clone(),
         outbox: outbox.clone(),
+        checks: vec![Arc::new(queue.clone())],
         store: Some(store.clone()),
         notes: Some(notes.clone()),
     };

@@ -45,6 +45,7 @@ impl Operations {
     /// A setting is missing or wrong.
     pub fn from_env(env: &Environment) -> Result<Self, SettingsError> {
         let sdk = errand_http::aws::sdk_config(env)?;
+        let scheduler = errand_catalog::scheduler(env, &sdk)?;
         let store = Arc::new(errand_catalog::store(env, &sdk).ok_or_else(|| SettingsError::missing("ERRAND_TABLE"))?);
         Ok(Self {
             access: Access::new(env, Some(store.clone()))?,
@@ -52,8 +53,12 @@ impl Operations {
             store: store.clone(),
             notes: store.clone(),
             note_list: store,
-            outbox: errand_catalog::outbox(env, &sdk)?,
-            schedules: errand_catalog::scheduler(env, &sdk)?.map(|scheduler| scheduler as _),
+            outbox: Outbox {
+                soon: Arc::new(errand_catalog::sqs(env, &sdk)?),
+                late: scheduler.clone().map(|late| late as _),
+                objects: errand_catalog::objects(env, &sdk),
+            },
+            schedules: scheduler.map(|scheduler| scheduler as _),
             dead_letters: errand_catalog::dead_letters(env, &sdk)?,
         })
     }

@@ -5,9 +5,6 @@ use errand_core::{Environment, Init, Payloads, Registry, SettingsError};
 #[cfg(any(feature = "sqs", feature = "scheduler", feature = "dynamodb"))]
 use {errand_http::aws::SdkConfig, std::sync::Arc};
 
-#[cfg(all(feature = "sqs", feature = "scheduler"))]
-use errand_core::Outbox;
-
 #[cfg(feature = "scheduler")]
 pub use errand_transport_scheduler::EventBridgeScheduler;
 #[cfg(feature = "sqs")]
@@ -46,17 +43,6 @@ pub fn payloads() -> Payloads {
         .with::<errand_provider_ses::Email>("ses", errand_provider_ses::TASKS)
         .with::<errand_provider_slack::Message>("slack", errand_provider_slack::TASKS)
         .with::<errand_provider_webhook::Call>("webhook", &["webhook"])
-}
-
-/// The transports for what is due soon and, when its settings are there, for what is due later.
-///
-/// # Errors
-/// A setting is missing or wrong.
-#[cfg(all(feature = "sqs", feature = "scheduler"))]
-pub fn outbox(env: &Environment, sdk: &SdkConfig) -> Result<Outbox, SettingsError> {
-    let soon = Arc::new(sqs(env, sdk)?);
-    let late = scheduler(env, sdk)?.map(|scheduler| scheduler as _);
-    Ok(Outbox { soon, late, objects: objects(env, sdk) })
 }
 
 /// The transport to SQS.

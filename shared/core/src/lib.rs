@@ -35,8 +35,8 @@ pub use clock::Clock;
 pub use dead_letters::{Buried, DeadLetters, Epitaph};
 pub use envelope::{BODY_LIMIT, Context, DEPTH_LIMIT, Envelope, OBJECT_LIMIT, limits};
 pub use erased::{
-    DynClaims, DynDeadLetters, DynForeignObjects, DynForward, DynNoteList, DynNotes, DynObjects, DynQueue, DynRegister, DynResultBackend,
-    DynResults, DynSchedules, DynTransport,
+    DynCheck, DynClaims, DynDeadLetters, DynForeignObjects, DynForward, DynNoteList, DynNotes, DynObjects, DynQueue, DynRegister,
+    DynResultBackend, DynResults, DynSchedules, DynTransport,
 };
 pub use error::{Advice, DeliveryError, ErrorKind};
 pub use fields::{Fields, Problem, Problems};

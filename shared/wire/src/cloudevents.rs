@@ -6,9 +6,12 @@ use std::{borrow::Cow, collections::BTreeMap};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use errand_core::{Context, Envelope, Fields, Problems, Sender, Timestamp, limits};
 use percent_encoding::percent_decode_str;
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 
-use crate::{Content, Decoded, Layer, Refused, digest, name, native};
+use crate::{
+    Content, Decoded, Layer, Refused, digest, name, native,
+    object::{self, Object},
+};
 
 /// The most events of one batch.
 const MOST: usize = 1000;
@@ -77,24 +80,24 @@ pub(crate) fn read_binary(layer: &Layer<'_>) -> Result<Decoded, Refused> {
 /// # Errors
 /// It is no event.
 pub fn binary(attributes: &BTreeMap<String, String>, body: &str) -> Result<Envelope, Problems> {
-    let mut event: BTreeMap<String, String> = BTreeMap::new();
+    let (mut event, mut media_type) = (Object::new(), None);
     for (header, value) in attributes {
         if let Some(name) = attribute(header) {
-            event.insert(name, percent_decode_str(value).decode_utf8_lossy().into_owned());
+            event.field(&name, &object::text(&percent_decode_str(value).decode_utf8_lossy()));
         } else if header.eq_ignore_ascii_case("content-type") {
-            event.insert("datacontenttype".to_owned(), value.clone());
+            event.field("datacontenttype", &object::text(value));
+            media_type = Some(value.as_str());
         }
     }
-    let json = serde_json::to_string(&event).unwrap_or_default();
+    let json = event.end();
     let mut fields = Fields::of(&json)?;
     let envelope = envelope(&mut fields);
-    let media_type = event.get("datacontenttype").map(String::as_str);
     let data = match media_type {
         // No queue takes an empty body.
         _ if body.trim_ascii().is_empty() => None,
-        Some(media_type) if !is_json(media_type) => Some(text(body)),
+        Some(media_type) if !is_json(media_type) => Some(object::text(body)),
         // Neither SDK names the type of JSON by itself.
-        None if serde_json::from_str::<&RawValue>(body).is_err() => Some(text(body)),
+        None if serde_json::from_str::<&RawValue>(body).is_err() => Some(object::text(body)),
         _ => Some(body.to_owned()),
     };
     with_data(fields.finish(envelope)?, data.as_deref())
@@ -132,8 +135,13 @@ fn envelope(fields: &mut Fields<'_>) -> Option<Envelope> {
 
 /// `{"cloudevents": …}` with all but the data.
 fn facts(fields: &Fields<'_>) -> Option<Box<RawValue>> {
-    let event: BTreeMap<&str, &RawValue> = fields.entries().filter(|(name, _)| !matches!(*name, "data" | "data_base64")).collect();
-    to_raw_value(&BTreeMap::from([("cloudevents", event)])).ok()
+    let mut event = Object::new();
+    for (name, json) in fields.entries().filter(|(name, _)| !matches!(*name, "data" | "data_base64")) {
+        event.field(name, json.get());
+    }
+    let mut context = Object::new();
+    context.field("cloudevents", &event.end());
+    context.raw()
 }
 
 /// An event's data that is base64, as JSON: JSON where the event says so, else the base64 itself.
@@ -146,7 +154,7 @@ fn encoded_data(fields: &mut Fields<'_>) -> Option<String> {
     let media_type: Option<String> = fields.optional("datacontenttype");
     match String::from_utf8(bytes) {
         Ok(json) if media_type.is_some_and(|media_type| is_json(&media_type)) => Some(json),
-        _ => Some(text(&encoded)),
+        _ => Some(object::text(&encoded)),
     }
 }
 
@@ -160,9 +168,4 @@ fn with_data(envelope: Envelope, data: Option<&str>) -> Result<Envelope, Problem
 fn is_json(media_type: &str) -> bool {
     let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     essence.ends_with("/json") || essence.ends_with("+json")
-}
-
-fn text(text: &str) -> String {
-    // A text is always JSON.
-    serde_json::to_string(text).unwrap_or_default()
 }

@@ -1,21 +1,23 @@
 //! What is kept of a message around an envelope: in the envelope's `context`.
 
-use std::collections::BTreeMap;
-
-use errand_core::Envelope;
+use errand_core::{Envelope, Fields};
 use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
+
+use crate::object::Object;
 
 /// Adds a field to an envelope's context, unless it has one of that name.
 pub(crate) fn add(envelope: &mut Envelope, name: &str, facts: &impl Serialize) {
-    let context = envelope.context.json.as_deref().and_then(|json| serde_json::from_str(json.get()).ok());
-    let mut context: BTreeMap<String, Box<RawValue>> = context.unwrap_or_default();
-    if context.contains_key(name) {
-        return;
+    let context = envelope.context.json.as_deref().and_then(|json| Fields::of(json.get()).ok());
+    let mut whole = Object::new();
+    if let Some(context) = &context {
+        if context.raw(name).is_some() {
+            return;
+        }
+        context.entries().for_each(|(name, json)| whole.field(name, json.get()));
     }
     // Texts, numbers and JSON that was parsed before: there is nothing here that serde can refuse.
-    context.extend(to_raw_value(facts).ok().map(|facts| (name.to_owned(), facts)));
-    envelope.context.json = to_raw_value(&context).ok();
+    whole.field(name, &serde_json::to_string(facts).unwrap_or_default());
+    envelope.context.json = whole.raw();
 }
 
 #[cfg(test)]
@@ -28,6 +30,6 @@ mod tests {
         add(&mut envelope, "sns", &1);
         add(&mut envelope, "sns", &2);
         add(&mut envelope, "eventbridge", &"x");
-        assert_eq!(envelope.context.json.unwrap().get(), r#"{"eventbridge":"x","sns":1}"#);
+        assert_eq!(envelope.context.json.unwrap().get(), r#"{"sns":1,"eventbridge":"x"}"#);
     }
 }

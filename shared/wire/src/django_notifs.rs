@@ -3,10 +3,10 @@
 //!
 //! What `notify` was given as `countdown` is the message's own delay, which is over when it is received.
 
-use std::collections::BTreeMap;
-
 use errand_core::{Context, Envelope, Fields, Problems, limits};
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
+
+use crate::object::Object;
 
 /// The task of its Celery backend. <https://github.com/danidee10/django-notifs/blob/master/notifications/backends/celery.py>
 pub(crate) const CELERY_TASK: &str = "notifications.backends.celery.consume";
@@ -59,9 +59,10 @@ fn envelope(fields: &mut Fields<'_>, id: &str, provider: String, name: &str, con
 
 /// A context without a `bulk` that means nothing here.
 fn without_bulk(context: &RawValue) -> Box<RawValue> {
-    let mut fields: BTreeMap<String, &RawValue> = serde_json::from_str(context.get()).unwrap_or_default();
-    fields.remove("bulk");
-    to_raw_value(&fields).unwrap_or_else(|_| context.to_owned())
+    let Ok(fields) = Fields::of(context.get()) else { return context.to_owned() };
+    let mut without = Object::new();
+    fields.entries().filter(|(name, _)| *name != "bulk").for_each(|(name, json)| without.field(name, json.get()));
+    without.raw().unwrap_or_default()
 }
 
 #[cfg(test)]

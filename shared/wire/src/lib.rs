@@ -24,6 +24,7 @@ mod guard;
 pub mod lambda;
 mod name;
 pub mod native;
+mod object;
 mod s3;
 pub mod sns;
 

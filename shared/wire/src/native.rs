@@ -6,7 +6,10 @@ use errand_core::{BODY_LIMIT, Context, Envelope, Fields, FollowUps, Problems, Ti
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::{Layer, guard};
+use crate::{
+    Layer, guard,
+    object::{self, Object},
+};
 
 /// How often an envelope may be attempted at most.
 pub const MAX_ATTEMPTS: u32 = 100;
@@ -64,22 +67,24 @@ pub(crate) fn read_message(mut fields: Fields<'_>, layer: &Layer<'_>) -> Result<
 fn with_attributes(fields: &Fields<'_>, attributes: &BTreeMap<String, String>) -> String {
     let is_payload = attributes.contains_key("task")
         && ["task", "task_name", "args", "kwargs", "claim_check"].iter().all(|name| fields.raw(name).is_none());
-    let mut whole: BTreeMap<&str, Box<RawValue>> = if is_payload {
-        RawValue::from_string(fields.source().trim().to_owned()).into_iter().map(|payload| ("kwargs", payload)).collect()
+    let mut whole = Object::new();
+    if is_payload {
+        whole.field("kwargs", fields.source().trim());
     } else {
-        fields.entries().map(|(name, value)| (name, value.to_owned())).collect()
-    };
+        fields.entries().for_each(|(name, json)| whole.field(name, json.get()));
+    }
+    let has = |name: &str| !is_payload && fields.raw(name).is_some();
     for name in IN_ATTRIBUTES {
         let Some(value) = attributes.get(name) else { continue };
         let field = if name == "traceparent" { "trace" } else { name };
-        let named = whole.contains_key(field) || (field == "task" && whole.contains_key("task_name"));
+        let said = has(field) || (field == "task" && has("task_name")) || (name == "traceparent" && attributes.contains_key("trace"));
         // A number's text is the number; all else is text.
-        let number = (field == "max_attempts").then(|| RawValue::from_string(value.clone()).ok()).flatten();
-        if let (false, Some(value)) = (named, number.or_else(|| to_raw_value(value).ok())) {
-            whole.insert(field, value);
+        let number = field == "max_attempts" && value.parse::<u32>().is_ok();
+        if !said {
+            whole.field(field, &if number { value.clone() } else { object::text(value) });
         }
     }
-    serde_json::to_string(&whole).unwrap_or_default()
+    whole.end()
 }
 
 /// The envelope of a task whose arguments are some JSON: an object's fields, or one positional argument.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use errand_core::{Fields, Problems, Sender, limits};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::{Content, Decoded, Layer, Refused, context};
 
@@ -32,12 +32,6 @@ struct Wrapper {
     timestamp: String,
     attributes: BTreeMap<String, String>,
     signed: Option<Signed>,
-}
-
-#[derive(Deserialize)]
-struct Attribute {
-    #[serde(rename = "Value")]
-    value: String,
 }
 
 /// What of the wrapper is kept in an envelope's context.
@@ -87,14 +81,22 @@ fn nothing(why: &'static str) -> Decoded {
 }
 
 fn wrapper(fields: &mut Fields<'_>) -> Option<Wrapper> {
-    let attributes: BTreeMap<String, Attribute> = fields.optional("MessageAttributes").unwrap_or_default();
+    let attributes = fields.object("MessageAttributes", |attributes| {
+        let mut values = BTreeMap::new();
+        let names: Vec<String> = attributes.entries().map(|(name, _)| name.to_owned()).collect();
+        for name in names {
+            let value = attributes.object(&name, |attribute| attribute.required::<String>("Value"));
+            values.extend(value.map(|value| (name, value)));
+        }
+        Some(values)
+    });
     let wrapper = Wrapper {
         id: fields.text("MessageId", limits::id).unwrap_or_default(),
         topic: fields.required("TopicArn")?,
         message: fields.required("Message")?,
         subject: fields.optional("Subject"),
         timestamp: fields.optional("Timestamp").unwrap_or_default(),
-        attributes: attributes.into_iter().map(|(name, attribute)| (name, attribute.value)).collect(),
+        attributes: attributes.unwrap_or_default(),
         signed: None,
     };
     let signed = Signed {

@@ -66,6 +66,7 @@ impl World {
             access: Access::new(&Environment::default(), None).unwrap().open_without_keys(),
             payloads: errand_catalog::payloads(),
             outbox: Outbox { soon: Arc::new(soon.clone()), late: Some(Arc::new(late.clone())), objects: None },
+            checks: vec![Arc::new(soon.clone()), Arc::new(late.clone())],
             store: Some(Arc::new(store.clone())),
             notes: Some(Arc::new(notes.clone())),
         };

@@ -44,32 +44,6 @@ type Batch = Vec<Entry>;
 
 type Answer = Result<Published, PublishError>;
 
-impl Entry {
-    fn new(
-        place: usize,
-        url: &str,
-        body: String,
-        group: Option<String>,
-        deduplication_id: String,
-        delay_seconds: Option<i32>,
-    ) -> Result<Self, PublishError> {
-        if body.len() > BODY_LIMIT {
-            return Err(PublishError::TooLarge { limit: BODY_LIMIT });
-        }
-        let size = body.len();
-        let mut request = SendMessageBatchRequestEntry::builder().id(place.to_string()).message_body(body);
-        if is_fifo(url) {
-            // Order is kept within a group, and a message's own delay is not allowed: the consumer hides what comes early.
-            request = request.message_group_id(group.unwrap_or_else(|| "default".to_owned())).message_deduplication_id(deduplication_id);
-        } else {
-            // On a standard queue a group is a tenant, for fair queues.
-            request = request.set_message_group_id(group).set_delay_seconds(delay_seconds);
-        }
-        let request = request.build().map_err(|_| PublishError::Refused("no SQS message can be made of the task".to_owned()))?;
-        Ok(Self { place, url: url.to_owned(), request, size })
-    }
-}
-
 impl SqsTransport {
     /// A transport to the queues of the settings; `encode` makes a message's body.
     ///
@@ -81,8 +55,23 @@ impl SqsTransport {
 
     fn entry(&self, place: usize, envelope: &Envelope, now: Timestamp) -> Result<Entry, PublishError> {
         let url = self.queues.named(&envelope.queue).ok_or_else(|| self.unknown())?;
-        let delay = (!is_fifo(url)).then(|| delay_seconds(envelope, now));
-        Entry::new(place, url, (self.encode)(envelope), envelope.group.clone(), deduplication_id(&envelope.id, &now.to_string()), delay)
+        let body = (self.encode)(envelope);
+        if body.len() > BODY_LIMIT {
+            return Err(PublishError::TooLarge { limit: BODY_LIMIT });
+        }
+        let size = body.len();
+        let mut request = SendMessageBatchRequestEntry::builder().id(place.to_string()).message_body(body);
+        if is_fifo(url) {
+            // Order is kept within a group, and a message's own delay is not allowed: the consumer hides what comes early.
+            request = request
+                .message_group_id(envelope.group.as_deref().unwrap_or("default"))
+                .message_deduplication_id(deduplication_id(&envelope.id, &now.to_string()));
+        } else {
+            // On a standard queue a group is a tenant, for fair queues.
+            request = request.set_message_group_id(envelope.group.clone()).delay_seconds(delay_seconds(envelope, now));
+        }
+        let request = request.build().map_err(|_| PublishError::Refused("no SQS message can be made of the task".to_owned()))?;
+        Ok(Entry { place, url: url.to_owned(), request, size })
     }
 
     fn unknown(&self) -> PublishError {
@@ -179,10 +168,16 @@ impl Transport for SqsTransport {
 impl Forward for SqsTransport {
     async fn forward(&self, message: &ForeignMessage) -> Result<(), PublishError> {
         let url = self.queues.known_as(&message.queue).ok_or_else(|| self.unknown())?;
-        // The same message sent again within five minutes is dropped.
-        let entry = Entry::new(0, url, message.body.clone(), message.group.clone(), deduplication_id(&message.id, ""), None)?;
-        let answer = self.send_all(vec![vec![entry]]).await.pop();
-        answer.map_or_else(|| Err(PublishError::Unavailable("SQS: no answer for the message".to_owned())), |(_, answer)| answer.map(drop))
+        if message.body.len() > LIMIT {
+            return Err(PublishError::TooLarge { limit: LIMIT });
+        }
+        let mut call = self.client.send_message().queue_url(url).message_body(&message.body).set_message_group_id(message.group.clone());
+        if is_fifo(url) {
+            // The same message sent again within five minutes is dropped.
+            let group = message.group.as_deref().unwrap_or("default");
+            call = call.message_group_id(group).message_deduplication_id(deduplication_id(&message.id, ""));
+        }
+        call.send().await.map(drop).map_err(|error| publish_error(&Failure::of(&error)))
     }
 }
 

@@ -1,7 +1,5 @@
 //! What Celery says of a task: protocol 2 in the message's headers and a body of arguments, protocol 1 in the body alone.
 
-use std::collections::BTreeMap;
-
 use errand_core::{Context, Envelope, Fields, FollowUps, Problems, limits};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -11,7 +9,7 @@ use super::{
     signature::Signature,
     special_types, time,
 };
-use crate::{context, django_notifs};
+use crate::{context, django_notifs, object::Object};
 
 /// What is kept of a message in its envelope's context, under [`FollowUps::CONTEXT`]: what is to follow, and what that needs to know.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -44,8 +42,8 @@ pub(super) struct Said {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) chain: Vec<Signature>,
     /// What the caller says beside it.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(super) headers: BTreeMap<String, Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) headers: Option<Box<RawValue>>,
 }
 
 /// The headers that are Celery's own in protocol 2, and those that kombu has or that are told elsewhere.
@@ -147,7 +145,7 @@ fn protocol_1(headers: &str, body: &str) -> Result<(Envelope, Said), Problems> {
         let said = Said {
             group: fields.optional::<String>("group").or_else(|| fields.optional("taskset")),
             retries: fields.optional("retries").filter(|retries| *retries > 0),
-            headers: Fields::of(headers).map(|headers| custom(&headers, &["compression"])).unwrap_or_default(),
+            headers: Fields::of(headers).ok().and_then(|headers| custom(&headers, &["compression"])),
             ..Said::default()
         };
         let (args, kwargs) = (fields.json("args", '[', "an array"), fields.json("kwargs", '{', "an object"));
@@ -166,8 +164,11 @@ fn id(fields: &mut Fields<'_>) -> Option<String> {
     fields.text("id", limits::id)
 }
 
-fn custom(headers: &Fields<'_>, known: &[&str]) -> BTreeMap<String, Box<RawValue>> {
-    headers.entries().filter(|(name, _)| !known.contains(name)).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+/// The headers that are not of these, as an object; nothing where there are none.
+fn custom(headers: &Fields<'_>, known: &[&str]) -> Option<Box<RawValue>> {
+    let mut own = Object::new();
+    headers.entries().filter(|(name, _)| !known.contains(name)).for_each(|(name, json)| own.field(name, json.get()));
+    own.raw().filter(|own| own.get() != "{}")
 }
 
 /// Arguments as plain JSON; nothing where there are none.
@@ -217,7 +218,7 @@ impl Said {
                 chain: Signature::list(said, "chain"),
                 // Not for what follows.
                 retries: None,
-                headers: BTreeMap::new(),
+                headers: None,
             })
         };
         context.object(FollowUps::CONTEXT, read)

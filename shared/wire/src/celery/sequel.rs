@@ -11,7 +11,7 @@ use super::{
     envelope::{CELERYS_HEADERS, Said},
     signature::{Json, Signature},
 };
-use crate::digest;
+use crate::{digest, object::Object};
 
 /// What is to be done about a task that came from Celery and ended with `result`: the next of its chain and its callbacks, or its errbacks; and its result, for
 /// Celery's result backend. <https://github.com/celery/celery/blob/v5.7.0/celery/app/trace.py>
@@ -214,10 +214,14 @@ fn body(signature: &Signature, given: &Given) -> String {
 /// Headers, and those of the caller's that are not Celery's own.
 fn with(headers: &Headers<'_>, more: Option<Json>) -> Json {
     let headers = json(headers);
-    let fields = more.as_deref().and_then(|more| Fields::of(more.get()).ok()).map(Fields::into_entries).unwrap_or_default();
-    let own = fields.iter().filter(|(name, _)| !CELERYS_HEADERS.contains(&name.as_ref()));
-    let own: String = own.map(|(name, value)| format!(",{}:{value}", json(name))).collect();
-    RawValue::from_string(format!("{}{own}}}", &headers[..headers.len() - 1])).unwrap_or_default()
+    let mut whole = Object::new();
+    for (fields, own) in [(Some(headers.as_str()), false), (more.as_deref().map(RawValue::get), true)] {
+        let Some(Ok(fields)) = fields.map(Fields::of) else { continue };
+        for (name, json) in fields.into_entries().iter().filter(|(name, _)| !own || !CELERYS_HEADERS.contains(&name.as_ref())) {
+            whole.field(name, json.get());
+        }
+    }
+    whole.raw().unwrap_or_default()
 }
 
 /// Texts, numbers and JSON that was parsed before: there is nothing here that serde can refuse.

@@ -4,6 +4,8 @@ use errand_core::{Fields, limits};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
+use crate::object::Object;
+
 /// How deep groups and chains may stand in one another.
 const DEPTH: usize = 8;
 
@@ -98,10 +100,10 @@ impl Signature {
         let all: Vec<Self> = self.signatures(option).into_iter().chain(more).collect();
         let Ok(fields) = Fields::of(self.options.get()) else { return };
         let all = to_raw_value(&all).unwrap_or_default();
-        let mut options: Vec<String> =
-            fields.entries().filter(|(name, _)| *name != option).map(|(name, json)| field(name, json.get())).collect();
-        options.push(field(option, all.get()));
-        self.options = RawValue::from_string(format!("{{{}}}", options.join(","))).unwrap_or_default();
+        let mut options = Object::new();
+        fields.entries().filter(|(name, _)| *name != option).for_each(|(name, json)| options.field(name, json.get()));
+        options.field(option, all.get());
+        self.options = options.raw().unwrap_or_default();
     }
 
     /// An option's value, as it was written; nothing where it is null.
@@ -118,10 +120,6 @@ impl Signature {
     pub(super) fn seconds(&self, name: &str) -> Option<f64> {
         serde_json::from_str(self.option(name)?.get()).ok()
     }
-}
-
-fn field(name: &str, json: &str) -> String {
-    format!("{}:{json}", serde_json::to_string(name).unwrap_or_default())
 }
 
 /// The signatures in a field of an object that was read before.

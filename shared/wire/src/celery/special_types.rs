@@ -6,6 +6,8 @@ use std::borrow::Cow;
 use errand_core::Fields;
 use serde_json::{Value, value::RawValue};
 
+use crate::object::Object;
+
 /// What tells such a value.
 const TYPE: &str = "__type__";
 
@@ -45,16 +47,13 @@ fn write(json: &str, out: &mut String) {
                 out.push_str(&value.to_string());
                 return;
             }
-            out.push('{');
-            for (place, (name, value)) in fields.iter().enumerate() {
-                if place > 0 {
-                    out.push(',');
-                }
-                out.push_str(&Value::from(name.as_ref()).to_string());
-                out.push(':');
-                write(value.get(), out);
+            let mut object = Object::new();
+            for (name, value) in &fields {
+                let mut plain = String::new();
+                write(value.get(), &mut plain);
+                object.field(name, &plain);
             }
-            out.push('}');
+            out.push_str(&object.end());
         }
         _ => out.push_str(json),
     }
