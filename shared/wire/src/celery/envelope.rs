@@ -76,12 +76,11 @@ pub(super) const CELERYS_HEADERS: [&str; 21] = [
 /// # Errors
 /// It is in a format that is refused, part of a chord, or wrong.
 pub(crate) fn read(mut fields: Fields<'_>) -> Result<Envelope, Problems> {
+    let headers = fields.raw("headers").map_or("{}", RawValue::get);
     let message = message::read(&mut fields);
-    let named = name(&fields);
-    let Message { headers, body, routing_key, reply_to } = fields.finish(message).map_err(|problems| of_task(named, problems))?;
-    let headers = headers.map_or("{}", RawValue::get);
-    let is_two = Fields::of(headers).is_ok_and(|headers| headers.raw("task").is_some());
-    let envelope = if is_two { protocol_2(headers, &body) } else { protocol_1(headers, &body) };
+    let Message { body, routing_key, reply_to } = fields.finish(message).map_err(|problems| of_task(headers, problems))?;
+    let headers = Fields::of(headers).map_err(|problems| problems.under("/headers"))?;
+    let envelope = if headers.raw("task").is_some() { protocol_2(headers, &body) } else { protocol_1(&headers, &body) };
     let (mut envelope, said) = envelope?;
     if envelope.task == django_notifs::CELERY_TASK {
         let notification = django_notifs::of_celery(envelope.args.as_deref().map_or("[]", RawValue::get), &envelope.id);
@@ -94,22 +93,16 @@ pub(crate) fn read(mut fields: Fields<'_>) -> Result<Envelope, Problems> {
     Ok(envelope)
 }
 
-/// The task that a message that is refused names, for who has to find it.
-fn name(fields: &Fields<'_>) -> Option<String> {
-    let headers = Fields::of(fields.raw("headers")?.get()).ok()?;
-    let task: String = serde_json::from_str(headers.raw("task")?.get()).ok()?;
-    limits::task(&task).is_ok().then_some(task)
-}
-
-fn of_task(task: Option<String>, Problems(mut problems): Problems) -> Problems {
-    if let (Some(task), Some(first)) = (task, problems.first_mut()) {
+/// Names the task of a message that is refused, for who has to find it.
+fn of_task(headers: &str, Problems(mut problems): Problems) -> Problems {
+    let task = || serde_json::from_str::<String>(Fields::of(headers).ok()?.raw("task")?.get()).ok();
+    if let (Some(task), Some(first)) = (task().filter(|task| limits::task(task).is_ok()), problems.first_mut()) {
         first.detail = format!("{} (task {task})", first.detail);
     }
     Problems(problems)
 }
 
-fn protocol_2(headers: &str, body: &str) -> Result<(Envelope, Said), Problems> {
-    let mut headers = Fields::of(headers).map_err(|problems| problems.under("/headers"))?;
+fn protocol_2(mut headers: Fields<'_>, body: &str) -> Result<(Envelope, Said), Problems> {
     let (id, task) = (id(&mut headers), headers.text("task", limits::task));
     let (run_after, expires) = (time::read(&mut headers, "eta"), time::read(&mut headers, "expires"));
     let said = Said {
@@ -134,7 +127,7 @@ fn protocol_2(headers: &str, body: &str) -> Result<(Envelope, Said), Problems> {
     Ok((Envelope { args: some(args), kwargs: some(kwargs), run_after, expires, trace, context, ..Envelope::new(id, task) }, said))
 }
 
-fn protocol_1(headers: &str, body: &str) -> Result<(Envelope, Said), Problems> {
+fn protocol_1(headers: &Fields<'_>, body: &str) -> Result<(Envelope, Said), Problems> {
     let read = || {
         let mut fields = Fields::of(body)?;
         let (id, task) = (id(&mut fields), fields.text("task", limits::task));
@@ -145,7 +138,7 @@ fn protocol_1(headers: &str, body: &str) -> Result<(Envelope, Said), Problems> {
         let said = Said {
             group: fields.optional::<String>("group").or_else(|| fields.optional("taskset")),
             retries: fields.optional("retries").filter(|retries| *retries > 0),
-            headers: Fields::of(headers).ok().and_then(|headers| custom(&headers, &["compression"])),
+            headers: custom(headers, &["compression"]),
             ..Said::default()
         };
         let (args, kwargs) = (fields.json("args", '[', "an array"), fields.json("kwargs", '{', "an object"));

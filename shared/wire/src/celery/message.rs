@@ -4,15 +4,12 @@ use std::borrow::Cow;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use errand_core::{BODY_LIMIT, Fields};
-use serde_json::value::RawValue;
 
 use super::compression;
 use crate::guard;
 
 /// A message without what carries it.
-pub(super) struct Message<'a> {
-    /// What Celery says of the task, in protocol 2; what the caller says, in both.
-    pub(super) headers: Option<&'a RawValue>,
+pub(super) struct Message {
     /// Celery's own text: JSON.
     pub(super) body: String,
     /// The queue that Celery sent it to.
@@ -36,9 +33,11 @@ pub(crate) fn is_celery(fields: &Fields<'_>) -> bool {
 }
 
 /// Reads a message. What is wrong is noted in `fields`.
-pub(super) fn read<'a>(fields: &mut Fields<'a>) -> Option<Message<'a>> {
+pub(super) fn read<'a>(fields: &mut Fields<'a>) -> Option<Message> {
     let json = is_json(fields);
-    let compressed: Option<Option<String>> = fields.object("headers", |headers| Some(headers.optional("compression")));
+    // Few are: the header is looked for where its name stands.
+    let compressed = fields.raw("headers").is_some_and(|headers| headers.get().contains("compression"));
+    let compressed: Option<String> = if compressed { fields.object("headers", |headers| headers.optional("compression")) } else { None };
     let carried = fields.object("properties", |properties| {
         let encoding: Option<String> = properties.optional("body_encoding");
         if encoding.as_deref().is_some_and(|encoding| encoding != "base64") {
@@ -55,7 +54,7 @@ pub(super) fn read<'a>(fields: &mut Fields<'a>) -> Option<Message<'a>> {
         fields.refuse("body", "expected base64");
         return None;
     };
-    let bytes = match compressed.flatten() {
+    let bytes = match compressed {
         Some(format) => compression::open(&format, &bytes, BODY_LIMIT).map_err(|why| fields.refuse("body", why)).ok()?,
         None => bytes,
     };
@@ -64,7 +63,7 @@ pub(super) fn read<'a>(fields: &mut Fields<'a>) -> Option<Message<'a>> {
         return None;
     };
     guard::check(&body, BODY_LIMIT).map_err(|problems| fields.adopt("body", problems)).ok()?;
-    Some(Message { headers: fields.raw("headers"), body, routing_key, reply_to })
+    Some(Message { body, routing_key, reply_to })
 }
 
 /// Whether a body is JSON. What can be more than data when it is read is never read.
