@@ -1,6 +1,6 @@
 //! What a consumer makes of a message: for whoever wires a sender.
 
-use std::{collections::BTreeMap, error::Error, fs, io::Read, path::PathBuf};
+use std::{collections::BTreeMap, error::Error, fmt, fs, io::Read, path::PathBuf};
 
 use clap::Args;
 use errand_core::{Message, Sender};
@@ -27,7 +27,7 @@ impl Decode {
     pub(crate) fn run(&self) -> Result<(), Box<dyn Error>> {
         match String::from_utf8(self.read()?) {
             Ok(text) => messages(&text).iter().flat_map(tell).for_each(|line| say(&line)),
-            Err(_) => say(&Line { refused: Some("is not UTF-8".to_owned()), ..Line::of(NAMELESS, None) }.to_string()),
+            Err(_) => say(&Line { refused: Some("is not UTF-8".to_owned()), ..Line::of(NAMELESS, None) }),
         }
         Ok(())
     }
@@ -62,10 +62,11 @@ impl<'a> Line<'a> {
     fn of(message_id: &'a str, sender: Option<Sender>) -> Self {
         Self { message_id, sender, envelope: None, refused: None, ignored: None, elsewhere: None }
     }
+}
 
-    fn to_string(&self) -> String {
-        // Texts, and JSON that was just written: there is nothing here that serde can refuse.
-        serde_json::to_string(self).unwrap_or_default()
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&serde_json::to_string(self).map_err(|_| fmt::Error)?)
     }
 }
 

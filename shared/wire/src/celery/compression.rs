@@ -36,14 +36,15 @@ pub(super) fn open(format: &str, bytes: &[u8], limit: usize) -> Result<Vec<u8>, 
 
 #[cfg(all(test, feature = "compression"))]
 mod tests {
-    use std::io::Write;
+    use std::io::{Read, Write};
 
     use super::*;
 
     fn zlib(bytes: &[u8]) -> Vec<u8> {
-        let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
-        encoder.write_all(bytes).unwrap();
-        encoder.finish().unwrap()
+        let mut compressed = Vec::new();
+        let read = flate2::read::ZlibEncoder::new(bytes, flate2::Compression::best()).read_to_end(&mut compressed);
+        assert!(read.is_ok());
+        compressed
     }
 
     #[test]
