@@ -18,7 +18,7 @@ const TAKES_ALL_AT_ONCE: &str = "fcm";
 pub(crate) fn read(mut fields: Fields<'_>, id: &str) -> Result<Envelope, Problems> {
     let provider = fields.text("provider", limits::task);
     let context = fields.raw("context");
-    let envelope = envelope(&mut fields, id, provider.unwrap_or_default(), "payload", context);
+    let envelope = envelope(&mut fields, id, provider.unwrap_or_default(), context);
     fields.finish(envelope)
 }
 
@@ -33,13 +33,13 @@ pub(crate) fn of_celery(args: &str, id: &str) -> Result<Envelope, Problems> {
     read(Fields::of(&named)?, id)
 }
 
-fn envelope(fields: &mut Fields<'_>, id: &str, provider: String, name: &str, context: Option<&RawValue>) -> Option<Envelope> {
+fn envelope(fields: &mut Fields<'_>, id: &str, provider: String, context: Option<&RawValue>) -> Option<Envelope> {
     // Its consumer compares with `is True`: any other value means one payload.
     let said = fields.object("context", |context| Some(context.raw("bulk").map(|bulk| bulk.get().to_owned()))).flatten();
     let many = said.as_deref() == Some("true");
-    let payload = match fields.raw(name).map(RawValue::get) {
+    let payload = match fields.raw("payload").map(RawValue::get) {
         None | Some("") => {
-            fields.refuse(name, "is required");
+            fields.refuse("payload", "is required");
             return None;
         }
         Some(json) if many && json.starts_with('[') => json.to_owned(),
@@ -47,13 +47,13 @@ fn envelope(fields: &mut Fields<'_>, id: &str, provider: String, name: &str, con
         Some(json) if many && json.starts_with('{') && provider != TAKES_ALL_AT_ONCE => format!("[{json}]"),
         Some(json) if json.starts_with('{') => json.to_owned(),
         Some(_) => {
-            fields.refuse(name, if many { "expected an array of payloads, or a payload" } else { "expected an object" });
+            fields.refuse("payload", if many { "expected an array of payloads, or a payload" } else { "expected an object" });
             return None;
         }
     };
     let bulk = payload.starts_with('[');
     let context = context.map(|context| if bulk || said.is_none() { context.to_owned() } else { without_bulk(context) });
-    let kwargs = serde_json::value::RawValue::from_string(payload).ok();
+    let kwargs = RawValue::from_string(payload).ok();
     Some(Envelope { kwargs, context: Context { bulk, follow_ups: false, json: context }, ..Envelope::new(id.to_owned(), provider) })
 }
 
