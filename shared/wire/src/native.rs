@@ -51,15 +51,15 @@ const IN_ATTRIBUTES: [&str; 12] = [
 
 /// Reads a message's envelope, of which the attributes beside the body may hold a part. Where they name the task and the body has no field of an
 /// envelope's arguments, the whole body is the payload.
-pub(crate) fn read_message(mut fields: Fields<'_>, layer: &Layer<'_>) -> Result<Envelope, Problems> {
-    let id = || layer.id.to_owned();
+pub(crate) fn read_message(fields: Fields<'_>, layer: &Layer<'_>) -> Result<Envelope, Problems> {
     if !IN_ATTRIBUTES.iter().any(|name| layer.attributes.contains_key(*name)) {
-        let envelope = read(&mut fields, id);
-        return fields.finish(envelope);
+        return read_whole(fields, layer.id);
     }
-    let whole = with_attributes(&fields, layer.attributes);
-    let mut fields = Fields::of(&whole)?;
-    let envelope = read(&mut fields, id);
+    read_whole(Fields::of(&with_attributes(&fields, layer.attributes))?, layer.id)
+}
+
+fn read_whole(mut fields: Fields<'_>, id: &str) -> Result<Envelope, Problems> {
+    let envelope = read(&mut fields, || id.to_owned());
     fields.finish(envelope)
 }
 
@@ -108,9 +108,7 @@ pub fn of_data(id: String, task: String, data: &str) -> Result<Envelope, Problem
 /// It is none.
 pub fn decode(body: &str, id: &str) -> Result<Envelope, Problems> {
     guard::check(body, BODY_LIMIT)?;
-    let mut fields = Fields::of(body)?;
-    let envelope = read(&mut fields, || id.to_owned());
-    fields.finish(envelope)
+    read_whole(Fields::of(body)?, id)
 }
 
 /// Reads what an object says about how an envelope without arguments is to be run.
