@@ -2,28 +2,27 @@
 
 use sha2::{Digest, Sha256};
 
-/// The SHA-256 of the parts with a NUL after each.
-fn digest(parts: &[&str]) -> [u8; 32] {
+/// The first half of the SHA-256 of the parts, with a NUL after each.
+fn digest(parts: &[&str]) -> u128 {
     let mut sha = Sha256::new();
     for part in parts {
         sha.update(part.as_bytes());
         sha.update([0]);
     }
-    sha.finalize().into()
+    let mut half = [0; 16];
+    half.copy_from_slice(&sha.finalize()[..16]);
+    u128::from_be_bytes(half)
 }
 
 /// The id of something that these parts tell from all others: `kind`, a hyphen, and 32 hexadecimal digits of their [`digest`].
 pub(crate) fn id(kind: &str, parts: &[&str]) -> String {
-    digest(parts)[..16].iter().fold(format!("{kind}-"), |id, byte| id + &format!("{byte:02x}"))
+    format!("{kind}-{:032x}", digest(parts))
 }
 
 /// The same as a UUID of version 8, for clients that expect one. <https://www.rfc-editor.org/rfc/rfc9562#section-5.8>
 pub(crate) fn uuid(parts: &[&str]) -> String {
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&digest(parts)[..16]);
-    bytes[6] = 0x80 | (bytes[6] & 0x0f);
-    bytes[8] = 0x80 | (bytes[8] & 0x3f);
-    let hex = bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let version = digest(parts) & !(0xf << 76) | (8 << 76);
+    let hex = format!("{:032x}", version & !(0b11 << 62) | (0b10 << 62));
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 

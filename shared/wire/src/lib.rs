@@ -8,7 +8,7 @@
 //! 4. an object with `specversion`, `id`, `source` and `type`: a CloudEvent
 //! 5. with `Type` and `TopicArn`: SNS. What its `Message` holds is read in this order again
 //! 6. with `detail-type`, `source` and `detail`: EventBridge or its Scheduler. A `detail` that is a task is read in this order again
-//! 7. with `Event` `s3:TestEvent`, or `Records` of which the first one's `eventSource` is `aws:s3`: S3
+//! 7. with `Event` `s3:TestEvent`, or `Records` of `aws:s3`, and no `task`: S3
 //! 8. with `provider` and `payload`, and no `task`: django-notifs
 //! 9. with `task` or `task_name`, `args`, `kwargs`, and nothing else: django-tasks-cloud
 //! 10. anything else is read as Errand's own form, and refused if it is not.
@@ -201,7 +201,7 @@ impl Form {
             Self::Sns
         } else if all(&["detail-type", "source", "detail"]) {
             Self::EventBridge
-        } else if s3::is_s3(fields) {
+        } else if s3::is_s3(fields) && !task {
             Self::S3
         } else if all(&["provider", "payload"]) && !task {
             Self::DjangoNotifs

@@ -5,25 +5,18 @@ use std::borrow::Cow;
 
 use errand_core::{Envelope, Fields, Sender};
 use percent_encoding::percent_decode_str;
-use serde::{Deserialize, Serialize};
-use serde_json::value::{RawValue, to_raw_value};
+use serde::Serialize;
+use serde_json::value::to_raw_value;
 
 use crate::{Content, Decoded, Layer, Refused, digest, name};
 
 /// The source of S3's records.
 const SOURCE: &str = "\"aws:s3\"";
 
+/// Whether this may be a notification. That each record is one of S3 is for [`read`] to say: none is parsed twice for it.
 pub(crate) fn is_s3(fields: &Fields<'_>) -> bool {
-    #[derive(Deserialize)]
-    struct Source<'a> {
-        #[serde(borrow, rename = "eventSource")]
-        source: Option<&'a RawValue>,
-    }
-    if fields.raw("Event").is_some_and(|event| event.get() == "\"s3:TestEvent\"") {
-        return true;
-    }
-    let records = fields.raw("Records").and_then(|records| serde_json::from_str::<Vec<Source<'_>>>(records.get()).ok());
-    records.is_some_and(|records| records.first().and_then(|first| first.source).is_some_and(|source| source.get() == SOURCE))
+    fields.raw("Event").is_some_and(|event| event.get() == "\"s3:TestEvent\"")
+        || fields.raw("Records").is_some_and(|records| records.get().starts_with('[') && records.get().contains(SOURCE))
 }
 
 pub(crate) fn read(mut fields: Fields<'_>, layer: &Layer<'_>) -> Result<Decoded, Refused> {
@@ -59,6 +52,9 @@ struct Record {
 
 impl Record {
     fn read(record: &mut Fields<'_>) -> Option<Self> {
+        if record.raw("eventSource").is_none_or(|source| source.get() != SOURCE) {
+            record.refuse("eventSource", "expected aws:s3");
+        }
         let event = record.required::<String>("eventName")?;
         let (time, region) = (record.optional("eventTime"), record.optional("awsRegion"));
         record.object("s3", |s3| {
