@@ -108,7 +108,8 @@ async fn change(update: UpdateItemFluentBuilder, alive: Timestamp) -> Result<Cha
 }
 
 async fn write(update: UpdateItemFluentBuilder) -> Result<Written, StoreError> {
-    match update.send().await {
+    // On the heap: the call's state takes kilobytes, which would be moved with every future around it.
+    match Box::pin(update.send()).await {
         Ok(told) => Ok(Ok(told.attributes.unwrap_or_default())),
         Err(error) => match error.as_service_error() {
             Some(UpdateItemError::ConditionalCheckFailedException(stood)) => Ok(Err(stood.item.clone().filter(|item| !item.is_empty()))),
