@@ -86,7 +86,7 @@ impl Record {
             Some(sequencer) => digest::id("s3", &[&self.bucket, &self.key, version, &self.event, sequencer]),
             None => digest::id("s3", &[message_id, &place.to_string()]),
         };
-        let task = format!("s3.{}", name::task(&self.event.trim_start_matches("s3:").replace(':', ".")));
+        let task = name::task(&format!("s3.{}", self.event.trim_start_matches("s3:").replace(':', ".")));
         Envelope { kwargs: to_raw_value(&self).ok(), sender: Sender::S3, ..Envelope::new(id, task) }
     }
 }
