@@ -36,5 +36,6 @@ mod tests {
         assert_ne!(id("ce", &["a", "bc"]), id("ce", &["ab", "c"]));
         let uuid = uuid(&["x"]);
         assert_eq!((uuid.len(), &uuid[14..15]), (36, "8"));
+        assert_eq!(uuid, "14f825b2-bbc3-8dd8-9196-367fa8776873", "the ids of what was sent before stay");
     }
 }

@@ -15,12 +15,16 @@ const SOURCE: &str = "\"aws:s3\"";
 
 /// Whether this may be a notification. That each record is one of S3 is for [`read`] to say: none is parsed twice for it.
 pub(crate) fn is_s3(fields: &Fields<'_>) -> bool {
+    is_test(fields) || fields.raw("Records").is_some_and(|records| records.get().starts_with('[') && records.get().contains(SOURCE))
+}
+
+/// What S3 sends when a bucket's notifications are set up.
+fn is_test(fields: &Fields<'_>) -> bool {
     fields.raw("Event").is_some_and(|event| event.get() == "\"s3:TestEvent\"")
-        || fields.raw("Records").is_some_and(|records| records.get().starts_with('[') && records.get().contains(SOURCE))
 }
 
 pub(crate) fn read(mut fields: Fields<'_>, layer: &Layer<'_>) -> Result<Decoded, Refused> {
-    if fields.raw("Event").is_some() {
+    if is_test(&fields) {
         let why = "a test event of S3: the bucket's notifications reach this queue";
         return Ok(Decoded { sender: Sender::S3, content: Content::Nothing(why), signed: None });
     }
@@ -54,6 +58,9 @@ impl Record {
     fn read(record: &mut Fields<'_>) -> Option<Self> {
         if record.raw("eventSource").is_none_or(|source| source.get() != SOURCE) {
             record.refuse("eventSource", "expected aws:s3");
+        }
+        if record.raw("s3").is_none() {
+            record.refuse("s3", "is required");
         }
         let event = record.required::<String>("eventName")?;
         let (time, region) = (record.optional("eventTime"), record.optional("awsRegion"));
