@@ -2,6 +2,10 @@
 
 import json
 import sys
+import tomllib
+
+# What is lost with them cannot be made again.
+KEEP_DATA = ("AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::SQS::Queue")
 
 
 def as_list(value):
@@ -29,6 +33,13 @@ def problems(template):
     for name, resource in resources.items():
         if resource.get("Properties", {}).get("ManagedPolicyArns"):
             yield f"{name}: has a managed policy"
+        if resource["Type"] in KEEP_DATA and resource.get("UpdateReplacePolicy") != "Retain":
+            yield f"{name}: what it holds is lost with an update that replaces it"
+    if resources["Table"]["Properties"].get("DeletionProtectionEnabled") != {"Fn::If": ["TableIsProtected", True, False]}:
+        yield "Table: is not protected by the parameter"
+    with open("samconfig.toml", "rb") as file:
+        if "DeletionProtection=on" not in tomllib.load(file)["prod"]["deploy"]["parameters"]["parameter_overrides"].split():
+            yield "samconfig.toml: prod does not protect its table"
     queue, dead = resources["Queue"]["Properties"], resources["DeadLetterQueue"]["Properties"]
     if queue["VisibilityTimeout"] < 6 * resources["ConsumerFunction"]["Properties"]["Timeout"]:
         yield "Queue: the visibility timeout is shorter than six times the consumer's timeout"
