@@ -1,7 +1,7 @@
 //! What remote workers report: those that a task was handed to, with the token that came with it.
 
 use errand_api::{ProblemDocument, Request, Response, bearer, json, json_body};
-use errand_core::{BODY_LIMIT, Fields, Outcome, Problems, Report, Status, TaskError, TaskResult, Timestamp, limits};
+use errand_core::{BODY_LIMIT, Fields, Outcome, Problems, Progress, Report, Status, TaskError, TaskResult, Timestamp, limits};
 use http::{StatusCode, header};
 use serde_json::Value;
 
@@ -65,7 +65,7 @@ fn read(body: &str) -> Result<Outcome, Problems> {
     let outcome = match status {
         Some(Status::Running) => Some(Outcome::Started { worker: worker.unwrap_or_else(|| "remote".to_owned()) }),
         Some(Status::Successful) => serde_json::from_str::<Value>(value).ok().map(Outcome::Succeeded),
-        Some(Status::Failed) => Some(Outcome::Failed(errors)),
+        Some(Status::Failed) => Some(Outcome::Failed { errors, progress: Progress::default() }),
         Some(_) => {
             fields.refuse("status", "expected RUNNING, SUCCESSFUL or FAILED");
             None

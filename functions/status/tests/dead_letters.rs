@@ -6,7 +6,7 @@ mod world;
 
 use std::sync::atomic::Ordering;
 
-use errand_core::{Claim, Outcome, Status, Store, TaskError, Timestamp};
+use errand_core::{Claim, Outcome, Progress, Status, Store, TaskError, Timestamp};
 use errand_testkit::transport::envelope;
 use serde_json::{Value, json};
 use world::{World, call, send, world};
@@ -20,7 +20,7 @@ async fn given_up(world: &World, id: &str) {
     let (envelope, now) = (envelope(id), Timestamp::now());
     world.store.begin(&Claim { envelope: &envelope, now, lease_until: now, worker: "w", token: None, backend: "sqs" }).await.unwrap();
     let error = TaskError { exception_class_path: "errand.rejected".to_owned(), traceback: "HTTP 400".to_owned() };
-    world.store.finish(id, 1, &Outcome::Failed(vec![error]), now).await.unwrap();
+    world.store.finish(id, 1, &Outcome::Failed { errors: vec![error], progress: Progress::default() }, now).await.unwrap();
 }
 
 #[tokio::test]

@@ -1,9 +1,12 @@
 use std::{error::Error, fmt, time::Duration};
 
+use serde::{Deserialize, Serialize};
+
 use crate::TaskError;
 
-/// Why a delivery failed. What follows from it is [`ErrorKind::advice`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// Why a delivery failed. What follows from it is [`ErrorKind::advice`]. Written as [`ErrorKind::as_str`] says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
     /// The message on the queue is no envelope, or one that is too large.
     Malformed,

@@ -1,6 +1,6 @@
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::{Begin, Change, Claim, Envelope, Finish, Header, Outcome, Report, Status, TaskError, TaskResult, Timestamp};
+use crate::{Begin, Change, Claim, Envelope, Finish, Header, Outcome, Progress, Report, Status, TaskError, TaskResult, Timestamp};
 
 /// What a store keeps of an envelope, and the only ways in which it changes: for stores that read, change and write a whole record in one
 /// step. (One that cannot says the same in the conditions of its writes.)
@@ -10,8 +10,9 @@ pub struct Record {
     pub result: TaskResult,
     /// Until when a running attempt holds it.
     lease_until: Timestamp,
-    /// The places of a bulk envelope's payloads that are delivered.
-    done: Vec<usize>,
+    /// How far it has come.
+    #[serde(default, alias = "done", deserialize_with = "progress", skip_serializing_if = "Progress::is_empty")]
+    progress: Progress,
     /// How many attempts do not count.
     #[serde(default)]
     spared: u32,
@@ -28,7 +29,7 @@ impl Record {
     #[must_use]
     pub fn new(envelope: &Envelope, status: Status, backend: &str, now: Timestamp) -> Self {
         let result = TaskResult::new(envelope, status, backend, now);
-        Self { result, lease_until: now, done: Vec::new(), spared: 0, header: Header::of(envelope), token: None }
+        Self { result, lease_until: now, progress: Progress::default(), spared: 0, header: Header::of(envelope), token: None }
     }
 
     /// [`crate::Store::begin`] on this record.
@@ -51,7 +52,7 @@ impl Record {
         result.started_at.get_or_insert(claim.now);
         result.last_attempted_at = Some(claim.now);
         push_last(&mut result.worker_ids, claim.worker.to_owned());
-        Begin::Claimed { attempt: result.attempts, tries: result.attempts - self.spared, died, done: self.done.clone() }
+        Begin::Claimed { attempt: result.attempts, tries: result.attempts - self.spared, died, progress: self.progress.clone() }
     }
 
     /// [`crate::Store::finish`] on this record.
@@ -78,12 +79,15 @@ impl Record {
     fn note(&mut self, outcome: &Outcome, now: Timestamp) {
         match outcome {
             Outcome::Succeeded(value) => self.result.return_value = value.clone(),
-            Outcome::Retry { error, done, counts } => {
-                self.push_errors(std::slice::from_ref(error));
+            Outcome::Retry { error, progress, counts } => {
+                self.push_errors(error.as_slice());
                 self.spared += u32::from(!counts);
-                self.done.clone_from(done);
+                self.progress.clone_from(progress);
             }
-            Outcome::Failed(errors) => self.push_errors(errors),
+            Outcome::Failed { errors, progress } => {
+                self.push_errors(errors);
+                self.progress = progress.at_the_end();
+            }
             Outcome::Expired => {}
             Outcome::Handed { until } => self.lease_until = *until,
             Outcome::Started { worker } => push_last(&mut self.result.worker_ids, worker.clone()),
@@ -155,9 +159,42 @@ pub fn position(enqueued_at: Timestamp, id: &str) -> String {
     format!("{enqueued_at}#{id}")
 }
 
+/// Records of before hold the places that are delivered, and no more.
+fn progress<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Progress, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Places(Vec<usize>),
+        Progress(Progress),
+    }
+    Ok(match Written::deserialize(deserializer)? {
+        Written::Places(places) => Progress { delivered: places.into_iter().collect(), ..Progress::default() },
+        Written::Progress(progress) => progress,
+    })
+}
+
 fn push_last<T>(list: &mut Vec<T>, value: T) {
     if list.len() == TaskResult::ERRORS_LIMIT {
         list.remove(0);
     }
     list.push(value);
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn a_record_of_before_keeps_what_was_delivered() {
+        let record = Record::new(&Envelope::new("a".to_owned(), "t".to_owned()), Status::Ready, "sqs", Timestamp::from_millis(0));
+        let mut written = serde_json::to_value(&record).unwrap();
+        assert_eq!(written.get("progress"), None, "nothing is written of what has not begun");
+        written["done"] = json!([0, 2, 3]);
+        let read = |written: &Value| serde_json::from_str::<Record>(&written.to_string()).unwrap().progress;
+        assert_eq!(read(&written), Progress { delivered: [0, 2, 3].into_iter().collect(), ..Progress::default() });
+        written["done"] = json!([]);
+        assert!(read(&written).is_empty());
+    }
 }

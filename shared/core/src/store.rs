@@ -3,7 +3,7 @@ use std::{fmt, future::Future, str::FromStr};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 
-use crate::{DeliveryError, Envelope, Header, Sender, Timestamp};
+use crate::{DeliveryError, Envelope, Header, Progress, Sender, Timestamp};
 
 /// Remembers each envelope's state, so that an id is done once and can be asked about.
 ///
@@ -84,8 +84,8 @@ pub enum Begin {
         tries: u32,
         /// Whether the attempt before died without a word: it may have delivered.
         died: bool,
-        /// The places of a bulk envelope's payloads that earlier attempts delivered; empty for others.
-        done: Vec<usize>,
+        /// How far it has come.
+        progress: Progress,
     },
     /// Another attempt has it.
     Held {
@@ -106,17 +106,22 @@ pub enum Begin {
 pub enum Outcome {
     /// Done, with the task's return value.
     Succeeded(Value),
-    /// Failed, and to be tried again.
+    /// To be tried again, or to be gone on with.
     Retry {
-        /// Why.
-        error: TaskError,
-        /// The places of a bulk envelope's payloads that are delivered.
-        done: Vec<usize>,
+        /// Why, where something failed.
+        error: Option<TaskError>,
+        /// How far it has come.
+        progress: Progress,
         /// Whether the attempt counts against the most that are allowed.
         counts: bool,
     },
-    /// Given up: why, the last failure last.
-    Failed(Vec<TaskError>),
+    /// Given up.
+    Failed {
+        /// Why, the last failure last.
+        errors: Vec<TaskError>,
+        /// How far it has come.
+        progress: Progress,
+    },
     /// Too late to run.
     Expired,
     /// Handed to a remote worker, which reports by itself how it ended; no other attempt begins before `until`.
@@ -138,7 +143,7 @@ impl Outcome {
         match self {
             Self::Succeeded(_) => Status::Successful,
             Self::Retry { .. } => Status::Ready,
-            Self::Failed(_) => Status::Failed,
+            Self::Failed { .. } => Status::Failed,
             Self::Expired => Status::Expired,
             Self::Handed { .. } | Self::Started { .. } => Status::Running,
         }

@@ -3,8 +3,8 @@
 use std::{panic::AssertUnwindSafe, time::Duration};
 
 use errand_core::{
-    Advice, Begin, Claim, DeadLetter, DeliveryError, Envelope, ErrorKind, Finish, Handled, Message, Outcome, Receipt, ReportTo, Run, Task,
-    TaskError, Timestamp,
+    Advice, Begin, Claim, DeadLetter, DeliveryError, Envelope, ErrorKind, Finish, Handled, Message, Outcome, Progress, Receipt, ReportTo,
+    Run, Task, TaskError, Timestamp,
 };
 use futures_util::{
     FutureExt,
@@ -41,8 +41,8 @@ pub(crate) struct Claimed<'a> {
     tries: u32,
     /// Whether the attempt before died without a word.
     died: bool,
-    /// The places of a bulk envelope's payloads that are delivered.
-    done: Vec<usize>,
+    /// How far it has come.
+    progress: Progress,
     /// Where and how a remote worker can report of this attempt.
     report: Option<ReportTo>,
 }
@@ -114,14 +114,22 @@ impl Engine {
     ) -> Result<Claimed<'a>, Verdict> {
         let count = message.receive_count;
         let Some(store) = &self.store else {
-            return Ok(Claimed { message, envelope, number: count, tries: count, died: false, done: Vec::new(), report: None });
+            return Ok(Claimed {
+                message,
+                envelope,
+                number: count,
+                tries: count,
+                died: false,
+                progress: Progress::default(),
+                report: None,
+            });
         };
         let now = self.clock.now();
         let token = report.as_ref().map(|report| report.token.expose());
         let claim = Claim { envelope, now, lease_until: deadline + LEASE_MARGIN, worker: &self.worker, token, backend: &self.backend };
         match store.begin(&claim).await {
-            Ok(Begin::Claimed { attempt, tries, died, done }) => {
-                Ok(Claimed { message, envelope, number: attempt, tries, died, done, report })
+            Ok(Begin::Claimed { attempt, tries, died, progress }) => {
+                Ok(Claimed { message, envelope, number: attempt, tries, died, progress, report })
             }
             Ok(Begin::Held { until }) => Err(self.hide(message, until.since(now)).await),
             Ok(Begin::Moved { until }) => {
@@ -157,7 +165,7 @@ impl Engine {
         };
         let result = match self.run_provider(task, &envelope, &claimed).await {
             Handled::One(result) => result.map(|Receipt(value)| value),
-            Handled::Many(results) => combine(results, &mut claimed.done),
+            Handled::Many(results) => combine(results, &mut claimed.progress),
             Handled::Handed(within) => return self.hand_over(&claimed, within).await,
         };
         let stopped = result.as_ref().err().filter(|error| error.stops);
@@ -172,7 +180,8 @@ impl Engine {
 
     /// Runs the provider; a panic or a provider that never ends is a failed attempt.
     async fn run_provider(&self, task: &dyn Task, envelope: &Envelope, claimed: &Claimed<'_>) -> Handled {
-        let run = Run { envelope, number: claimed.number, done: &claimed.done, report: claimed.report.as_ref() };
+        let done: Vec<usize> = claimed.progress.delivered.iter().collect();
+        let run = Run { envelope, number: claimed.number, done: &done, report: claimed.report.as_ref() };
         let run = AssertUnwindSafe(task.run(run)).catch_unwind();
         match select(run, self.clock.sleep(task.timeout() + GRACE)).await {
             Either::Left((Ok(handled), _)) => handled,
@@ -219,7 +228,11 @@ impl Engine {
         } else {
             warn!(id, task, attempt = number, %kind, reason = error.message, retry_in_seconds = seconds, "failed, will be tried again");
         }
-        self.finish(claimed, &Outcome::Retry { error: TaskError::from(&error), done: claimed.done.clone(), counts: !error.stops }).await;
+        self.finish(
+            claimed,
+            &Outcome::Retry { error: Some(TaskError::from(&error)), progress: claimed.progress.clone(), counts: !error.stops },
+        )
+        .await;
         self.hide(message, delay).await
     }
 
@@ -232,11 +245,11 @@ impl Engine {
         let attempts = if began { number - 1 } else { number };
         let letter = DeadLetter { id: Some(envelope.id.clone()), task: Some(envelope.task.clone()), attempts, ..letter(error) };
         if !self.bury(message, &letter).await {
-            let outcome = Outcome::Retry { error: TaskError::from(error), done: claimed.done.clone(), counts: true };
+            let outcome = Outcome::Retry { error: Some(TaskError::from(error)), progress: claimed.progress.clone(), counts: true };
             self.finish(claimed, &outcome).await;
             return self.hide(message, backoff(self.policy.retry_base, &envelope.id, number)).await;
         }
-        self.end(claimed, &Outcome::Failed(vec![TaskError::from(error)])).await
+        self.end(claimed, &Outcome::Failed { errors: vec![TaskError::from(error)], progress: claimed.progress.clone() }).await
     }
 
     /// Leaves the task to a remote worker, and the message hidden until that must have reported: if it has not, the task is tried again.
@@ -351,13 +364,13 @@ fn forgotten(why: &str) -> DeliveryError {
 
 /// One result for a bulk envelope: the values of all its payloads, or the failure that decides. A provider that said stop decides over all; a failure
 /// that can be mended by trying again over one that cannot, so that no payload is given up with its neighbour.
-fn combine(results: Vec<(usize, Result<Receipt, DeliveryError>)>, done: &mut Vec<usize>) -> Result<Value, DeliveryError> {
-    let total = results.len() + done.len();
+fn combine(results: Vec<(usize, Result<Receipt, DeliveryError>)>, progress: &mut Progress) -> Result<Value, DeliveryError> {
+    let total = results.len() + progress.delivered.len();
     let (mut values, mut failures) = (Vec::new(), Vec::new());
     for (place, result) in results {
         match result {
             Ok(Receipt(value)) => {
-                done.push(place);
+                progress.delivered.insert(place);
                 values.push(value);
             }
             Err(error) => failures.push((place, error)),

@@ -32,7 +32,7 @@ impl Engine {
         let mut result = TaskResult::new(claimed.envelope, outcome.status(), &self.backend, enqueued_at);
         match outcome {
             Outcome::Succeeded(value) => result.return_value = value.clone(),
-            Outcome::Failed(errors) => result.errors.clone_from(errors),
+            Outcome::Failed { errors, .. } => result.errors.clone_from(errors),
             _ => {}
         }
         TaskResult {

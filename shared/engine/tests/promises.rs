@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use errand_core::{Begin, Claim, DeadLetter, Envelope, ErrorKind, Objects, Status, Store};
+use errand_core::{Begin, Claim, DeadLetter, Envelope, ErrorKind, Objects, Progress, Status, Store};
 use errand_engine::{Record, Unknown};
 use world::*;
 
@@ -78,7 +78,7 @@ async fn a_twin_waits_for_the_end_of_the_lease_and_a_dead_twins_lease_expires() 
     let dead = envelope("a", "ok");
     let claim =
         Claim { envelope: &dead, now: START, lease_until: START + Duration::from_secs(60), worker: "dead", token: None, backend: "test" };
-    assert_eq!(world.store.begin(&claim).await, Ok(Begin::Claimed { attempt: 1, tries: 1, died: false, done: Vec::new() }));
+    assert_eq!(world.store.begin(&claim).await, Ok(Begin::Claimed { attempt: 1, tries: 1, died: false, progress: Progress::default() }));
     assert_eq!(world.run(vec![say("a", "ok")]).await, ["a"]);
     assert_eq!(world.hidden("a"), Some(Duration::from_secs(60)));
     tokio::time::advance(Duration::from_secs(60)).await;

@@ -6,7 +6,8 @@ use std::{
 };
 
 use errand_core::{
-    Begin, Change, Claim, Context, Envelope, Filter, Finish, Outcome, Report, Status, Store, TaskError, TaskResult, Timestamp,
+    Begin, Change, Claim, Context, Envelope, ErrorKind, Filter, Finish, Outcome, Places, Progress, Reason, Report, Status, Store,
+    TaskError, TaskResult, Timestamp,
 };
 use serde_json::{Value, json};
 
@@ -47,11 +48,15 @@ async fn again<S: Store>(store: &S, id: &str) -> Option<Envelope> {
 }
 
 fn claimed(attempt: u32) -> Begin {
-    Begin::Claimed { attempt, tries: attempt, died: false, done: Vec::new() }
+    Begin::Claimed { attempt, tries: attempt, died: false, progress: Progress::default() }
+}
+
+fn gave_up(text: &str) -> Outcome {
+    Outcome::Failed { errors: vec![error(text)], progress: Progress::default() }
 }
 
 fn failed(text: &str) -> Outcome {
-    Outcome::Retry { error: error(text), done: Vec::new(), counts: true }
+    Outcome::Retry { error: Some(error(text)), progress: Progress::default(), counts: true }
 }
 
 /// Runs all checks.
@@ -70,6 +75,7 @@ pub async fn conformance<S: Store>(store: &S) {
     what_waits_can_be_cancelled(store).await;
     what_waits_can_be_moved(store).await;
     what_was_given_up_can_be_reopened(store).await;
+    what_was_delivered_of_it_stays_known_when_it_is_given_up(store).await;
     an_envelope_can_be_made_again(store).await;
     of_many_that_claim_one_wins(store).await;
     failures_are_kept_up_to_a_number(store).await;
@@ -118,7 +124,7 @@ async fn a_claim_excludes_others_until_its_lease_ends<S: Store>(store: &S) {
     let running = get(store, &envelope.id).await;
     assert_eq!((running.status, running.attempts, running.backend.as_str()), (Status::Running, 1, "queue"));
     assert_eq!(begin(store, &envelope, now + LEASE / 2).await, Begin::Held { until: now + LEASE });
-    let again = Begin::Claimed { attempt: 2, tries: 2, died: true, done: Vec::new() };
+    let again = Begin::Claimed { attempt: 2, tries: 2, died: true, progress: Progress::default() };
     assert_eq!(begin(store, &envelope, now + LEASE).await, again, "a lease that has ended holds nothing");
     let again = get(store, &envelope.id).await;
     assert_eq!((again.started_at, again.last_attempted_at), (Some(now), Some(now + LEASE)));
@@ -129,7 +135,7 @@ async fn a_stale_attempt_writes_nothing<S: Store>(store: &S) {
     begin(store, &envelope, now).await;
     begin(store, &envelope, now + LEASE).await;
     let before = get(store, &envelope.id).await;
-    assert_eq!(store.finish(&envelope.id, 1, &Outcome::Failed(vec![error("old")]), now + LEASE).await, Ok(Finish::Stale));
+    assert_eq!(store.finish(&envelope.id, 1, &gave_up("old"), now + LEASE).await, Ok(Finish::Stale));
     assert_eq!(get(store, &envelope.id).await, before);
     assert_eq!(store.finish(&envelope.id, 2, &Outcome::Succeeded(Value::Null), now + LEASE).await, Ok(Finish::Recorded));
     assert_eq!(store.finish(&envelope.id, 2, &Outcome::Expired, now + LEASE).await, Ok(Finish::Stale), "an attempt ends once");
@@ -140,24 +146,30 @@ async fn a_failed_attempt_gives_the_claim_back<S: Store>(store: &S) {
     let bulk = Context { bulk: true, ..Context::default() };
     let (envelope, now) = (Envelope { context: bulk, ..new("retry") }, Timestamp::now());
     begin(store, &envelope, now).await;
-    let retry = Outcome::Retry { error: error("one"), done: vec![0, 2], counts: true };
+    let places = |places: &[usize]| places.iter().copied().collect::<Places>();
+    let progress = Progress {
+        delivered: places(&[0, 1, 2, 9]),
+        refused: places(&[3]),
+        failed: places(&[5, 6]),
+        legs: [(4, 1)].into(),
+        why: Some(Reason { kind: ErrorKind::Rejected, message: "HTTP 400".to_owned() }),
+    };
+    let retry = Outcome::Retry { error: Some(error("one")), progress: progress.clone(), counts: true };
     assert_eq!(store.finish(&envelope.id, 1, &retry, now).await, Ok(Finish::Recorded));
     let waiting = get(store, &envelope.id).await;
     assert_eq!((waiting.status, waiting.errors, waiting.finished_at), (Status::Ready, vec![error("one")], None));
-    let again = |attempt, tries| Begin::Claimed { attempt, tries, died: false, done: vec![0, 2] };
-    assert_eq!(begin(store, &envelope, now).await, again(2, 2), "at once, and knowing what is done");
-    let spared = Outcome::Retry { error: error("stopped"), done: vec![0, 2], counts: false };
+    let again = |attempt, tries, progress: &Progress| Begin::Claimed { attempt, tries, died: false, progress: progress.clone() };
+    assert_eq!(begin(store, &envelope, now).await, again(2, 2, &progress), "at once, and knowing how far it has come");
+    let further = Progress { delivered: places(&[0, 2]), ..Progress::default() };
+    let spared = Outcome::Retry { error: None, progress: further.clone(), counts: false };
     assert_eq!(store.finish(&envelope.id, 2, &spared, now).await, Ok(Finish::Recorded));
-    assert_eq!(begin(store, &envelope, now).await, again(3, 2), "an attempt that was spared does not count");
+    assert_eq!(begin(store, &envelope, now).await, again(3, 2, &further), "an attempt that was spared does not count");
+    assert_eq!(get(store, &envelope.id).await.errors, [error("one")], "what did not fail tells no failure");
 }
 
 async fn an_id_that_has_ended_stays_so<S: Store>(store: &S) {
     let now = Timestamp::now();
-    let ends = [
-        (Outcome::Succeeded(json!(1)), Status::Successful),
-        (Outcome::Failed(vec![error("last")]), Status::Failed),
-        (Outcome::Expired, Status::Expired),
-    ];
+    let ends = [(Outcome::Succeeded(json!(1)), Status::Successful), (gave_up("last"), Status::Failed), (Outcome::Expired, Status::Expired)];
     for (outcome, status) in ends {
         let envelope = new("end");
         begin(store, &envelope, now).await;
@@ -185,7 +197,7 @@ async fn a_remote_worker_reports_with_its_token<S: Store>(store: &S) {
     );
     let Report::Recorded(done) = report("token", &Outcome::Succeeded(json!({ "n": 1 }))).await else { panic!("the end is noted") };
     assert_eq!((done.status, &done.return_value, done.finished_at), (Status::Successful, &json!({ "n": 1 }), Some(now)));
-    for late in [started, Outcome::Failed(vec![error("late")]), Outcome::Succeeded(json!(2))] {
+    for late in [started, gave_up("late"), Outcome::Succeeded(json!(2))] {
         assert_eq!(report("token", &late).await, Report::Ended(done.clone()), "nothing goes backwards");
     }
     assert_eq!(report("other", &Outcome::Expired).await, Report::Unknown, "nothing is told to who has no token");
@@ -194,7 +206,7 @@ async fn a_remote_worker_reports_with_its_token<S: Store>(store: &S) {
     let failed = new("reported");
     begin(store, &failed, now).await;
     let errors = vec![error("one"), error("two")];
-    let told = store.report(&failed.id, "token", &Outcome::Failed(errors.clone()), now).await;
+    let told = store.report(&failed.id, "token", &Outcome::Failed { errors: errors.clone(), progress: Progress::default() }, now).await;
     assert!(matches!(told, Ok(Report::Recorded(task)) if task.errors == errors && task.status == Status::Failed));
 }
 
@@ -244,17 +256,29 @@ async fn what_was_given_up_can_be_reopened<S: Store>(store: &S) {
     let envelope = new("reopen");
     for attempt in 1..=3 {
         assert_eq!(begin(store, &envelope, now).await, claimed(attempt));
-        let outcome = if attempt == 3 { Outcome::Failed(vec![error("last")]) } else { failed("one") };
+        let outcome = if attempt == 3 { gave_up("last") } else { failed("one") };
         store.finish(&envelope.id, attempt, &outcome, now).await.expect("the store answers");
     }
     let Ok(Change::Changed(open)) = store.reopen(&envelope.id, now).await else { panic!("what was given up can be reopened") };
     assert_eq!((open.status, open.finished_at, open.attempts, open.errors.len()), (Status::Ready, None, 3, 3));
     assert!(matches!(store.reopen(&envelope.id, now).await, Ok(Change::Refused(task)) if task.status == Status::Ready));
-    let fourth = Begin::Claimed { attempt: 4, tries: 1, died: false, done: Vec::new() };
+    let fourth = Begin::Claimed { attempt: 4, tries: 1, died: false, progress: Progress::default() };
     assert_eq!(begin(store, &envelope, now).await, fourth, "with all its attempts ahead, and a fence that is new");
     assert_eq!(store.finish(&envelope.id, 1, &Outcome::Succeeded(Value::Null), now).await, Ok(Finish::Stale));
     store.finish(&envelope.id, 4, &Outcome::Succeeded(Value::Null), now).await.expect("the store answers");
     assert!(matches!(store.reopen(&envelope.id, now).await, Ok(Change::Refused(task)) if task.status == Status::Successful));
+}
+
+async fn what_was_delivered_of_it_stays_known_when_it_is_given_up<S: Store>(store: &S) {
+    let (envelope, now) = (new("partly"), Timestamp::now());
+    begin(store, &envelope, now).await;
+    let places = |place: usize| [place].into_iter().collect::<Places>();
+    let progress = Progress { delivered: places(0), refused: places(1), legs: [(2, 1)].into(), ..Progress::default() };
+    let given_up = Outcome::Failed { errors: vec![error("last")], progress };
+    assert_eq!(store.finish(&envelope.id, 1, &given_up, now).await, Ok(Finish::Recorded));
+    assert!(matches!(store.reopen(&envelope.id, now).await, Ok(Change::Changed(_))));
+    let again = Begin::Claimed { attempt: 2, tries: 1, died: false, progress: Progress { delivered: places(0), ..Progress::default() } };
+    assert_eq!(begin(store, &envelope, now).await, again, "it is not done twice, and all else is tried anew");
 }
 
 async fn an_envelope_can_be_made_again<S: Store>(store: &S) {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use errand_core::{Envelope, Header, Sender, Status, StoreError, TaskError, TaskResult, Timestamp, position};
+use errand_core::{Envelope, Header, Progress, Sender, Status, StoreError, TaskError, TaskResult, Timestamp, position};
 use serde_json::Value;
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
@@ -29,8 +29,14 @@ pub(crate) fn ttl(now: Timestamp) -> AttributeValue {
     number(now.seconds() + TaskResult::RETENTION_SECONDS)
 }
 
-pub(crate) fn places(done: &[usize]) -> AttributeValue {
-    AttributeValue::L(done.iter().map(number).collect())
+/// An empty list.
+pub(crate) fn nothing() -> AttributeValue {
+    AttributeValue::L(Vec::new())
+}
+
+/// How far an envelope has come, as JSON; nothing where it has not begun.
+pub(crate) fn progress(progress: &Progress) -> AttributeValue {
+    if progress.is_empty() { nothing() } else { serde_json::to_string(progress).map_or_else(|_| nothing(), text) }
 }
 
 /// Failures, as a list to append. An id has at most a hundred attempts, so that no list outgrows an item.
@@ -110,10 +116,17 @@ impl Reader<'_> {
         }
     }
 
-    pub(crate) fn done(&self) -> Result<Vec<usize>, StoreError> {
-        let Some(value) = self.0.get("done") else { return Ok(Vec::new()) };
-        let places = value.as_l().map_err(|_| wrong("done"))?;
-        places.iter().map(|place| place.as_n().ok().and_then(|place| place.parse().ok()).ok_or_else(|| wrong("done"))).collect()
+    pub(crate) fn progress(&self) -> Result<Progress, StoreError> {
+        match self.0.get("done") {
+            None => Ok(Progress::default()),
+            Some(AttributeValue::S(json)) => serde_json::from_str(json).map_err(|_| wrong("done")),
+            // Records of before hold the places that are delivered, and no more.
+            Some(value) => {
+                let places = value.as_l().map_err(|_| wrong("done"))?.iter();
+                let places = places.map(|place| place.as_n().ok().and_then(|place| place.parse().ok()).ok_or_else(|| wrong("done")));
+                Ok(Progress { delivered: places.collect::<Result<_, _>>()?, ..Progress::default() })
+            }
+        }
     }
 
     fn json(&self, name: &str) -> Result<Value, StoreError> {
@@ -160,4 +173,18 @@ fn error(value: &AttributeValue) -> Option<TaskError> {
 
 fn wrong(name: &str) -> StoreError {
     StoreError(format!("DynamoDB: a record's {name} is not as this version writes it"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_is_read_as_it_is_written_and_as_it_was_written_before() {
+        let some = Progress { delivered: [0, 2, 3].into_iter().collect(), ..Progress::default() };
+        let read = |value: AttributeValue| Reader(&[("done".to_owned(), value)].into()).progress().unwrap();
+        assert_eq!(read(progress(&some)), some);
+        assert_eq!(read(AttributeValue::L([0, 2, 3].map(number).to_vec())), some);
+        assert!(read(progress(&Progress::default())).is_empty() && Reader(&Item::new()).progress().unwrap().is_empty());
+    }
 }

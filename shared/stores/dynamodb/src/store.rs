@@ -59,7 +59,10 @@ impl DynamoStore {
                 set.push_str(ERRORS);
                 set.push_str(", done = :done, spared = spared + :spared");
             }
-            Outcome::Failed(_) => set.push_str(ERRORS),
+            Outcome::Failed { .. } => {
+                set.push_str(ERRORS);
+                set.push_str(", done = :done");
+            }
             Outcome::Expired => {}
             Outcome::Handed { .. } => set.push_str(", lease_until = :until"),
             Outcome::Started { .. } => set.push_str(", workers = list_append(workers, :worker)"),
@@ -74,22 +77,23 @@ impl DynamoStore {
             update = update.expression_attribute_values(":now", time(now));
         }
         let errors = match outcome {
-            Outcome::Retry { error, .. } => std::slice::from_ref(error),
-            Outcome::Failed(errors) => errors,
+            Outcome::Retry { error, .. } => error.as_slice(),
+            Outcome::Failed { errors, .. } => errors,
             _ => &[],
         };
-        if matches!(outcome, Outcome::Retry { .. } | Outcome::Failed(_)) {
+        if matches!(outcome, Outcome::Retry { .. } | Outcome::Failed { .. }) {
             update =
-                update.expression_attribute_values(":errors", item::errors(errors)).expression_attribute_values(":none", item::places(&[]));
+                update.expression_attribute_values(":errors", item::errors(errors)).expression_attribute_values(":none", item::nothing());
         }
         match outcome {
             Outcome::Succeeded(value) => update.expression_attribute_values(":value", text(value.to_string())),
-            Outcome::Retry { done, counts, .. } => update
-                .expression_attribute_values(":done", item::places(done))
+            Outcome::Retry { progress, counts, .. } => update
+                .expression_attribute_values(":done", item::progress(progress))
                 .expression_attribute_values(":spared", number(u32::from(!counts))),
             Outcome::Handed { until } => update.expression_attribute_values(":until", time(*until)),
             Outcome::Started { worker } => update.expression_attribute_values(":worker", item::workers(worker)),
-            Outcome::Failed(_) | Outcome::Expired => update,
+            Outcome::Failed { progress, .. } => update.expression_attribute_values(":done", item::progress(&progress.at_the_end())),
+            Outcome::Expired => update,
         }
     }
 }
@@ -174,7 +178,7 @@ impl Store for DynamoStore {
             .expression_attribute_values(":lease", time(claim.lease_until))
             .expression_attribute_values(":zero", number(0))
             .expression_attribute_values(":one", number(1))
-            .expression_attribute_values(":none", item::places(&[]))
+            .expression_attribute_values(":none", item::nothing())
             .expression_attribute_values(":worker", item::workers(claim.worker))
             .return_values(ReturnValue::UpdatedOld);
         if let Some(token) = claim.token {
@@ -187,7 +191,7 @@ impl Store for DynamoStore {
             Ok(old) => {
                 let old = Reader(&old);
                 let attempt = old.count("attempts")? + 1;
-                Ok(Begin::Claimed { attempt, tries: attempt - old.count("spared")?, died: old.was_running(), done: old.done()? })
+                Ok(Begin::Claimed { attempt, tries: attempt - old.count("spared")?, died: old.was_running(), progress: old.progress()? })
             }
             Err(Some(stood)) => match Reader(&stood).status()? {
                 Status::Running => Ok(Begin::Held { until: Reader(&stood).time("lease_until")?.unwrap_or(claim.now) }),

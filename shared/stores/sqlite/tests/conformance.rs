@@ -4,7 +4,7 @@
 
 use std::{path::Path, time::Duration};
 
-use errand_core::{Begin, Claim, DeadLetter, Envelope, ErrorKind, Message, Queue, Store, Timestamp, Transport};
+use errand_core::{Begin, Claim, DeadLetter, Envelope, ErrorKind, Message, Progress, Queue, Store, Timestamp, Transport};
 use errand_store_sqlite::{Database, SqliteNotes, SqliteQueue, SqliteStore};
 use errand_testkit::transport::{delayed, envelope};
 
@@ -88,7 +88,10 @@ async fn what_was_in_flight_when_a_process_died_is_taken_up_at_once_and_what_wai
     database.release_all().await.unwrap();
     assert_eq!(receive(&queue).await.iter().map(id).collect::<Vec<_>>(), ["held"]);
     let claim = Claim { now: Timestamp::now(), ..claim };
-    assert_eq!(SqliteStore::new(database).begin(&claim).await, Ok(Begin::Claimed { attempt: 2, tries: 2, died: true, done: Vec::new() }));
+    assert_eq!(
+        SqliteStore::new(database).begin(&claim).await,
+        Ok(Begin::Claimed { attempt: 2, tries: 2, died: true, progress: Progress::default() })
+    );
 }
 
 #[tokio::test]
