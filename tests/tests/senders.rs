@@ -226,6 +226,18 @@ async fn consume(stack: &Stack, name: &str) -> String {
     queue_url
 }
 
+/// The table that the unit tests hold our reading against.
+#[test]
+#[ignore = "needs Celery at ERRAND_TEST_SENDERS"]
+fn celerys_own_readers_of_times_read_the_table_so() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut command = Command::new(Path::new(&fact("ERRAND_TEST_SENDERS")).join("sender-celery/bin/python"));
+    command.args([tests.join("senders/celery_times.py"), tests.join("../shared/wire/tests/celery_times.json")]);
+    let told = command.env("PYTHONDONTWRITEBYTECODE", "1").stderr(Stdio::inherit()).output().unwrap();
+    let told: Value = serde_json::from_slice(&told.stdout).unwrap();
+    assert_eq!(told["wrong"], json!([]));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the deployed stack, Celery at ERRAND_TEST_SENDERS, and Redis at ERRAND_TEST_REDIS"]
 async fn celerys_clients_are_given_their_results() {

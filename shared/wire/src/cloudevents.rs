@@ -3,8 +3,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use errand_core::{Context, Envelope, Fields, Problems, Sender, Timestamp, limits};
+use errand_core::{Context, Envelope, Fields, Problems, Sender, Timestamp, from_base64, limits};
 use percent_encoding::percent_decode_str;
 use serde_json::value::RawValue;
 
@@ -147,7 +146,7 @@ fn facts(fields: &Fields<'_>) -> Option<Box<RawValue>> {
 /// An event's data that is base64, as JSON: JSON where the event says so, else the base64 itself.
 fn encoded_data(fields: &mut Fields<'_>) -> Option<String> {
     let encoded: String = fields.optional("data_base64")?;
-    let Ok(bytes) = STANDARD.decode(&encoded) else {
+    let Some(bytes) = from_base64(&encoded) else {
         fields.refuse("data_base64", "expected base64");
         return None;
     };

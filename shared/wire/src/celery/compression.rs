@@ -15,7 +15,7 @@ pub(super) fn open(format: &str, bytes: &[u8], limit: usize) -> Result<Vec<u8>, 
                 Box::new(flate2::read::GzDecoder::new(bytes))
             }
             "application/x-gzip" | "application/zlib" | "gzip" | "zlib" => Box::new(flate2::read::ZlibDecoder::new(bytes)),
-            "application/x-bz2" | "bzip2" => Box::new(bzip2::read::BzDecoder::new(bytes)),
+            "application/x-bz2" | "bzip2" | "bzip" => Box::new(bzip2::read::BzDecoder::new(bytes)),
             _ => {
                 return Err(format!(
                     "is compressed in a way that is not read here: expected gzip, zlib or bzip2, got {}",

@@ -2,8 +2,7 @@
 
 use std::borrow::Cow;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use errand_core::{BODY_LIMIT, Fields};
+use errand_core::{BODY_LIMIT, Fields, from_base64};
 
 use super::compression;
 use crate::guard;
@@ -20,11 +19,12 @@ pub(super) struct Message {
 
 /// The object in a body that is base64, which is how kombu writes to SQS.
 pub(crate) fn unwrap(body: &str) -> Option<String> {
+    let body = body.trim_ascii();
     // What is no base64 of an object says so in its first letters.
     if !body.starts_with("ey") && !body.starts_with("ew") && !body.starts_with("ex") {
         return None;
     }
-    String::from_utf8(STANDARD.decode(body.trim_ascii_end()).ok()?).ok().filter(|text| guard::check(text, BODY_LIMIT).is_ok())
+    String::from_utf8(from_base64(body)?).ok().filter(|text| guard::check(text, BODY_LIMIT).is_ok())
 }
 
 /// Whether an object is such a message.
@@ -39,17 +39,18 @@ pub(super) fn read<'a>(fields: &mut Fields<'a>) -> Option<Message> {
     let compressed = fields.raw("headers").is_some_and(|headers| headers.get().contains("compression"));
     let compressed: Option<String> = if compressed { fields.object("headers", |headers| headers.optional("compression")) } else { None };
     let carried = fields.object("properties", |properties| {
-        let encoding: Option<String> = properties.optional("body_encoding");
-        if encoding.as_deref().is_some_and(|encoding| encoding != "base64") {
-            properties.refuse("body_encoding", "expected base64");
+        let encoding = properties.optional::<String>("body_encoding").unwrap_or_default();
+        let encoded = !encoding.is_empty() && !encoding.eq_ignore_ascii_case("utf-8");
+        if encoded && encoding != "base64" {
+            properties.refuse("body_encoding", "expected base64 or utf-8");
         }
         let routing_key = properties.object("delivery_info", |info| Some(info.optional::<String>("routing_key"))).flatten();
-        Some((encoding.is_some(), routing_key, properties.optional("reply_to")))
+        Some((encoded, routing_key, properties.optional("reply_to")))
     });
     let text: Cow<'a, str> = fields.required("body")?;
     // Without the format there is no reading what is in it.
     let (encoded, routing_key, reply_to) = carried.filter(|_| json)?;
-    let bytes = if encoded { STANDARD.decode(text.as_bytes()).ok() } else { Some(text.into_owned().into_bytes()) };
+    let bytes = if encoded { from_base64(&text) } else { Some(text.into_owned().into_bytes()) };
     let Some(bytes) = bytes else {
         fields.refuse("body", "expected base64");
         return None;
@@ -70,15 +71,8 @@ pub(super) fn read<'a>(fields: &mut Fields<'a>) -> Option<Message> {
 fn is_json(fields: &mut Fields<'_>) -> bool {
     let media_type: String = fields.required("content-type").unwrap_or_default();
     let known = match media_type.split(';').next().unwrap_or_default().trim() {
-        "application/json" => {
-            let encoding: Option<String> = fields.optional("content-encoding");
-            let utf8 =
-                encoding.as_deref().is_none_or(|encoding| ["utf-8", "utf8", "us-ascii"].contains(&encoding.to_ascii_lowercase().as_str()));
-            if !utf8 {
-                fields.refuse("content-encoding", "expected utf-8");
-            }
-            return utf8;
-        }
+        // Its encoding is UTF-8 whatever `content-encoding` says, which kombu looks at for formats that it has no decoder for.
+        "application/json" => return true,
         "application/x-python-serialize" => "pickle, which runs code when it is read",
         "application/x-yaml" => "YAML",
         "application/x-msgpack" => "msgpack",
