@@ -26,6 +26,8 @@ pub enum ErrorKind {
     Misconfigured,
     /// This build has no provider for the task.
     UnknownProvider,
+    /// No route says what is done about a notice: see [`Sender::is_notice`](crate::Sender::is_notice).
+    Unrouted,
     /// The task's own code failed.
     TaskFailed,
     /// The provider's code panicked.
@@ -54,9 +56,13 @@ impl ErrorKind {
     #[must_use]
     pub const fn advice(self) -> Advice {
         match self {
-            Self::Malformed | Self::InvalidPayload | Self::Rejected | Self::RecipientGone | Self::Crashed | Self::RetentionEnds => {
-                Advice::Never
-            }
+            Self::Malformed
+            | Self::InvalidPayload
+            | Self::Rejected
+            | Self::RecipientGone
+            | Self::Unrouted
+            | Self::Crashed
+            | Self::RetentionEnds => Advice::Never,
             // A twin is the lesser evil: most services either did nothing or know the idempotency key.
             Self::RateLimited | Self::Unavailable | Self::Timeout | Self::OutcomeUnknown | Self::TaskFailed => Advice::Later,
             Self::Misconfigured | Self::UnknownProvider | Self::Panicked => Advice::LaterAndAlarm,
@@ -88,6 +94,7 @@ impl ErrorKind {
             Self::Timeout => "timeout",
             Self::Misconfigured => "misconfigured",
             Self::UnknownProvider => "unknown_provider",
+            Self::Unrouted => "unrouted",
             Self::TaskFailed => "task_failed",
             Self::Panicked => "panicked",
             Self::OutcomeUnknown => "outcome_unknown",

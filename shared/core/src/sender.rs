@@ -18,8 +18,10 @@ pub enum Sender {
     DjangoNotifs,
     /// django-tasks-cloud, by any of its AWS backends.
     DjangoTasksCloud,
-    /// An Amazon SNS topic.
+    /// An Amazon SNS topic: what reached it in no form that asks for a task.
     Sns,
+    /// Amazon SES, which tells what became of a mail.
+    Ses,
     /// An Amazon EventBridge rule.
     #[serde(rename = "eventbridge")]
     EventBridge,
@@ -33,13 +35,14 @@ pub enum Sender {
 
 impl Sender {
     /// Every sender.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Native,
         Self::Celery,
         Self::CloudEvents,
         Self::DjangoNotifs,
         Self::DjangoTasksCloud,
         Self::Sns,
+        Self::Ses,
         Self::EventBridge,
         Self::Scheduler,
         Self::S3,
@@ -56,10 +59,20 @@ impl Sender {
             Self::DjangoNotifs => "django-notifs",
             Self::DjangoTasksCloud => "django-tasks-cloud",
             Self::Sns => "sns",
+            Self::Ses => "ses",
             Self::EventBridge => "eventbridge",
             Self::Scheduler => "scheduler",
             Self::S3 => "s3",
             Self::ExtendedClient => "extended-client",
+        }
+    }
+
+    /// Whether it tells what has happened, and asks for nothing: where no route says what is done about that, nothing will be.
+    #[must_use]
+    pub const fn is_notice(self) -> bool {
+        match self {
+            Self::Sns | Self::Ses | Self::EventBridge | Self::Scheduler | Self::S3 => true,
+            Self::Native | Self::Celery | Self::CloudEvents | Self::DjangoNotifs | Self::DjangoTasksCloud | Self::ExtendedClient => false,
         }
     }
 

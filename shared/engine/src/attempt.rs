@@ -75,7 +75,7 @@ impl Engine {
         if !early.is_zero() && !expired {
             return self.put_off(message, &envelope, early, "it is to be run later than that", deadline).await;
         }
-        let task = self.registry.find(&envelope.task);
+        let task = self.registry.find(&envelope.task).map_err(|error| unrouted(&envelope, error));
         let needed = task.as_ref().map_or(Duration::ZERO, |task| task.timeout()) + MARGIN;
         if deadline.since(now) < needed {
             return self.give_back(message, deadline).await;
@@ -352,6 +352,14 @@ impl Engine {
     fn max_attempts(&self, envelope: &Envelope) -> u32 {
         envelope.max_attempts.unwrap_or(self.policy.max_attempts)
     }
+}
+
+/// What is wrong with an envelope that nothing takes. A notice that no route takes will have none at the next attempt, and nobody waits for it: its dead letter says so.
+fn unrouted(envelope: &Envelope, error: DeliveryError) -> DeliveryError {
+    if !envelope.sender.is_notice() || error.kind != ErrorKind::UnknownProvider {
+        return error;
+    }
+    DeliveryError::new(ErrorKind::Unrouted, format!("no route takes the notice: name {} in ERRAND_ROUTES, and replay it", envelope.task))
 }
 
 fn letter(error: &DeliveryError) -> DeadLetter {

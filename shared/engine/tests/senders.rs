@@ -14,7 +14,7 @@ use std::{
 
 use errand_core::{
     DeliveryError, Envelope, ErrorKind, FollowUps, ForeignMessage, ForeignResult, Forward, Outbox, PublishError, Published, ResultBackend,
-    Status, TaskResult, Transport,
+    Sender, Status, TaskResult, Transport,
 };
 use errand_engine::{Record, Sequel};
 use world::*;
@@ -187,4 +187,16 @@ async fn what_came_without_a_queue_goes_onto_one_until_its_time() {
     assert_eq!(elsewhere.envelopes.lock().unwrap()[0].id, "early");
     assert_eq!(world.delivered(), ["now"]);
     assert!(world.queue.hidden.lock().unwrap().is_empty(), "there is nothing to hide");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_notice_that_no_route_takes_is_a_dead_letter_at_once() {
+    let world = World::new();
+    let notice = |id: &str, task: &str| Envelope { task: task.to_owned(), sender: Sender::Sns, ..envelope(id, "ok") };
+    let batch = vec![record(notice("alarm", "sns.alarms")), record(notice("known", "act"))];
+    assert!(world.run(batch).await.is_empty(), "neither stays on the queue");
+    assert_eq!(world.buried(), [("alarm".to_owned(), ErrorKind::Unrouted)]);
+    assert_eq!(world.delivered(), ["known"]);
+    let asked = Envelope { task: "no.such.task".to_owned(), ..envelope("asked", "ok") };
+    assert_eq!(world.run(vec![record(asked)]).await, ["asked"], "what somebody asks for waits for who can do it");
 }

@@ -39,7 +39,7 @@ pub(crate) fn read(mut fields: Fields<'_>, layer: &Layer<'_>) -> Result<Decoded,
             .map_err(|Refused { sender: inner, problems }| Refused::by(inner.unwrap_or(sender), problems.under("/detail")))?
     } else {
         let envelope = event(&id, &detail_type, &detail).map_err(|problems| Refused::by(sender, problems))?;
-        Decoded { sender, content: Content::Envelopes(vec![Envelope { sender, ..envelope }]), signed: None }
+        Decoded::one(Envelope { sender, ..envelope })
     };
     if let Content::Envelopes(envelopes) = &mut decoded.content {
         let facts = Facts { id: &id, source: &source, detail_type: &detail_type, account, region, time, resources };
@@ -60,7 +60,8 @@ fn holds_task(detail: &str) -> bool {
     let arguments = fields.raw("args").or_else(|| fields.raw("kwargs")).is_some();
     match Form::of(&fields) {
         Form::Native => arguments && fields.raw("task").or_else(|| fields.raw("task_name")).is_some(),
-        Form::EventBridge => false,
+        // SES's events have a type here as well.
+        Form::EventBridge | Form::Ses => false,
         _ => true,
     }
 }

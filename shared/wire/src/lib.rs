@@ -6,12 +6,13 @@
 //! 2. an array whose first element names a `PayloadS3Pointer`: the extended client's; an array of objects: a batch of CloudEvents
 //! 3. base64 of an object with `body`, `content-type` and `properties`, or such an object itself: Celery
 //! 4. an object with `specversion`, `id`, `source` and `type`: a CloudEvent
-//! 5. with `Type` and `TopicArn`: SNS. What its `Message` holds is read in this order again
+//! 5. with `Type` and `TopicArn`: SNS. What its `Message` holds is read in this order again; what is none of these and asks for no task is a notice
 //! 6. with `detail-type`, `source` and `detail`: EventBridge or its Scheduler. A `detail` that is a task is read in this order again
 //! 7. with `Event` `s3:TestEvent`, or `Records` of `aws:s3`, and no `task`: S3
 //! 8. with `provider` and `payload`, and no `task`: django-notifs
 //! 9. with `task` or `task_name`, `args`, `kwargs`, and nothing else: django-tasks-cloud
-//! 10. anything else is read as Errand's own form, and refused if it is not.
+//! 10. with `notificationType` or `eventType` beside `mail`, and no `task`: SES
+//! 11. anything else is read as Errand's own form, and refused if it is not.
 
 pub mod celery;
 pub mod cloudevents;
@@ -24,8 +25,10 @@ mod guard;
 pub mod lambda;
 mod name;
 pub mod native;
+mod notice;
 mod object;
 mod s3;
+mod ses;
 pub mod sns;
 
 pub use extended_client::Pointer;
@@ -48,6 +51,13 @@ pub struct Decoded {
     pub content: Content,
     /// What SNS signed, where the message came from a topic that wraps what it hands on.
     pub signed: Option<sns::Signed>,
+}
+
+impl Decoded {
+    /// What asks for one piece of work.
+    fn one(envelope: Envelope) -> Self {
+        Self { sender: envelope.sender, content: Content::Envelopes(vec![envelope]), signed: None }
+    }
 }
 
 /// What a message holds.
@@ -157,6 +167,7 @@ fn read_object(fields: Fields<'_>, layer: &Layer<'_>) -> Result<Decoded, Refused
         Form::EventBridge => return eventbridge::read(fields, layer),
         Form::S3 => return s3::read(fields, layer),
         Form::DjangoNotifs => (Sender::DjangoNotifs, django_notifs::read(fields, layer.id)),
+        Form::Ses => return ses::read(&fields, layer),
         Form::DjangoTasksCloud => (Sender::DjangoTasksCloud, native::read_message(fields, layer)),
         Form::Native => (Sender::Native, native::read_message(fields, layer)),
     };
@@ -172,8 +183,7 @@ fn read_array(layer: &Layer<'_>) -> Result<Decoded, Refused> {
 
 /// A message that holds one envelope, or should.
 fn one(sender: Sender, envelope: Result<Envelope, Problems>) -> Result<Decoded, Refused> {
-    let envelope = Envelope { sender, ..envelope.map_err(|problems| Refused::by(sender, problems))? };
-    Ok(Decoded { sender, content: Content::Envelopes(vec![envelope]), signed: None })
+    Ok(Decoded::one(Envelope { sender, ..envelope.map_err(|problems| Refused::by(sender, problems))? }))
 }
 
 /// What an object is by its fields.
@@ -186,6 +196,7 @@ enum Form {
     S3,
     DjangoNotifs,
     DjangoTasksCloud,
+    Ses,
     Native,
 }
 
@@ -207,6 +218,8 @@ impl Form {
             Self::DjangoNotifs
         } else if fields.count() == 3 && task && all(&["args", "kwargs"]) {
             Self::DjangoTasksCloud
+        } else if !task && ses::is_ses(fields) {
+            Self::Ses
         } else {
             Self::Native
         }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use errand_core::{Fields, Problems, Sender, limits};
 use serde::Serialize;
 
-use crate::{Content, Decoded, Layer, Refused, context};
+use crate::{Content, Decoded, Layer, MOST_LAYERS, Refused, context, notice::Notice, ses};
 
 /// What SNS signs of a message, and with what.
 /// <https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html>
@@ -62,10 +62,8 @@ pub(crate) fn read(mut fields: Fields<'_>, layer: &Layer<'_>) -> Result<Decoded,
     }
     let wrapper = wrapper(&mut fields);
     let wrapper = fields.finish(wrapper).map_err(refused)?;
-    let mut decoded = match crate::read(&layer.inner(&wrapper.id, &wrapper.message, &wrapper.attributes)) {
-        Ok(decoded) => decoded,
-        Err(Refused { sender, problems }) => return Err(Refused::by(sender.unwrap_or(Sender::Sns), problems.under("/Message"))),
-    };
+    let inner = layer.inner(&wrapper.id, &wrapper.message, &wrapper.attributes);
+    let mut decoded = crate::read(&inner).or_else(|refused| notice(&wrapper, &inner, refused))?;
     if let Content::Envelopes(envelopes) = &mut decoded.content {
         let Wrapper { id, topic, subject, timestamp, attributes, .. } = &wrapper;
         let facts = Facts { topic, message_id: id, subject: subject.as_deref(), timestamp, attributes };
@@ -74,6 +72,16 @@ pub(crate) fn read(mut fields: Fields<'_>, layer: &Layer<'_>) -> Result<Decoded,
     // Of messages in one another, what was signed last is what came.
     decoded.signed = wrapper.signed;
     Ok(decoded)
+}
+
+/// What is in none of the known forms and asks for no task, as a notice.
+fn notice(wrapper: &Wrapper, inner: &Layer<'_>, refused: Refused) -> Result<Decoded, Refused> {
+    let Wrapper { id, topic, message, subject, attributes, .. } = wrapper;
+    let notice = Notice { subject: subject.as_deref(), message, topic, attributes };
+    if matches!(refused.sender, None | Some(Sender::Native)) && inner.depth <= MOST_LAYERS && !notice.is_task() {
+        return Ok(ses::read_text(message).unwrap_or_else(|| Decoded::one(notice.envelope(id))));
+    }
+    Err(Refused::by(refused.sender.unwrap_or(Sender::Sns), refused.problems.under("/Message")))
 }
 
 fn nothing(why: &'static str) -> Decoded {
