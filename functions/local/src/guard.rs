@@ -1,8 +1,9 @@
-//! Keeps a server without keys to this machine's own users.
+//! Keeps a server without keys to this machine's own users, and lets it call this machine.
 
 use std::net::{IpAddr, SocketAddr};
 
 use axum::http::{HeaderMap, header};
+use errand_core::Environment;
 
 /// # Errors
 /// The address is one that other machines reach, and there are no keys.
@@ -11,6 +12,12 @@ pub(crate) fn check_address(listen: SocketAddr, open: bool) -> Result<(), String
         return Err(format!("other machines could reach {listen} and anyone could send: set ERRAND_API_KEYS, or listen on 127.0.0.1"));
     }
     Ok(())
+}
+
+/// The settings, with leave to call this machine where only this machine reaches the server and nothing else is said: that is how webhooks and callbacks
+/// are tried, and whoever sends them could call the same by himself.
+pub(crate) fn with_this_machine(env: &Environment, listen: SocketAddr) -> Environment {
+    if listen.ip().is_loopback() { env.with_default("ERRAND_WEBHOOK_ALLOW", "127.0.0.0/8,::1/128") } else { env.clone() }
 }
 
 /// Whether a call names this machine as its host. A web page that has its own name resolved to this machine (DNS rebinding) does not.
@@ -31,6 +38,18 @@ mod tests {
         assert!(check_address("[::1]:3000".parse().unwrap(), true).is_ok());
         assert!(check_address("0.0.0.0:3000".parse().unwrap(), true).is_err());
         assert!(check_address("0.0.0.0:3000".parse().unwrap(), false).is_ok());
+    }
+
+    #[test]
+    fn this_machine_is_called_by_a_server_that_only_it_reaches_unless_it_is_told_otherwise() {
+        let allowed = |listen: &str, env: Environment| {
+            with_this_machine(&env, listen.parse().unwrap()).get("ERRAND_WEBHOOK_ALLOW").map(ToOwned::to_owned)
+        };
+        assert_eq!(allowed("127.0.0.1:3000", Environment::default()).unwrap(), "127.0.0.0/8,::1/128");
+        assert_eq!(allowed("[::1]:3000", Environment::default()).unwrap(), "127.0.0.0/8,::1/128");
+        assert_eq!(allowed("0.0.0.0:3000", Environment::default()), None);
+        let told = [("ERRAND_WEBHOOK_ALLOW", "10.0.0.0/8")].into_iter().collect();
+        assert_eq!(allowed("127.0.0.1:3000", told).unwrap(), "10.0.0.0/8");
     }
 
     #[test]

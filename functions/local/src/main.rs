@@ -1,5 +1,6 @@
 //! `errand`: all of Errand in one process on one SQLite file.
 
+mod aws;
 mod cli;
 mod client;
 mod decode;

@@ -13,7 +13,7 @@ use errand_store_sqlite::{Database, SqliteNotes, SqliteQueue, SqliteStore};
 use tokio::{net::TcpListener, signal::unix::SignalKind, sync::watch, task::JoinSet};
 
 use crate::{
-    guard,
+    aws, guard,
     lock::Lock,
     mail::{Catcher, Inbox},
     objects::Files,
@@ -38,6 +38,7 @@ const WORKERS: usize = 4;
 
 /// Serves until SIGTERM or SIGINT; then finishes what runs.
 pub(crate) async fn serve(options: &Options, env: &Environment) -> Result<(), Box<dyn Error>> {
+    let env = &guard::with_this_machine(env, options.listen);
     guard::check_address(options.listen, Access::new(env, None)?.open_without_keys().is_open())?;
     let _lock = Lock::take(&options.data)?;
     let listener = TcpListener::bind(options.listen).await.map_err(|error| format!("cannot listen on {}: {error}", options.listen))?;
@@ -102,9 +103,11 @@ pub(crate) async fn serve(options: &Options, env: &Environment) -> Result<(), Bo
 
 async fn engine(env: &Environment, queue: SqliteQueue, store: Arc<SqliteStore>, inbox: Inbox) -> Result<Engine, SettingsError> {
     let sends_mail = env.get("ERRAND_SES_FROM").is_some();
+    let invokes = env.get("ERRAND_ROUTES").is_some_and(|routes| routes.contains("\"lambda\""));
+    let wants_aws = if sends_mail { Some("ERRAND_SES_FROM") } else { invokes.then_some("a Lambda function in ERRAND_ROUTES") };
     let mut cx = Init::default().with(errand_http::Client::new());
-    if sends_mail || env.get("ERRAND_ROUTES").is_some_and(|routes| routes.contains("\"lambda\"")) {
-        cx = cx.with(sdk_config(env).await);
+    if let Some(wants) = wants_aws {
+        cx = cx.with(aws::sdk_config(env, wants).await?);
     }
     let providers = |registry: &mut Registry, env: &Environment, cx: &Init| {
         errand_catalog::providers(registry, env, cx)?;
@@ -128,11 +131,6 @@ async fn engine(env: &Environment, queue: SqliteQueue, store: Arc<SqliteStore>, 
         worker: format!("local-{}", std::process::id()),
         backend: "local".to_owned(),
     })
-}
-
-/// AWS as this machine's user has set it up: profiles, single sign-on, a container's or an instance's role.
-async fn sdk_config(env: &Environment) -> aws_config::SdkConfig {
-    aws_config::defaults(aws_config::BehaviorVersion::latest()).http_client(errand_http::aws::http_client(env)).load().await
 }
 
 #[expect(clippy::print_stdout, reason = "the one thing that is for the person who started it")]

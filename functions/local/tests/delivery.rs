@@ -16,9 +16,7 @@ use std::{
 use errand_core::Timestamp;
 use errand_testkit::{Answer, Stub};
 use serde_json::{Value, json};
-use server::{Server, delayed, mail};
-
-const LOOPBACK: [(&str, &str); 1] = [("ERRAND_WEBHOOK_ALLOW", "127.0.0.0/8")];
+use server::{Server, delayed, mail, until};
 
 /// A receiver that answers as it is told.
 async fn receiver(status: &Arc<AtomicU16>) -> Stub {
@@ -65,7 +63,7 @@ fn dead_letters(server: &Server, arguments: &[&str]) -> (bool, String, String) {
 #[tokio::test(flavor = "multi_thread")]
 async fn dead_letters_are_listed_shown_mended_replayed_once_and_dropped() {
     let data = tempfile::tempdir().unwrap();
-    let server = Server::start_with(data.path(), &LOOPBACK);
+    let server = Server::start(data.path());
     let status = Arc::new(AtomicU16::new(410));
     let stub = receiver(&status).await;
     for id in ["a", "b", "c"] {
@@ -96,7 +94,7 @@ async fn dead_letters_are_listed_shown_mended_replayed_once_and_dropped() {
 #[tokio::test]
 async fn arguments_that_no_queue_can_carry_arrive_whole_and_leave_nothing() {
     let data = tempfile::tempdir().unwrap();
-    let server = Server::start_with(data.path(), &LOOPBACK);
+    let server = Server::start(data.path());
     let stub = receiver(&Arc::new(AtomicU16::new(200))).await;
     let text = "x".repeat(3 * 1024 * 1024);
     let id = server.send(json!({ "task": "webhook", "kwargs": { "url": stub.url(), "body": { "text": text } } })).await;
@@ -106,6 +104,23 @@ async fn arguments_that_no_queue_can_carry_arrive_whole_and_leave_nothing() {
     assert_eq!(std::fs::read_dir(data.path().join("objects/soon")).unwrap().count(), 0, "removed after success");
     let key = json!({ "task": "console", "claim_check": "soon/other" });
     assert_eq!(server.call("POST", "/v1/tasks", Some(&key)).await.0, 422, "a caller cannot name another's arguments");
+}
+
+#[tokio::test]
+async fn this_machine_is_called_and_no_other_without_leave() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let stub = receiver(&Arc::new(AtomicU16::new(200))).await;
+    let mut task = webhook("here", &stub);
+    task["callback_url"] = json!(stub.url());
+    server.send(task).await;
+    server.wait_for("here", "SUCCESSFUL").await;
+    until(|| stub.requests().iter().any(|request| String::from_utf8_lossy(&request.body).contains("SUCCESSFUL"))).await;
+    for host in ["169.254.169.254", "10.0.0.1"] {
+        let id = server.send(json!({ "task": "webhook", "kwargs": { "url": format!("http://{host}/") } })).await;
+        let failed = server.wait_for(&id, "FAILED").await.to_string();
+        assert!(failed.contains("ERRAND_WEBHOOK_ALLOW does not name it"), "{failed}");
+    }
 }
 
 #[tokio::test]

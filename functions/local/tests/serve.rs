@@ -5,6 +5,8 @@
 mod server;
 
 use std::{
+    io::ErrorKind,
+    net::TcpListener,
     process::Command,
     sync::{Arc, Barrier, mpsc},
 };
@@ -100,14 +102,13 @@ async fn it_finishes_what_runs_when_it_is_told_to_stop() {
     let data = tempfile::tempdir().unwrap();
     let gate = Arc::new(Barrier::new(2));
     let url = gated_receiver(Arc::clone(&gate));
-    let vars = [("ERRAND_WEBHOOK_ALLOW", "127.0.0.0/8")];
-    let mut server = Server::start_with(data.path(), &vars);
+    let mut server = Server::start(data.path());
     let id = server.send(json!({ "task": "webhook", "kwargs": { "url": url } })).await;
     server.wait_for(&id, "RUNNING").await;
     server.signal("TERM");
     gate.wait();
     assert!(server.wait().success());
-    let server = Server::start_with(data.path(), &vars);
+    let server = Server::start(data.path());
     let done = server.wait_for(&id, "SUCCESSFUL").await;
     assert_eq!(done["attempts"], 1);
 }
@@ -162,6 +163,27 @@ async fn keys_close_the_api_and_the_mail() {
     assert!(server.curl.contains("authorization: Bearer"));
 }
 
+#[test]
+fn the_metadata_service_is_asked_only_with_a_region_and_without_other_credentials() {
+    let folder = tempfile::tempdir().unwrap();
+    let metadata = TcpListener::bind("127.0.0.1:0").unwrap();
+    metadata.set_nonblocking(true).unwrap();
+    let endpoint = format!("http://{}", metadata.local_addr().unwrap());
+    let mut vars = vec![("ERRAND_SES_FROM", "errand@example.com"), ("AWS_EC2_METADATA_SERVICE_ENDPOINT", endpoint.as_str())];
+    let start = |vars: &[(&str, &str)]| complaint(&["--listen", "127.0.0.1:0", "--data", folder.path().to_str().unwrap()], vars);
+    assert_eq!(start(&vars), "errand: AWS_REGION: must be set for ERRAND_SES_FROM, or the profile's region\n");
+    vars.push(("AWS_REGION", "eu-west-1"));
+    let keys = [vars.clone(), vec![("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "s")]].concat();
+    drop(Server::start_with(folder.path(), &keys));
+    assert_eq!(metadata.accept().unwrap_err().kind(), ErrorKind::WouldBlock, "nobody was asked");
+    let told = start(&vars);
+    assert!(
+        told.starts_with("errand: AWS_PROFILE: must be set for ERRAND_SES_FROM, or AWS_ACCESS_KEY_ID and ") && told.lines().count() == 1,
+        "{told}"
+    );
+    assert!(metadata.accept().is_ok());
+}
+
 /// What it says when it does not start.
 fn complaint(arguments: &[&str], vars: &[(&str, &str)]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_errand")).args(arguments).env_clear().envs(vars.iter().copied()).output().unwrap();
@@ -177,6 +199,7 @@ fn it_says_in_one_line_why_it_does_not_start() {
     assert!(with(&[("ERRAND_SLACK_URL", "https://x")]).starts_with("errand: ERRAND_SLACK_TOKEN: must be set"));
     assert!(with(&[("ERRAND_MAX_ATTEMPTS", "0")]).starts_with("errand: ERRAND_MAX_ATTEMPTS: expected a whole number from 1 to 100"));
     assert!(with(&[("ERRAND_API_KEYS", "x")]).starts_with("errand: ERRAND_API_KEYS: entry 1"));
+
     assert!(complaint(&["--listen", "0.0.0.0:0", "--data", data], &[]).contains("set ERRAND_API_KEYS"));
     let held = Server::start(folder.path());
     assert!(with(&[]).contains("another errand runs on"));

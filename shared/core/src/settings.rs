@@ -31,6 +31,14 @@ impl Environment {
         self.get(name).map(|text| text.trim().parse().ok().filter(|number| range.contains(number)).ok_or_else(wrong)).transpose()
     }
 
+    /// The same with a value for a variable that is not set.
+    #[must_use]
+    pub fn with_default(&self, name: &str, value: &str) -> Self {
+        let mut variables = self.0.clone();
+        variables.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+        Self(variables)
+    }
+
     /// The variables that begin with `prefix`, with their whole names.
     pub fn with_prefix(&self, prefix: &str) -> impl Iterator<Item = (&str, &str)> {
         let from_prefix = self.0.range(prefix.to_owned()..).map(|(name, value)| (name.as_str(), value.as_str()));

@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::{
     AllowList,
     connect::{Limits, connector},
-    guard::{Dns, Forbidden, check_host},
+    guard::{Dns, Forbidden, Guard, check_host},
     roots,
 };
 
@@ -38,7 +38,7 @@ pub struct Client(Arc<Inner>);
 struct Inner {
     connector: LazyLock<SharedHttpConnector, Box<dyn FnOnce() -> SharedHttpConnector + Send>>,
     /// What a guarded client may call beside the public internet.
-    guard: Option<AllowList>,
+    guard: Option<Guard>,
 }
 
 impl Client {
@@ -48,13 +48,14 @@ impl Client {
         Self::with(None)
     }
 
-    /// A client for hosts that callers name: it calls public addresses and those in `allowed`, and checks each when it connects.
+    /// A client for hosts that callers name: it calls public addresses and those in `allowed`, and checks each when it connects. What it refuses names the
+    /// `setting` that `allowed` is of.
     #[must_use]
-    pub fn guarded(allowed: AllowList) -> Self {
-        Self::with(Some(allowed))
+    pub fn guarded(allowed: AllowList, setting: &'static str) -> Self {
+        Self::with(Some(Guard { allowed, setting }))
     }
 
-    fn with(guard: Option<AllowList>) -> Self {
+    fn with(guard: Option<Guard>) -> Self {
         let dns = Dns(guard.clone());
         let limits = Limits { connect: CONNECT_TIMEOUT, read: None };
         Self(Arc::new(Inner { connector: LazyLock::new(Box::new(move || connector(limits, roots::web(), dns))), guard }))
@@ -79,8 +80,8 @@ impl Client {
         timeout: Duration,
         limit: usize,
     ) -> Result<http::Response<Bytes>, SendError> {
-        if let Some(allowed) = &self.0.guard {
-            check_host(request.uri(), allowed).map_err(|Forbidden| SendError::Forbidden)?;
+        if let Some(guard) = &self.0.guard {
+            check_host(request.uri(), guard).map_err(|Forbidden { setting }| SendError::Forbidden { setting })?;
         }
         let request = HttpRequest::try_from(request.map(SdkBody::from)).map_err(|_| SendError::NotSent("the request is not valid HTTP"))?;
         let deadline = Instant::now() + timeout;
@@ -118,7 +119,10 @@ impl Default for Client {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SendError {
     /// The host's address is not one that may be called.
-    Forbidden,
+    Forbidden {
+        /// The setting that would allow it.
+        setting: &'static str,
+    },
     /// Nothing left this machine.
     NotSent(&'static str),
     /// The request left; it may have been done.
@@ -128,8 +132,8 @@ pub enum SendError {
 /// Tells whether the request left. A kept-alive connection that was found dead before it took the request is replaced by the client itself;
 /// one that broke after it took the request may have carried it.
 pub(crate) fn classify(error: &ConnectorError) -> SendError {
-    if find::<Forbidden>(error).is_some() {
-        SendError::Forbidden
+    if let Some(Forbidden { setting }) = find(error) {
+        SendError::Forbidden { setting }
     } else if find::<hyper_util::client::legacy::Error>(error).is_some_and(hyper_util::client::legacy::Error::is_connect) {
         SendError::NotSent("no connection could be made")
     } else if error.is_user() {
@@ -153,10 +157,10 @@ fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'stati
 
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Forbidden => "the host's address is not public, and not one that the operator allows",
-            Self::NotSent(what) | Self::Unanswered(what) => what,
-        })
+        match self {
+            Self::Forbidden { setting } => Forbidden { setting }.fmt(f),
+            Self::NotSent(what) | Self::Unanswered(what) => f.write_str(what),
+        }
     }
 }
 
@@ -165,7 +169,7 @@ impl Error for SendError {}
 impl From<SendError> for DeliveryError {
     fn from(error: SendError) -> Self {
         let kind = match error {
-            SendError::Forbidden => ErrorKind::Rejected,
+            SendError::Forbidden { .. } => ErrorKind::Rejected,
             SendError::NotSent(_) => ErrorKind::Unavailable,
             SendError::Unanswered(_) => ErrorKind::OutcomeUnknown,
         };

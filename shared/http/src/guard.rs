@@ -87,30 +87,51 @@ impl FromStr for AllowList {
     }
 }
 
+/// What a client may call: public addresses, and those of a list.
+#[derive(Clone, Debug)]
+pub(crate) struct Guard {
+    pub(crate) allowed: AllowList,
+    /// The setting that the list is of, for who is refused.
+    pub(crate) setting: &'static str,
+}
+
+impl Guard {
+    /// Lets an address pass.
+    ///
+    /// # Errors
+    /// It may not be called.
+    fn check(&self, address: IpAddr) -> Result<(), Forbidden> {
+        if self.allowed.allows(address) { Ok(()) } else { Err(Forbidden { setting: self.setting }) }
+    }
+}
+
 /// An address that may not be called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Forbidden;
+pub(crate) struct Forbidden {
+    /// The setting that would allow it.
+    pub(crate) setting: &'static str,
+}
 
 impl fmt::Display for Forbidden {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the address may not be called")
+        write!(f, "the host's address is not public, and {} does not name it", self.setting)
     }
 }
 
 impl std::error::Error for Forbidden {}
 
 /// Checks a URL whose host is an address: no resolver sees that.
-pub(crate) fn check_host(uri: &http::Uri, allowed: &AllowList) -> Result<(), Forbidden> {
+pub(crate) fn check_host(uri: &http::Uri, guard: &Guard) -> Result<(), Forbidden> {
     let host = uri.host().unwrap_or_default();
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     let address = host.parse::<Ipv4Addr>().map(IpAddr::V4).or_else(|_| host.parse::<Ipv6Addr>().map(IpAddr::V6));
-    if address.is_ok_and(|address| !allowed.allows(address)) { Err(Forbidden) } else { Ok(()) }
+    address.map_or(Ok(()), |address| guard.check(address))
 }
 
-/// The system's resolver, refusing a name any of whose addresses may not be called, where there is a list of what may be. It answers the very
+/// The system's resolver, refusing a name any of whose addresses may not be called, where there is a guard. It answers the very
 /// connection that is made, so that a name cannot be one address when it is checked and another when it is called.
 #[derive(Clone, Debug)]
-pub(crate) struct Dns(pub(crate) Option<AllowList>);
+pub(crate) struct Dns(pub(crate) Option<Guard>);
 
 impl Dns {
     /// The addresses of a name.
@@ -119,8 +140,10 @@ impl Dns {
     /// It has none, or one that may not be called.
     async fn resolve(self, name: String) -> io::Result<Vec<SocketAddr>> {
         let addresses: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-        let allowed = |address: &SocketAddr| self.0.as_ref().is_none_or(|list| list.allows(address.ip()));
-        if addresses.iter().all(allowed) { Ok(addresses) } else { Err(io::Error::other(Forbidden)) }
+        if let Some(guard) = &self.0 {
+            addresses.iter().try_for_each(|address| guard.check(address.ip())).map_err(io::Error::other)?;
+        }
+        Ok(addresses)
     }
 }
 
@@ -225,11 +248,15 @@ mod tests {
         assert!("10.1.0.0/99".parse::<AllowList>().is_err());
     }
 
+    fn guard(allowed: &str) -> Guard {
+        Guard { allowed: allowed.parse().unwrap(), setting: "ERRAND_X_ALLOW" }
+    }
+
     #[test]
     fn a_host_that_is_an_address_is_checked_before_anything_is_sent() {
-        let check = |url: &str| check_host(&url.parse().unwrap(), &AllowList::default());
+        let check = |url: &str| check_host(&url.parse().unwrap(), &guard(""));
         for url in ["http://127.0.0.1/", "http://169.254.169.254/latest/meta-data", "https://[::1]:8443/", "http://[::ffff:10.0.0.1]/"] {
-            assert_eq!(check(url), Err(Forbidden), "{url}");
+            assert_eq!(check(url), Err(Forbidden { setting: "ERRAND_X_ALLOW" }), "{url}");
         }
         assert_eq!(check("https://example.com/"), Ok(()));
         assert_eq!(check("https://8.8.8.8/"), Ok(()));
@@ -239,10 +266,10 @@ mod tests {
     async fn a_name_is_checked_by_all_that_it_resolves_to() {
         // Names that the system's resolver turns into addresses by itself.
         for name in ["localhost", "127.1", "0x7f.1", "2130706433"] {
-            let refused = Dns(Some(AllowList::default())).resolve(name.to_owned()).await;
-            assert!(refused.is_err(), "{name}");
+            let refused = Dns(Some(guard(""))).resolve(name.to_owned()).await;
+            assert!(refused.unwrap_err().to_string().ends_with("ERRAND_X_ALLOW does not name it"), "{name}");
         }
-        let allowed = Dns(Some("127.0.0.0/8,::1/128".parse().unwrap()));
+        let allowed = Dns(Some(guard("127.0.0.0/8,::1/128")));
         assert!(allowed.resolve("localhost".to_owned()).await.is_ok());
     }
 }

@@ -102,6 +102,15 @@ impl Drop for Server {
     }
 }
 
+/// Waits for a condition.
+pub async fn until(mut holds: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < PATIENCE, "it did not come about");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 pub fn mail(subject: &str) -> Value {
     json!({ "task": "email", "kwargs": { "to": ["someone@example.com"], "subject": subject, "body": "It <works>." } })
 }

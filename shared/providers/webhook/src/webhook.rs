@@ -8,6 +8,9 @@ use serde_json::json;
 
 use crate::Call;
 
+/// The setting that names networks which may be called although they are not public.
+const ALLOW: &str = "ERRAND_WEBHOOK_ALLOW";
+
 /// `ERRAND_WEBHOOK_*`; none is required.
 #[derive(Deserialize)]
 pub struct Settings {
@@ -45,14 +48,12 @@ impl Provider for Webhook {
         if settings.secret.is_some() && keys.is_empty() {
             return Err(SettingsError::invalid("ERRAND_WEBHOOK_SECRET", "holds no secret: calls would not be signed"));
         }
-        let allowed: AllowList = settings
-            .allow
-            .parse()
-            .map_err(|_| SettingsError::invalid("ERRAND_WEBHOOK_ALLOW", "expected networks as 10.1.0.0/16, separated by commas"))?;
+        let allowed: AllowList =
+            settings.allow.parse().map_err(|_| SettingsError::invalid(ALLOW, "expected networks as 10.1.0.0/16, separated by commas"))?;
         if !(1..=25).contains(&settings.timeout_seconds) {
             return Err(SettingsError::invalid("ERRAND_WEBHOOK_TIMEOUT_SECONDS", "expected a whole number from 1 to 25"));
         }
-        Ok(Self { client: Client::guarded(allowed), keys, timeout: Duration::from_secs(settings.timeout_seconds) })
+        Ok(Self { client: Client::guarded(allowed, ALLOW), keys, timeout: Duration::from_secs(settings.timeout_seconds) })
     }
 
     fn timeout(&self) -> Duration {
