@@ -98,7 +98,7 @@ async fn arguments_that_no_queue_can_carry_arrive_whole_and_leave_nothing() {
     assert_eq!(world.run(messages).await, 0, "a twin finds it done, and asks for nothing");
     assert_eq!(receiver.requests().len(), 1);
     let store = DynamoStore::new(&world.stack.sdk, &world.table);
-    assert_eq!(store.get("a").await.unwrap().unwrap().0.kwargs, serde_json::Value::Null);
+    assert!(store.get("a").await.unwrap().unwrap().0.kwargs.is_null());
     assert_eq!(world.post(&json!({ "task": "webhook", "kwargs": { "url": receiver.url(), "body": "x".repeat(5_000_000) } })).await, 413);
     assert_eq!(world.objects().await, 0);
 }

@@ -3,15 +3,12 @@
 use std::collections::BTreeMap;
 
 use errand_api::{ProblemDocument, Request, Response, json, json_body};
-use errand_core::{Context, Envelope, Fields, FollowUps, NoteKind, OBJECT_LIMIT, Problem, Problems, limits};
+use errand_core::{Context, Envelope, Fields, NoteKind, OBJECT_LIMIT, Problem, Problems, json::Object, limits};
 use errand_templates::Template;
 use errand_wire::native;
 use http::StatusCode;
 use serde::Serialize;
-use serde_json::{
-    Map, Value, json,
-    value::{RawValue, to_raw_value},
-};
+use serde_json::{Map, Value, json, value::RawValue};
 
 use crate::{
     Enqueue,
@@ -66,9 +63,12 @@ impl Enqueue {
 
     /// Tells what each channel would be given, and sends nothing.
     pub(crate) async fn preview(&self, request: &Request, call: &Call<'_>) -> Result<Response, ProblemDocument> {
+        #[derive(Serialize)]
+        struct Told {
+            channels: BTreeMap<String, Box<RawValue>>,
+        }
         let (_, payloads) = self.payloads_of(request, call).await?;
-        let channels: BTreeMap<String, Box<RawValue>> = payloads.into_iter().collect();
-        Ok(json(StatusCode::OK, &json!({ "channels": channels })))
+        Ok(json(StatusCode::OK, &Told { channels: payloads.into_iter().collect() }))
     }
 
     /// What all envelopes of a notification have, and the payload of each channel.
@@ -97,7 +97,7 @@ impl Enqueue {
         if problems.is_empty() { Ok((base, payloads)) } else { Err(ProblemDocument::of_body(Problems(problems))) }
     }
 
-    /// A channel's payload: what its template makes, and over it what it was given.
+    /// A channel's payload: what its template makes, and what it was given, as that was written.
     fn payload(
         &self,
         channel: &str,
@@ -109,12 +109,16 @@ impl Enqueue {
         let payload = match given {
             Some(given) if bulk => given.to_owned(),
             given => {
-                let given: Map<String, Value> = given.map_or(Ok(Map::new()), |given| serde_json::from_str(given.get())).unwrap_or_default();
+                let given = Fields::of(given.map_or("{}", RawValue::get))?.into_entries();
                 // What is given need not be rendered.
-                let template = template.unwrap_or_default().into_iter().filter(|(name, _)| !given.contains_key(name)).collect();
-                let mut payload = errand_templates::render(&template, variables)?;
-                payload.extend(given);
-                to_raw_value(&payload).map_err(|_| Problems::whole("cannot be written as JSON"))?
+                let is_given = |name: &str| given.iter().any(|(given, _)| given == name);
+                let template = template.unwrap_or_default().into_iter().filter(|(name, _)| !is_given(name)).collect();
+                let mut payload = Object::new();
+                for (name, value) in errand_templates::render(&template, variables)? {
+                    payload.field(&name, &value.to_string());
+                }
+                given.iter().for_each(|(name, value)| payload.field(name, value.get()));
+                payload.raw().ok_or_else(|| Problems::whole("cannot be written as JSON"))?
             }
         };
         self.payloads.check(channel, payload.get(), bulk).map_err(|problems| {
@@ -146,7 +150,7 @@ fn read<'a>(body: &'a str, call: &Call<'_>) -> Result<Notification<'a>, Problems
         fields.refuse("recipient", "expected either user or recipient, got both");
     }
     let facts = facts(&mut fields);
-    let context = context(&mut fields, bulk, &facts);
+    let context = context(&mut fields, &facts);
     let mut base = native::conditions(&mut fields, id, String::new(), context);
     base.user = base.user.or(recipient);
     call.complete(&mut fields, &mut base);
@@ -157,7 +161,8 @@ fn read<'a>(body: &'a str, call: &Call<'_>) -> Result<Notification<'a>, Problems
     }
     let template = fields.text("template", limits::schedule);
     let locale = fields.text("locale", locale);
-    let mut variables = facts;
+    let mut variables: Map<String, Value> =
+        facts.iter().filter_map(|(name, _)| Some(((*name).to_owned(), fields.optional(name)?))).collect();
     variables.extend(base.user.iter().map(|user| ("user".to_owned(), json!(user))));
     variables.extend(fields.optional::<Map<String, Value>>("variables").unwrap_or_default());
     fields.finish(Some(Notification { base, channels, template, locale, variables }))
@@ -191,34 +196,35 @@ fn channels<'a>(fields: &mut Fields<'a>, bulk: bool) -> Vec<(String, Option<&'a 
 }
 
 /// What the notification says, those of [`FACTS`] that are there.
-fn facts(fields: &mut Fields<'_>) -> Map<String, Value> {
-    let mut facts = Map::new();
+fn facts<'a>(fields: &mut Fields<'a>) -> Vec<(&'static str, &'a RawValue)> {
+    let mut facts = Vec::new();
     for name in FACTS {
-        let value = match name {
-            "obj" => fields.optional::<Value>(name),
-            "extra_data" => fields.optional::<Map<String, Value>>(name).map(Value::from),
-            _ => fields.optional::<String>(name).map(Value::from),
+        let right = match name {
+            "obj" => true,
+            "extra_data" => fields.json(name, '{', "an object").is_some(),
+            _ => fields.optional::<String>(name).is_some(),
         };
-        facts.extend(value.map(|value| (name.to_owned(), value)));
+        facts.extend(fields.raw(name).filter(|_| right).map(|value| (name, value)));
     }
     facts
 }
 
 /// The context of the envelopes: the caller's, and what the notification says, which is for who receives it.
-fn context(fields: &mut Fields<'_>, bulk: bool, facts: &Map<String, Value>) -> Context {
-    let mut context = fields.optional::<Map<String, Value>>("context").unwrap_or_default();
-    let mut notification = facts.clone();
+fn context(fields: &mut Fields<'_>, facts: &[(&str, &RawValue)]) -> Context {
+    let mut notification = Object::new();
+    facts.iter().for_each(|(name, value)| notification.field(name, value.get()));
     if fields.optional::<bool>("silent").unwrap_or_default() {
-        notification.insert("silent".to_owned(), json!(true));
+        notification.field("silent", "true");
     }
-    if !notification.is_empty() {
-        context.insert("notification".to_owned(), Value::from(notification));
+    let (notification, own) = (notification.end(), fields.raw("context"));
+    if notification == "{}" {
+        return own.map(|own| Context::of(own.to_owned())).unwrap_or_default();
     }
-    Context {
-        bulk,
-        follow_ups: context.contains_key(FollowUps::CONTEXT),
-        json: if context.is_empty() { None } else { to_raw_value(&context).ok() },
-    }
+    let own = own.and_then(|own| Fields::of(own.get()).ok()).map(Fields::into_entries).unwrap_or_default();
+    let mut context = Object::new();
+    own.iter().filter(|(name, _)| name != "notification").for_each(|(name, value)| context.field(name, value.get()));
+    context.field("notification", &notification);
+    context.raw().map(Context::of).unwrap_or_default()
 }
 
 fn id(text: &str) -> Result<(), &'static str> {

@@ -1,11 +1,11 @@
 //! Hands envelopes over, notes them and answers.
 
 use errand_api::{ProblemDocument, Request, Response, json, json_body, located};
-use errand_core::{BODY_LIMIT, Envelope, Fields, OBJECT_LIMIT, PublishError, Status, TaskResult, Timestamp};
+use errand_core::{BODY_LIMIT, Envelope, Fields, Json, OBJECT_LIMIT, PublishError, Status, TaskResult, Timestamp};
 use futures_util::{StreamExt, stream};
 use http::StatusCode;
 use serde::Serialize;
-use serde_json::{Value, value::RawValue};
+use serde_json::value::RawValue;
 
 use crate::{Enqueue, call::Call};
 
@@ -84,7 +84,7 @@ impl Enqueue {
             }
         }
         for (place, sent) in places.into_iter().zip(self.send(envelopes, call.now).await) {
-            let without_arguments = |task| TaskResult { args: Value::Null, kwargs: Value::Null, ..task };
+            let without_arguments = |task| TaskResult { args: Json::default(), kwargs: Json::default(), ..task };
             answers[place] = Some(if size > ECHO_LIMIT { sent.map(without_arguments).into() } else { sent.into() });
         }
         let tasks: Vec<Answer> = answers.into_iter().flatten().collect();

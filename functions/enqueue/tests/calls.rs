@@ -7,6 +7,7 @@ mod world;
 use std::sync::Arc;
 
 use errand_core::{BODY_LIMIT, PublishError, Status, Store};
+use errand_testkit::written;
 use lambda_runtime::{Context, LambdaEvent};
 use serde_json::{Value, json};
 use world::{World, mail, pointers, request, told, with};
@@ -142,5 +143,25 @@ async fn the_sample_events_are_answered() {
     for (sample, status) in samples {
         let event = LambdaEvent::new(serde_json::from_str(sample).unwrap(), Context::default());
         assert_eq!(Arc::clone(&enqueue).invoke(event).await.status_code, status, "{sample}");
+    }
+}
+
+#[tokio::test]
+async fn a_task_is_sent_noted_and_answered_as_it_was_written() {
+    let world = World::new();
+    let (args, body, context) = (written::array(), written::object(), r#"{ "z":1e400, "a":null }"#);
+    let kwargs = format!(r#"{{"url":"https://example.com","body":{body:?}}}"#);
+    let task = format!(r#"{{"task":"webhook","args":{args:?},"id":"a","kwargs":{kwargs},"context":{context},"countdown":9}}"#);
+    let batch = format!(r#"{{"tasks":[{}]}}"#, task.replace(r#""id":"a""#, r#""id":"b""#));
+    for (path, body) in [("/v1/tasks", task), ("/v1/tasks/batch", batch)] {
+        let response = world.enqueue.handle(&request("POST", path, body)).await;
+        let answer = String::from_utf8_lossy(response.body());
+        assert!(answer.contains(&format!(r#""args":{args:?},"kwargs":{kwargs},"#)), "{answer}");
+    }
+    for id in ["a", "b"] {
+        let (task, header) = world.store.get(id).await.unwrap().unwrap();
+        let again = header.envelope(&task).unwrap();
+        assert_eq!((again.args.unwrap().get(), again.kwargs.unwrap().get()), (args.get(), kwargs.as_str()));
+        assert_eq!(again.context.json.unwrap().get(), context);
     }
 }

@@ -5,8 +5,9 @@
 mod world;
 
 use errand_core::{Note, NoteKind, Notes, PublishError};
+use errand_testkit::written;
 use serde_json::{Value, json};
-use world::{World, pointers};
+use world::{World, pointers, request};
 
 const PATH: &str = "/v1/notifications";
 const PREVIEW: &str = "/v1/notifications/preview";
@@ -118,4 +119,24 @@ async fn a_notification_of_which_nothing_was_sent_is_no_success() {
     let world = World::answering(Some(PublishError::Unavailable("secret".to_owned())));
     let (status, problem) = world.post_to(PATH, json!({ "channels": ["console"], "short_description": "x" })).await;
     assert!(status == 503 && !problem.to_string().contains("secret"), "{problem}");
+}
+
+#[tokio::test]
+async fn what_was_given_is_sent_as_it_was_written() {
+    let world = World::new();
+    let (n, obj) = (written::array(), written::object());
+    let call = format!(
+        r#"{{"short_description":"Hi","extra_data":{{"z":100.10,"a":1E+2}},"context":{{"z":{obj:?},"none":null}},"channels":{{"slack":{{"metadata":{{"n":{n:?}}},"channel":"c"}}}}}}"#
+    );
+    let payload = format!(r#"{{"text":"Hi","metadata":{{"n":{n:?}}},"channel":"c"}}"#);
+    let response = world.enqueue.handle(&request("POST", PREVIEW, &call)).await;
+    assert_eq!(response.body(), &format!(r#"{{"channels":{{"slack":{payload}}}}}"#));
+    let response = world.enqueue.handle(&request("POST", PATH, &call)).await;
+    assert!(String::from_utf8_lossy(response.body()).contains(&format!(r#""kwargs":{payload},"#)));
+    let sent = world.soon.envelopes.lock().unwrap()[0].clone();
+    assert_eq!(sent.payload(), payload);
+    assert_eq!(
+        sent.context.json.unwrap().get(),
+        format!(r#"{{"z":{obj:?},"none":null,"notification":{{"short_description":"Hi","extra_data":{{"z":100.10,"a":1E+2}}}}}}"#)
+    );
 }

@@ -1,9 +1,8 @@
 //! What remote workers report: those that a task was handed to, with the token that came with it.
 
 use errand_api::{ProblemDocument, Request, Response, bearer, json, json_body};
-use errand_core::{BODY_LIMIT, Fields, Outcome, Problems, Progress, Report, Status, TaskError, TaskResult, Timestamp, limits};
+use errand_core::{BODY_LIMIT, Fields, Json, Outcome, Problems, Progress, Report, Status, TaskError, TaskResult, Timestamp, limits};
 use http::{StatusCode, header};
-use serde_json::Value;
 
 use crate::Operations;
 
@@ -50,8 +49,8 @@ fn read(body: &str) -> Result<Outcome, Problems> {
     errand_wire::check_body(body, BODY_LIMIT)?;
     let mut fields = Fields::of(body)?;
     let status = fields.required::<Status>("status");
-    let value = fields.raw("return_value").map_or("null", |raw| raw.get());
-    if value.len() > VALUE_LIMIT {
+    let value = fields.raw("return_value").map(Json::from).unwrap_or_default();
+    if value.get().len() > VALUE_LIMIT {
         fields.refuse("return_value", format!("expected at most {VALUE_LIMIT} bytes of JSON"));
     }
     let errors = fields.objects("errors", |error| {
@@ -64,7 +63,7 @@ fn read(body: &str) -> Result<Outcome, Problems> {
     let worker = fields.text("worker_id", limits::label);
     let outcome = match status {
         Some(Status::Running) => Some(Outcome::Started { worker: worker.unwrap_or_else(|| "remote".to_owned()) }),
-        Some(Status::Successful) => serde_json::from_str::<Value>(value).ok().map(Outcome::Succeeded),
+        Some(Status::Successful) => Some(Outcome::Succeeded(value)),
         Some(Status::Failed) => Some(Outcome::Failed { errors, progress: Progress::default() }),
         Some(_) => {
             fields.refuse("status", "expected RUNNING, SUCCESSFUL or FAILED");

@@ -3,11 +3,18 @@
 use std::sync::Arc;
 
 use errand_api::{ProblemDocument, Request, Response, json, json_body, located};
-use errand_core::{BODY_LIMIT, DynSchedules, Fields, Payloads, Problems, Recurrence, Schedule, limits};
+use errand_core::{BODY_LIMIT, DynSchedules, Fields, Json, Payloads, Problems, Recurrence, Schedule, json, limits};
 use http::StatusCode;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
 
 use crate::{Operations, query};
+
+#[derive(Serialize)]
+struct List {
+    schedules: Vec<Json>,
+    /// Where to go on: the next call's `cursor`. Null at the end.
+    cursor: Option<String>,
+}
 
 impl Operations {
     pub(crate) async fn create_schedule(&self, request: &Request) -> Result<Response, ProblemDocument> {
@@ -33,8 +40,7 @@ impl Operations {
     pub(crate) async fn list_schedules(&self, query: &str) -> Result<Response, ProblemDocument> {
         let query::Page { limit, cursor } = query::page(query)?;
         let (schedules, cursor) = self.schedules()?.list(limit, cursor.as_deref()).await?;
-        let schedules: Vec<Value> = schedules.iter().map(told).collect();
-        Ok(json(StatusCode::OK, &json!({ "schedules": schedules, "cursor": cursor })))
+        Ok(json(StatusCode::OK, &List { schedules: schedules.iter().map(told).collect(), cursor }))
     }
 
     pub(crate) async fn delete_schedule(&self, name: &str) -> Result<Response, ProblemDocument> {
@@ -96,17 +102,19 @@ fn timezone(text: &str) -> Result<(), &'static str> {
 }
 
 /// A schedule as its caller wrote it.
-fn told(schedule: &Schedule) -> Value {
-    let mut told: Map<String, Value> = serde_json::from_str(&errand_wire::encode(&schedule.envelope)).unwrap_or_default();
-    told.remove("id");
-    told.insert("name".to_owned(), json!(schedule.name));
+fn told(schedule: &Schedule) -> Json {
+    let mut told = json::Object::new();
+    told.field("name", &json::text(&schedule.name));
     match &schedule.recurrence {
-        Recurrence::Cron(cron) => told.insert("cron".to_owned(), json!(cron.to_string())),
-        Recurrence::Rate(rate) => told.insert("rate".to_owned(), json!(rate.to_string())),
-    };
-    told.insert("timezone".to_owned(), json!(schedule.timezone));
-    told.insert("paused".to_owned(), json!(schedule.paused));
-    Value::Object(told)
+        Recurrence::Cron(cron) => told.field("cron", &json::text(&cron.to_string())),
+        Recurrence::Rate(rate) => told.field("rate", &json::text(&rate.to_string())),
+    }
+    told.field("timezone", &json::text(&schedule.timezone));
+    told.field("paused", if schedule.paused { "true" } else { "false" });
+    let envelope = errand_wire::encode(&schedule.envelope);
+    let fields = Fields::of(&envelope).map(Fields::into_entries).unwrap_or_default();
+    fields.iter().filter(|(name, _)| name != "id").for_each(|(name, json)| told.field(name, json.get()));
+    told.raw().map(Json::from).unwrap_or_default()
 }
 
 fn unknown() -> ProblemDocument {

@@ -9,8 +9,8 @@ use std::{
     time::Duration,
 };
 
-use errand_core::{Envelope, Status, Store, Timestamp};
-use errand_testkit::transport::envelope;
+use errand_core::{Claim, Envelope, Status, Store, Timestamp};
+use errand_testkit::{transport::envelope, written};
 use lambda_runtime::{Context, LambdaEvent};
 use serde_json::{Value, json, value::to_raw_value};
 use world::{call, send, world};
@@ -201,5 +201,41 @@ async fn a_wrong_schedule_is_told_everything_that_is_wrong() {
         let (status, problem) = send(&world, "POST", "/v1/schedules", &body).await;
         let pointers: Vec<&Value> = problem["errors"].as_array().into_iter().flatten().map(|error| &error["pointer"]).collect();
         assert!(status == 422 && pointers.contains(&&json!(pointer)), "{body} got {problem}");
+    }
+}
+
+#[tokio::test]
+async fn others_json_is_told_moved_and_reported_as_it_was_written() {
+    let world = world(&[]).await;
+    let (args, kwargs, value) = (written::array(), written::object(), written::object());
+    let now = Timestamp::now();
+    let task = Envelope { args: args.raw(), kwargs: kwargs.raw(), run_after: Some(now), ..envelope("a") };
+    world.store.register(&task, Status::Scheduled, "sqs", now).await.unwrap();
+    let answer = async |method: &str, path: &str, body: String, token: &str| {
+        let request = http::Request::builder().method(method).uri(path).header("content-type", "application/json");
+        let request = request.header("authorization", format!("Bearer {token}")).body(body.into()).unwrap();
+        String::from_utf8(world.operations.handle(&request).await.body().to_vec()).unwrap()
+    };
+    let arguments = format!(r#""args":{args:?},"kwargs":{kwargs:?},"#);
+    for (method, path, body) in [("GET", "/v1/tasks/a", ""), ("GET", "/v1/tasks", ""), ("PATCH", "/v1/tasks/a", r#"{"countdown":0}"#)] {
+        let told = answer(method, path, body.to_owned(), "").await;
+        assert!(told.contains(&arguments), "{told}");
+    }
+    let moved = world.sent.envelopes.lock().unwrap()[0].clone();
+    assert_eq!((moved.args.unwrap().get(), moved.kwargs.unwrap().get()), (args.get(), kwargs.get()));
+
+    let caller = Envelope { callback_url: Some("https://example.com".to_owned()), ..envelope("b") };
+    let claim = Claim { envelope: &caller, now, lease_until: now + Duration::from_secs(60), worker: "w", token: Some("t"), backend: "sqs" };
+    world.store.begin(&claim).await.unwrap();
+    let report = format!(r#"{{"status":"SUCCESSFUL","return_value":{value:?}}}"#);
+    let told = answer("POST", "/v1/tasks/b/result", report, "t").await;
+    assert!(told.contains(&format!(r#""return_value":{value:?},"#)), "{told}");
+    let callback = world.sent.envelopes.lock().unwrap()[1].clone();
+    assert_eq!(callback.payload(), format!(r#"{{"url":"https://example.com","body":{told}}}"#));
+
+    let schedule = format!(r#"{{"name":"s","rate":"5 minutes","task":"console","args":{args:?},"kwargs":{kwargs:?}}}"#);
+    for (method, path) in [("POST", "/v1/schedules"), ("GET", "/v1/schedules/s"), ("GET", "/v1/schedules"), ("DELETE", "/v1/schedules/s")] {
+        let told = answer(method, path, schedule.clone(), "").await;
+        assert!(told.contains(&format!(r#""args":{args:?},"kwargs":{kwargs:?}"#)), "{told}");
     }
 }

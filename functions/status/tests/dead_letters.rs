@@ -6,8 +6,8 @@ mod world;
 
 use std::sync::atomic::Ordering;
 
-use errand_core::{Claim, Outcome, Progress, Status, Store, TaskError, Timestamp};
-use errand_testkit::transport::envelope;
+use errand_core::{Claim, Json, Outcome, Progress, Status, Store, TaskError, Timestamp};
+use errand_testkit::{transport::envelope, written};
 use serde_json::{Value, json};
 use world::{World, call, send, world};
 
@@ -71,7 +71,7 @@ async fn a_replayed_letter_waits_again_and_replaying_twice_sends_what_is_not_don
     assert_eq!(world.letters.keys(), ["k3"]);
     let (envelope, now) = (envelope("a"), Timestamp::now());
     world.store.begin(&Claim { envelope: &envelope, now, lease_until: now, worker: "w", token: None, backend: "sqs" }).await.unwrap();
-    world.store.finish("a", 2, &Outcome::Succeeded(Value::Null), now).await.unwrap();
+    world.store.finish("a", 2, &Outcome::Succeeded(Json::default()), now).await.unwrap();
     world.letters.add("k4", &mail("a"), "rejected");
     let (_, told) = send(&world, "POST", "/v1/dead-letters/replay", &replay).await;
     assert_eq!(told["replayed"].as_array().unwrap().len(), 1);
@@ -142,4 +142,22 @@ async fn letters_are_dropped_by_what_they_are_and_never_by_accident() {
     assert_eq!(call(&world, "DELETE", "/v1/dead-letters/a-2").await.0, 200);
     assert_eq!(call(&world, "DELETE", "/v1/dead-letters/a-2").await.0, 404);
     assert_eq!(world.letters.keys(), ["k3"]);
+}
+
+#[tokio::test]
+async fn an_edit_leaves_what_it_does_not_name_as_it_was_written() {
+    let world = world(&[]).await;
+    let (args, kwargs) = (written::array(), written::object());
+    let body = format!(
+        r#" {{"id":"a","args":{args:?},"task":"console","kwargs":{{"big":{kwargs:?},"text":"x"}},"context":{{"z":1e400,"a":null}}}}"#
+    );
+    world.letters.add("k", &json!(body), "rejected");
+    let edit = r#"{"all":true,"edit":{"max_attempts":20,"kwargs":{"text":"y","n":1E+2}}}"#;
+    let request = http::Request::post("/v1/dead-letters/replay").header("content-type", "application/json").body(edit.into()).unwrap();
+    let told = world.operations.handle(&request).await;
+    assert!(String::from_utf8_lossy(told.body()).contains(r#""refused":[]"#), "{told:?}");
+    let sent = world.sent.envelopes.lock().unwrap()[0].clone();
+    assert_eq!(sent.args.as_deref().unwrap().get(), args.get());
+    assert_eq!(sent.payload(), format!(r#"{{"big":{kwargs:?},"text":"y","n":1E+2}}"#));
+    assert_eq!((sent.max_attempts, sent.context.json.unwrap().get()), (Some(20), r#"{"z":1e400,"a":null}"#));
 }

@@ -1,12 +1,20 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use serde_json::{json, value::to_raw_value};
+use serde::Serialize;
+use serde_json::value::to_raw_value;
 
 use crate::{Envelope, TaskResult};
 
 /// How often a callback is attempted: the Standard Webhooks specification's schedule ends after ten.
 /// <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md#deliverability-and-reliability>
 const ATTEMPTS: u32 = 10;
+
+/// What task [`TaskResult::CALLBACK`] takes.
+#[derive(Serialize)]
+struct Call<'a> {
+    url: &'a str,
+    body: &'a TaskResult,
+}
 
 impl TaskResult {
     /// The task that sends a result to a callback's URL.
@@ -22,7 +30,7 @@ impl TaskResult {
             (part, &self.id, ended).hash(&mut hasher);
             hasher.finish()
         };
-        let kwargs = to_raw_value(&json!({ "url": url, "body": self })).ok();
+        let kwargs = to_raw_value(&Call { url, body: self }).ok();
         let id = format!("callback-{:016x}{:016x}", hash(0), hash(1));
         Envelope { kwargs, max_attempts: Some(ATTEMPTS), ..Envelope::new(id, Self::CALLBACK.to_owned()) }
     }

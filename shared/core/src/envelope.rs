@@ -2,7 +2,7 @@ use std::{fmt, time::Duration};
 
 use serde_json::value::RawValue;
 
-use crate::{Sender, Timestamp};
+use crate::{Fields, FollowUps, Sender, Timestamp};
 
 /// The largest body that is accepted, in bytes: what SQS takes (1 MiB with its attributes) less room for a dead letter's attributes.
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>
@@ -66,6 +66,17 @@ pub struct Context {
     pub follow_ups: bool,
     /// The object as it was written, if there was one.
     pub json: Option<Box<RawValue>>,
+}
+
+impl Context {
+    /// What an object says that was accepted before.
+    #[must_use]
+    pub fn of(json: Box<RawValue>) -> Self {
+        let (bulk, follow_ups) = Fields::of(json.get()).map_or((false, false), |fields| {
+            (fields.raw("bulk").is_some_and(|bulk| bulk.get() == "true"), fields.raw(FollowUps::CONTEXT).is_some())
+        });
+        Self { bulk, follow_ups, json: Some(json) }
+    }
 }
 
 impl Envelope {

@@ -3,7 +3,7 @@ use std::{future::Future, marker::PhantomData, time::Duration};
 use futures_util::FutureExt;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Attempt, BoxFuture, DeliveryError, Envelope, ErrorKind, Handled, Receipt, Run, Task, registry::attempt};
+use crate::{Attempt, BoxFuture, DeliveryError, Envelope, ErrorKind, Handled, Json, Receipt, Run, Task, registry::attempt};
 
 /// How long a function may take: what is left of a consumer's 30 seconds.
 const TIMEOUT: Duration = Duration::from_secs(25);
@@ -60,7 +60,7 @@ fn arguments<A: DeserializeOwned>(envelope: &Envelope) -> Result<A, DeliveryErro
 }
 
 fn receipt(value: &impl Serialize) -> Result<Receipt, DeliveryError> {
-    serde_json::to_value(value)
-        .map(Receipt)
+    serde_json::value::to_raw_value(value)
+        .map(|value| Receipt(Json::from(value)))
         .map_err(|_| DeliveryError::new(ErrorKind::TaskFailed, "the return value cannot be written as JSON"))
 }

@@ -1,7 +1,6 @@
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, value::to_raw_value};
 
-use crate::{Context, Envelope, FollowUps, TaskResult, Timestamp, envelope::DEFAULT_QUEUE};
+use crate::{Context, Envelope, Json, TaskResult, Timestamp, envelope::DEFAULT_QUEUE};
 
 /// What a [`TaskResult`] does not tell of its envelope: kept beside it, so that the envelope can be made again.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -23,8 +22,8 @@ pub struct Header {
     notification_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<String>,
-    #[serde(skip_serializing_if = "Value::is_null")]
-    context: Value,
+    #[serde(skip_serializing_if = "Json::is_null")]
+    context: Json,
     #[serde(skip_serializing_if = "Option::is_none")]
     trace: Option<String>,
 }
@@ -33,7 +32,6 @@ impl Header {
     /// The header of an envelope.
     #[must_use]
     pub fn of(envelope: &Envelope) -> Self {
-        let context = envelope.context.json.as_deref().and_then(|json| serde_json::from_str(json.get()).ok());
         Self {
             queue: if envelope.queue == DEFAULT_QUEUE { String::new() } else { envelope.queue.clone() },
             expires: envelope.expires,
@@ -43,7 +41,7 @@ impl Header {
             group: envelope.group.clone(),
             notification_id: envelope.notification_id.clone(),
             user: envelope.user.clone(),
-            context: context.unwrap_or_default(),
+            context: envelope.context.json.as_deref().map(Json::from).unwrap_or_default(),
             trace: envelope.trace.clone(),
         }
     }
@@ -75,15 +73,12 @@ impl Header {
     /// The envelope that this header and the result are of; `None` when the result holds no arguments because they were too large.
     #[must_use]
     pub fn envelope(self, result: &TaskResult) -> Option<Envelope> {
-        let raw = |value: &Value| if value.is_null() { None } else { to_raw_value(value).ok() };
-        let bulk = self.context.get("bulk").and_then(Value::as_bool).unwrap_or_default();
-        let follow_ups = self.context.get(FollowUps::CONTEXT).is_some();
         let elsewhere = self.claim_check.is_some();
         Some(Envelope {
             id: result.id.clone(),
             task: result.task.clone(),
-            args: if elsewhere { None } else { Some(raw(&result.args)?) },
-            kwargs: if elsewhere { None } else { Some(raw(&result.kwargs)?) },
+            args: if elsewhere { None } else { Some(result.args.raw()?) },
+            kwargs: if elsewhere { None } else { Some(result.kwargs.raw()?) },
             queue: if self.queue.is_empty() { DEFAULT_QUEUE.to_owned() } else { self.queue },
             run_after: result.run_after,
             expires: self.expires,
@@ -93,7 +88,7 @@ impl Header {
             group: self.group,
             notification_id: self.notification_id,
             user: self.user,
-            context: Context { bulk, follow_ups, json: raw(&self.context) },
+            context: self.context.raw().map(Context::of).unwrap_or_default(),
             trace: self.trace,
             sender: result.sender,
         })

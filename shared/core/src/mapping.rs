@@ -4,9 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use serde::Deserialize;
-use serde_json::{Map, Value, json, value::RawValue, value::to_raw_value};
+use serde_json::{Map, Value, value::RawValue};
 
-use crate::{BoxFuture, DeliveryError, Envelope, ErrorKind, Handled, Run, Task};
+use crate::{
+    BoxFuture, Envelope, Handled, Json, Run, Task,
+    json::{self, Object},
+};
 
 /// What a route says that names a task: `{"task":"email","payload":{"to":["/args/0"],"subject":"/kwargs/subject"}}`.
 #[derive(Deserialize)]
@@ -30,31 +33,35 @@ pub(crate) struct Mapped {
 
 impl Mapped {
     /// The envelope that the other task is given.
-    fn envelope(&self, envelope: &Envelope) -> Result<Envelope, DeliveryError> {
+    fn envelope(&self, envelope: &Envelope) -> Envelope {
         let mut mapped = Envelope { task: self.mapping.task.clone(), ..envelope.clone() };
-        let Some(payload) = &self.mapping.payload else { return Ok(mapped) };
-        let value = |json: Option<&RawValue>| json.and_then(|json| serde_json::from_str::<Value>(json.get()).ok()).unwrap_or_default();
-        let arguments = json!({
-            "args": value(envelope.args.as_deref()), "kwargs": value(envelope.kwargs.as_deref()), "context": value(envelope.context.json.as_deref()),
-        });
-        let payload = fields(payload, &arguments);
-        let payload = to_raw_value(&payload).map_err(|_| DeliveryError::new(ErrorKind::InvalidPayload, "no payload can be made of it"))?;
-        (mapped.args, mapped.kwargs, mapped.context.bulk) = (None, Some(payload), false);
-        Ok(mapped)
+        let Some(payload) = &self.mapping.payload else { return mapped };
+        let mut arguments = Object::new();
+        for (name, json) in [("args", &envelope.args), ("kwargs", &envelope.kwargs), ("context", &envelope.context.json)] {
+            arguments.field(name, json.as_deref().map_or("null", RawValue::get));
+        }
+        (mapped.args, mapped.kwargs, mapped.context.bulk) = (None, fields(payload, &arguments.end()).raw(), false);
+        mapped
     }
 }
 
-fn fields(template: &Map<String, Value>, arguments: &Value) -> Map<String, Value> {
-    template.iter().filter_map(|(name, value)| Some((name.clone(), fill(value, arguments)?))).collect()
+fn fields(template: &Map<String, Value>, arguments: &str) -> Object {
+    let mut filled = Object::new();
+    for (name, value) in template {
+        if let Some(value) = fill(value, arguments) {
+            filled.field(name, value.get());
+        }
+    }
+    filled
 }
 
-/// A value with what its pointers point to; nothing where one points to nothing.
-fn fill(template: &Value, arguments: &Value) -> Option<Value> {
+/// A value with what its pointers point to, as that was written; nothing where one points to nothing.
+fn fill(template: &Value, arguments: &str) -> Option<Json> {
     match template {
-        Value::String(text) if points(text) => arguments.pointer(text).filter(|value| !value.is_null()).cloned(),
-        Value::Array(values) => Some(values.iter().filter_map(|value| fill(value, arguments)).collect()),
-        Value::Object(map) => Some(fields(map, arguments).into()),
-        constant => Some(constant.clone()),
+        Value::String(text) if points(text) => json::at(arguments, text).map(Json::from).filter(|value| !value.is_null()),
+        Value::Array(values) => Some(Json::of(&values.iter().filter_map(|value| fill(value, arguments)).collect::<Vec<_>>())),
+        Value::Object(map) => fields(map, arguments).raw().map(Json::from),
+        constant => Some(Json::of(constant)),
     }
 }
 
@@ -77,10 +84,8 @@ impl Task for Mapped {
 
     fn run<'a>(&'a self, run: Run<'a>) -> BoxFuture<'a, Handled> {
         async move {
-            match self.envelope(run.envelope) {
-                Ok(envelope) => self.task.run(Run { envelope: &envelope, ..run }).await,
-                Err(error) => Handled::One(Err(error)),
-            }
+            let envelope = self.envelope(run.envelope);
+            self.task.run(Run { envelope: &envelope, ..run }).await
         }
         .boxed()
     }
@@ -88,6 +93,8 @@ impl Task for Mapped {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -95,11 +102,11 @@ mod tests {
         let template = json!({
             "to": ["/args/0", "/args/9"], "subject": "/kwargs/a~1b", "body": "/argsx", "all": "/args", "n": { "x": "/kwargs/none", "y": 7 }, "user": "/context/user",
         });
-        let arguments = json!({ "args": ["a@example.com", null], "kwargs": { "a/b": "Hi" }, "context": { "user": "u" } });
-        let payload = fields(template.as_object().unwrap(), &arguments);
+        let arguments = r#"{"args":["a@example.com", 1e400 ,null],"kwargs":{"a/b":"H\u0069"},"context":{"user":"u"}}"#;
+        let payload = fields(template.as_object().unwrap(), arguments);
         assert_eq!(
-            Value::from(payload),
-            json!({ "to": ["a@example.com"], "subject": "Hi", "body": "/argsx", "all": ["a@example.com", null], "n": { "y": 7 }, "user": "u" })
+            payload.end(),
+            r#"{"all":["a@example.com", 1e400 ,null],"body":"/argsx","n":{"y":7},"subject":"H\u0069","to":["a@example.com"],"user":"u"}"#
         );
     }
 }

@@ -2,9 +2,9 @@ use std::{future::Future, time::Duration};
 
 use futures_util::{StreamExt, stream};
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::{DeliveryError, Init, Payload, SettingsError};
+use crate::{DeliveryError, Init, Json, Payload, SettingsError};
 
 /// Code that does one kind of task. One crate, one Cargo feature.
 ///
@@ -59,12 +59,12 @@ pub struct Attempt {
 
 /// What a delivery left: becomes the task's `return_value`.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Receipt(pub Value);
+pub struct Receipt(pub Json);
 
 impl Receipt {
     /// With the service's own id of the message.
     #[must_use]
     pub fn message_id(id: &str) -> Self {
-        Self(json!({ "message_id": id }))
+        Self(json!({ "message_id": id }).into())
     }
 }

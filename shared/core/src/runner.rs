@@ -3,9 +3,9 @@
 use std::{future::Future, time::Duration};
 
 use serde::{Serialize, Serializer, de::DeserializeOwned};
-use serde_json::{Value, value::RawValue};
+use serde_json::value::RawValue;
 
-use crate::{DeliveryError, Envelope, Init, Secret, SettingsError};
+use crate::{DeliveryError, Envelope, Init, Json, Secret, SettingsError};
 
 /// Code that has tasks run elsewhere, whatever their names: by the user's own code, behind a URL or in another function. `ERRAND_ROUTES` says which tasks
 /// those are. One crate, one Cargo feature.
@@ -132,7 +132,7 @@ pub struct ReportTo {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ran {
     /// Done, with the task's return value.
-    Done(Value),
+    Done(Json),
     /// Taken: the worker reports by itself, within this time.
     Handed(Duration),
 }

@@ -1,9 +1,9 @@
 use std::{fmt, future::Future, str::FromStr};
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, value::RawValue};
+use serde_json::value::RawValue;
 
-use crate::{DeliveryError, Envelope, Header, Progress, Sender, Timestamp};
+use crate::{DeliveryError, Envelope, Header, Json, Progress, Sender, Timestamp};
 
 /// Remembers each envelope's state, so that an id is done once and can be asked about.
 ///
@@ -105,7 +105,7 @@ pub enum Begin {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
     /// Done, with the task's return value.
-    Succeeded(Value),
+    Succeeded(Json),
     /// To be tried again, or to be gone on with.
     Retry {
         /// Why, where something failed.
@@ -262,10 +262,10 @@ pub struct TaskResult {
     pub last_attempted_at: Option<Timestamp>,
     /// Not before when it is to run, where that was said.
     pub run_after: Option<Timestamp>,
-    /// Positional arguments.
-    pub args: Value,
-    /// Named arguments; null when they were larger than [`TaskResult::ARGUMENTS_LIMIT`], or are in the object store.
-    pub kwargs: Value,
+    /// Positional arguments, as they were written; null when they were larger than [`TaskResult::ARGUMENTS_LIMIT`], or are in the object store.
+    pub args: Json,
+    /// Named arguments, likewise.
+    pub kwargs: Json,
     /// How it came.
     pub backend: String,
     /// Whose message it came in.
@@ -276,7 +276,7 @@ pub struct TaskResult {
     /// Who tried, oldest first; at most [`TaskResult::ERRORS_LIMIT`].
     pub worker_ids: Vec<String>,
     /// What the task returned.
-    pub return_value: Value,
+    pub return_value: Json,
     /// Attempts that began, those included that do not count.
     pub attempts: u32,
 }
@@ -301,27 +301,25 @@ impl TaskResult {
             finished_at: None,
             last_attempted_at: None,
             run_after: envelope.run_after,
-            args: kept(envelope.args.as_deref(), Value::Array(Vec::new())),
-            kwargs: if envelope.claim_check.is_some() {
-                Value::Null
-            } else {
-                kept(envelope.kwargs.as_deref(), Value::Object(serde_json::Map::new()))
-            },
+            args: kept(envelope, envelope.args.as_deref(), "[]"),
+            kwargs: kept(envelope, envelope.kwargs.as_deref(), "{}"),
             backend: backend.to_owned(),
             sender: envelope.sender,
             errors: Vec::new(),
             worker_ids: Vec::new(),
-            return_value: Value::Null,
+            return_value: Json::default(),
             attempts: 0,
         }
     }
 }
 
-fn kept(json: Option<&RawValue>, empty: Value) -> Value {
+/// What a record keeps of arguments: `empty` where there are none.
+fn kept(envelope: &Envelope, json: Option<&RawValue>, empty: &'static str) -> Json {
     match json {
-        None => empty,
-        Some(json) if json.get().len() > TaskResult::ARGUMENTS_LIMIT => Value::Null,
-        Some(json) => serde_json::from_str(json.get()).unwrap_or(Value::Null),
+        _ if envelope.claim_check.is_some() => Json::default(),
+        None => Json::parse(empty.as_bytes()).unwrap_or_default(),
+        Some(json) if json.get().len() > TaskResult::ARGUMENTS_LIMIT => Json::default(),
+        Some(json) => json.into(),
     }
 }
 

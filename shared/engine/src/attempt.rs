@@ -3,14 +3,13 @@
 use std::{panic::AssertUnwindSafe, time::Duration};
 
 use errand_core::{
-    Advice, Begin, Claim, DeadLetter, DeliveryError, Envelope, ErrorKind, Finish, Handled, Message, Outcome, Progress, Receipt, ReportTo,
-    Run, Task, TaskError, Timestamp,
+    Advice, Begin, Claim, DeadLetter, DeliveryError, Envelope, ErrorKind, Finish, Handled, Json, Message, Outcome, Progress, Receipt,
+    ReportTo, Run, Task, TaskError, Timestamp,
 };
 use futures_util::{
     FutureExt,
     future::{Either, select},
 };
-use serde_json::Value;
 use tracing::{error, info, warn};
 
 use crate::{
@@ -196,7 +195,7 @@ impl Engine {
     }
 
     /// Records how the attempt ended and decides about the message.
-    async fn settle(&self, claimed: &Claimed<'_>, result: Result<Value, DeliveryError>) -> Verdict {
+    async fn settle(&self, claimed: &Claimed<'_>, result: Result<Json, DeliveryError>) -> Verdict {
         match result {
             Ok(value) => {
                 info!(id = claimed.envelope.id, task = claimed.envelope.task, attempt = claimed.number, "delivered");
@@ -372,7 +371,7 @@ fn forgotten(why: &str) -> DeliveryError {
 
 /// One result for a bulk envelope: the values of all its payloads, or the failure that decides. A provider that said stop decides over all; a failure
 /// that can be mended by trying again over one that cannot, so that no payload is given up with its neighbour.
-fn combine(results: Vec<(usize, Result<Receipt, DeliveryError>)>, progress: &mut Progress) -> Result<Value, DeliveryError> {
+fn combine(results: Vec<(usize, Result<Receipt, DeliveryError>)>, progress: &mut Progress) -> Result<Json, DeliveryError> {
     let total = results.len() + progress.delivered.len();
     let (mut values, mut failures) = (Vec::new(), Vec::new());
     for (place, result) in results {
@@ -387,7 +386,7 @@ fn combine(results: Vec<(usize, Result<Receipt, DeliveryError>)>, progress: &mut
     let count = failures.len();
     let rank = |error: &DeliveryError| (!error.stops, error.kind.advice() == Advice::Never, error.retry_after.is_none());
     match failures.into_iter().min_by_key(|(_, error)| rank(error)) {
-        None => Ok(Value::Array(values)),
+        None => Ok(Json::of(&values)),
         Some((place, mut error)) => {
             error.message = format!("{count} of {total} payloads failed; payload {place}: {}", error.message);
             Err(error)

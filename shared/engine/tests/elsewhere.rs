@@ -151,7 +151,7 @@ impl Runner for Elsewhere {
                 self.0.lock().unwrap().push((report.url.clone(), report.token.expose().to_owned()));
                 Ok(Ran::Handed(Duration::from_secs(600)))
             }
-            (_, None) => Ok(Ran::Done(json!(job.to_json()))),
+            (_, None) => Ok(Ran::Done(json!(job.to_json()).into())),
         }
     }
 }
@@ -181,9 +181,9 @@ async fn what_is_handed_over_is_the_workers_until_it_reports_or_is_given_up_for_
     world.run(vec![record(task("a/1", "far.away"))]).await;
     let (_, second) = ELSEWHERE.with(|elsewhere| elsewhere.0.lock().unwrap().remove(0));
     let now = world.engine.clock.now();
-    let report = async |token: &str| world.store.report("a/1", token, &Outcome::Succeeded(json!(7)), now).await.unwrap();
+    let report = async |token: &str| world.store.report("a/1", token, &Outcome::Succeeded(json!(7).into()), now).await.unwrap();
     assert_eq!(report(&token).await, Report::Unknown, "who was given up for dead reports nothing");
-    assert!(matches!(report(&second).await, Report::Recorded(result) if result.return_value == 7));
+    assert!(matches!(report(&second).await, Report::Recorded(result) if result.return_value.get() == "7"));
     assert!(world.run(vec![record(task("a/1", "far.away"))]).await.is_empty(), "and then the message goes");
 }
 
@@ -192,7 +192,7 @@ async fn where_nothing_can_be_reported_the_answer_is_the_result() {
     let world = routed(r#"{"far.*":{"elsewhere":"x"}}"#).unwrap();
     assert!(world.run(vec![record(task("a", "far.away"))]).await.is_empty());
     let value = world.store.get("a").await.unwrap().unwrap().0.return_value;
-    let sent: Value = serde_json::from_str(value.as_str().unwrap()).unwrap();
+    let sent: Value = serde_json::from_str(&value.read::<String>().unwrap()).unwrap();
     assert_eq!(sent, json!({ "task": "far.away", "args": [], "kwargs": { "do": "ok" }, "id": "a", "attempt": 1 }));
 }
 
@@ -263,8 +263,8 @@ async fn a_function_is_given_its_arguments_and_its_value_is_the_result() {
     ];
     assert!(world.run(batch).await.is_empty());
     let value = async |id: &str| world.store.get(id).await.unwrap().unwrap().0;
-    assert_eq!(value("named").await.return_value, json!({ "order": 7, "express": true, "by": "named" }));
-    assert_eq!(value("placed").await.return_value, json!({ "order": 8, "express": false, "by": "placed" }));
+    assert_eq!(value("named").await.return_value, json!({ "order": 7, "express": true, "by": "named" }).into());
+    assert_eq!(value("placed").await.return_value, json!({ "order": 8, "express": false, "by": "placed" }).into());
     let mut buried = world.buried();
     buried.sort_by(|a, b| a.0.cmp(&b.0));
     let wanted = [("both", ErrorKind::InvalidPayload), ("none", ErrorKind::Rejected), ("wrong", ErrorKind::InvalidPayload)];

@@ -13,5 +13,6 @@ pub mod schedules;
 pub mod schema;
 pub mod store;
 pub mod transport;
+pub mod written;
 
 pub use stub::{Answer, Request, Stub};

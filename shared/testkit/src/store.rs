@@ -6,12 +6,12 @@ use std::{
 };
 
 use errand_core::{
-    Begin, Change, Claim, Context, Envelope, ErrorKind, Filter, Finish, Outcome, Places, Progress, Reason, Report, Status, Store,
+    Begin, Change, Claim, Context, Envelope, ErrorKind, Filter, Finish, Json, Outcome, Places, Progress, Reason, Report, Status, Store,
     TaskError, TaskResult, Timestamp,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::transport::envelope;
+use crate::{transport::envelope, written};
 
 const LEASE: Duration = Duration::from_secs(60);
 
@@ -97,13 +97,12 @@ async fn registering_is_for_ids_that_are_not_known<S: Store>(store: &S) {
 
 async fn what_was_said_is_kept<S: Store>(store: &S) {
     let now = Timestamp::from_millis(1_800_000_000_123);
-    let raw = |value: &Value| serde_json::value::to_raw_value(value).ok();
-    let (args, kwargs) = (json!([1, "é\u{0}"]), json!({ "a": { "b": null }, "n": 1.5 }));
-    let full = Envelope { args: raw(&args), kwargs: raw(&kwargs), run_after: Some(now + LEASE), ..new("full") };
+    let (args, kwargs) = (written::array(), written::object());
+    let full = Envelope { args: args.raw(), kwargs: kwargs.raw(), run_after: Some(now + LEASE), ..new("full") };
     store.register(&full, Status::Scheduled, "sqs", now).await.expect("the store answers");
     assert_eq!(get(store, &full.id).await, TaskResult::new(&full, Status::Scheduled, "sqs", now));
     begin(store, &full, now + LEASE).await;
-    let value = json!({ "message_id": "m", "list": [1, null] });
+    let value = written::object();
     assert_eq!(store.finish(&full.id, 1, &Outcome::Succeeded(value.clone()), now + LEASE).await, Ok(Finish::Recorded));
     let done = get(store, &full.id).await;
     assert_eq!((done.args, done.kwargs, done.return_value, done.run_after), (args, kwargs, value, Some(now + LEASE)));
@@ -113,9 +112,13 @@ async fn what_was_said_is_kept<S: Store>(store: &S) {
     );
     assert_eq!((done.worker_ids, done.errors), (vec!["worker".to_owned()], Vec::new()));
 
-    let large = Envelope { kwargs: raw(&json!({ "a": "x".repeat(TaskResult::ARGUMENTS_LIMIT) })), ..new("large") };
+    let plain = new("plain");
+    begin(store, &Envelope { args: None, kwargs: None, ..plain.clone() }, now).await;
+    let plain = get(store, &plain.id).await;
+    assert_eq!((plain.args.get(), plain.kwargs.get()), ("[]", "{}"), "none are none, and not unknown");
+    let large = Envelope { kwargs: Json::from(json!({ "a": "x".repeat(TaskResult::ARGUMENTS_LIMIT) })).raw(), ..new("large") };
     begin(store, &large, now).await;
-    assert_eq!(get(store, &large.id).await.kwargs, Value::Null, "arguments over the limit are not kept");
+    assert!(get(store, &large.id).await.kwargs.is_null(), "arguments over the limit are not kept");
 }
 
 async fn a_claim_excludes_others_until_its_lease_ends<S: Store>(store: &S) {
@@ -137,7 +140,7 @@ async fn a_stale_attempt_writes_nothing<S: Store>(store: &S) {
     let before = get(store, &envelope.id).await;
     assert_eq!(store.finish(&envelope.id, 1, &gave_up("old"), now + LEASE).await, Ok(Finish::Stale));
     assert_eq!(get(store, &envelope.id).await, before);
-    assert_eq!(store.finish(&envelope.id, 2, &Outcome::Succeeded(Value::Null), now + LEASE).await, Ok(Finish::Recorded));
+    assert_eq!(store.finish(&envelope.id, 2, &Outcome::Succeeded(Json::default()), now + LEASE).await, Ok(Finish::Recorded));
     assert_eq!(store.finish(&envelope.id, 2, &Outcome::Expired, now + LEASE).await, Ok(Finish::Stale), "an attempt ends once");
     assert_eq!(store.finish(&id("nobody"), 1, &Outcome::Expired, now).await, Ok(Finish::Stale));
 }
@@ -169,7 +172,8 @@ async fn a_failed_attempt_gives_the_claim_back<S: Store>(store: &S) {
 
 async fn an_id_that_has_ended_stays_so<S: Store>(store: &S) {
     let now = Timestamp::now();
-    let ends = [(Outcome::Succeeded(json!(1)), Status::Successful), (gave_up("last"), Status::Failed), (Outcome::Expired, Status::Expired)];
+    let ends =
+        [(Outcome::Succeeded(json!(1).into()), Status::Successful), (gave_up("last"), Status::Failed), (Outcome::Expired, Status::Expired)];
     for (outcome, status) in ends {
         let envelope = new("end");
         begin(store, &envelope, now).await;
@@ -195,9 +199,9 @@ async fn a_remote_worker_reports_with_its_token<S: Store>(store: &S) {
         (running.status, running.worker_ids, running.finished_at),
         (Status::Running, vec!["worker".to_owned(), "remote".to_owned()], None)
     );
-    let Report::Recorded(done) = report("token", &Outcome::Succeeded(json!({ "n": 1 }))).await else { panic!("the end is noted") };
-    assert_eq!((done.status, &done.return_value, done.finished_at), (Status::Successful, &json!({ "n": 1 }), Some(now)));
-    for late in [started, gave_up("late"), Outcome::Succeeded(json!(2))] {
+    let Report::Recorded(done) = report("token", &Outcome::Succeeded(json!({ "n": 1 }).into())).await else { panic!("the end is noted") };
+    assert_eq!((done.status, &done.return_value, done.finished_at), (Status::Successful, &json!({ "n": 1 }).into(), Some(now)));
+    for late in [started, gave_up("late"), Outcome::Succeeded(json!(2).into())] {
         assert_eq!(report("token", &late).await, Report::Ended(done.clone()), "nothing goes backwards");
     }
     assert_eq!(report("other", &Outcome::Expired).await, Report::Unknown, "nothing is told to who has no token");
@@ -227,7 +231,7 @@ async fn what_waits_can_be_cancelled<S: Store>(store: &S) {
     begin(store, &running, now).await;
     assert!(matches!(store.cancel(&running.id, now).await, Ok(Change::Refused(task)) if task.status == Status::Running));
     assert!(matches!(store.cancel(&running.id, now + LEASE).await, Ok(Change::Changed(_))), "an attempt that died holds nothing");
-    assert_eq!(store.finish(&running.id, 1, &Outcome::Succeeded(Value::Null), now + LEASE).await, Ok(Finish::Stale));
+    assert_eq!(store.finish(&running.id, 1, &Outcome::Succeeded(Json::default()), now + LEASE).await, Ok(Finish::Stale));
 }
 
 async fn what_waits_can_be_moved<S: Store>(store: &S) {
@@ -245,7 +249,7 @@ async fn what_waits_can_be_moved<S: Store>(store: &S) {
     store.finish(&envelope.id, 1, &failed("one"), now).await.expect("the store answers");
     assert!(matches!(store.reschedule(&envelope.id, now + LEASE, now).await, Ok(Change::Changed(_))), "also between attempts");
     assert_eq!(begin(store, &envelope, now + LEASE).await, claimed(2));
-    store.finish(&envelope.id, 2, &Outcome::Succeeded(Value::Null), now + LEASE).await.expect("the store answers");
+    store.finish(&envelope.id, 2, &Outcome::Succeeded(Json::default()), now + LEASE).await.expect("the store answers");
     let late = store.reschedule(&envelope.id, now + LEASE * 2, now + LEASE).await;
     assert!(matches!(late, Ok(Change::Refused(task)) if task.status == Status::Successful));
 }
@@ -264,8 +268,8 @@ async fn what_was_given_up_can_be_reopened<S: Store>(store: &S) {
     assert!(matches!(store.reopen(&envelope.id, now).await, Ok(Change::Refused(task)) if task.status == Status::Ready));
     let fourth = Begin::Claimed { attempt: 4, tries: 1, died: false, progress: Progress::default() };
     assert_eq!(begin(store, &envelope, now).await, fourth, "with all its attempts ahead, and a fence that is new");
-    assert_eq!(store.finish(&envelope.id, 1, &Outcome::Succeeded(Value::Null), now).await, Ok(Finish::Stale));
-    store.finish(&envelope.id, 4, &Outcome::Succeeded(Value::Null), now).await.expect("the store answers");
+    assert_eq!(store.finish(&envelope.id, 1, &Outcome::Succeeded(Json::default()), now).await, Ok(Finish::Stale));
+    store.finish(&envelope.id, 4, &Outcome::Succeeded(Json::default()), now).await.expect("the store answers");
     assert!(matches!(store.reopen(&envelope.id, now).await, Ok(Change::Refused(task)) if task.status == Status::Successful));
 }
 
@@ -284,10 +288,11 @@ async fn what_was_delivered_of_it_stays_known_when_it_is_given_up<S: Store>(stor
 async fn an_envelope_can_be_made_again<S: Store>(store: &S) {
     let now = Timestamp::from_millis(1_800_000_000_123);
     assert!(again(store, &id("nobody")).await.is_none());
-    let raw = |value: &Value| serde_json::value::to_raw_value(value).ok();
+    let raw = |text: &str| Json::parse(text.as_bytes()).and_then(|json| json.raw());
+    let context = raw(&format!(r#"{{"bulk":true,"z":{}}}"#, written::array().get()));
     let full = Envelope {
-        args: raw(&json!([1])),
-        kwargs: raw(&json!([{ "a": "é" }])),
+        args: written::array().raw(),
+        kwargs: raw(&format!("[{}]", written::object().get())),
         queue: "fast".to_owned(),
         run_after: Some(now),
         expires: Some(now + LEASE),
@@ -296,11 +301,11 @@ async fn an_envelope_can_be_made_again<S: Store>(store: &S) {
         group: Some("g".to_owned()),
         notification_id: Some("n".to_owned()),
         user: Some("u".to_owned()),
-        context: Context { bulk: true, follow_ups: false, json: raw(&json!({ "bulk": true })) },
+        context: Context { bulk: true, follow_ups: false, json: context },
         trace: Some("t".to_owned()),
         ..new("again")
     };
-    for envelope in [full, Envelope { args: raw(&json!([])), kwargs: raw(&json!({})), ..new("plain") }] {
+    for envelope in [full, Envelope { args: raw("[]"), kwargs: raw("{}"), ..new("plain") }] {
         store.register(&envelope, Status::Ready, "sqs", now).await.expect("the store answers");
         let again = again(store, &envelope.id).await.expect("its arguments are small enough");
         let facts = |envelope: &Envelope| {
@@ -313,7 +318,7 @@ async fn an_envelope_can_be_made_again<S: Store>(store: &S) {
         };
         assert_eq!(facts(&again), facts(&envelope));
     }
-    let large = Envelope { kwargs: raw(&json!({ "a": "x".repeat(TaskResult::ARGUMENTS_LIMIT) })), ..new("large") };
+    let large = Envelope { kwargs: Json::from(json!({ "a": "x".repeat(TaskResult::ARGUMENTS_LIMIT) })).raw(), ..new("large") };
     store.register(&large, Status::Ready, "sqs", now).await.expect("the store answers");
     assert!(again(store, &large.id).await.is_none());
 }

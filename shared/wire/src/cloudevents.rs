@@ -3,14 +3,15 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use errand_core::{Context, Envelope, Fields, Problems, Sender, Timestamp, from_base64, limits};
+use errand_core::{
+    Context, Envelope, Fields, Problems, Sender, Timestamp, from_base64,
+    json::{self, Object},
+    limits,
+};
 use percent_encoding::percent_decode_str;
 use serde_json::value::RawValue;
 
-use crate::{
-    Content, Decoded, Layer, Refused, digest, name, native,
-    object::{self, Object},
-};
+use crate::{Content, Decoded, Layer, Refused, digest, name, native};
 
 /// The most events of one batch.
 const MOST: usize = 1000;
@@ -82,9 +83,9 @@ pub fn binary(attributes: &BTreeMap<String, String>, body: &str) -> Result<Envel
     let (mut event, mut media_type) = (Object::new(), None);
     for (header, value) in attributes {
         if let Some(name) = attribute(header) {
-            event.field(&name, &object::text(&percent_decode_str(value).decode_utf8_lossy()));
+            event.field(&name, &json::text(&percent_decode_str(value).decode_utf8_lossy()));
         } else if header.eq_ignore_ascii_case("content-type") {
-            event.field("datacontenttype", &object::text(value));
+            event.field("datacontenttype", &json::text(value));
             media_type = Some(value.as_str());
         }
     }
@@ -94,9 +95,9 @@ pub fn binary(attributes: &BTreeMap<String, String>, body: &str) -> Result<Envel
     let data = match media_type {
         // No queue takes an empty body.
         _ if body.trim_ascii().is_empty() => None,
-        Some(media_type) if !is_json(media_type) => Some(object::text(body)),
+        Some(media_type) if !is_json(media_type) => Some(json::text(body)),
         // Neither SDK names the type of JSON by itself.
-        None if serde_json::from_str::<&RawValue>(body).is_err() => Some(object::text(body)),
+        None if serde_json::from_str::<&RawValue>(body).is_err() => Some(json::text(body)),
         _ => Some(body.to_owned()),
     };
     with_data(fields.finish(envelope)?, data.as_deref())
@@ -153,7 +154,7 @@ fn encoded_data(fields: &mut Fields<'_>) -> Option<String> {
     let media_type: Option<String> = fields.optional("datacontenttype");
     match String::from_utf8(bytes) {
         Ok(json) if media_type.is_some_and(|media_type| is_json(&media_type)) => Some(json),
-        _ => Some(object::text(&encoded)),
+        _ => Some(json::text(&encoded)),
     }
 }
 

@@ -1,20 +1,17 @@
 //! What is kept of a message around an envelope: in the envelope's `context`.
 
-use errand_core::{Envelope, Fields};
+use errand_core::{Envelope, Fields, json::Object};
 use serde::Serialize;
-
-use crate::object::Object;
 
 /// Adds a field to an envelope's context, unless it has one of that name.
 pub(crate) fn add(envelope: &mut Envelope, name: &str, facts: &impl Serialize) {
     let context = envelope.context.json.as_deref().and_then(|json| Fields::of(json.get()).ok());
-    let mut whole = Object::new();
-    if let Some(context) = &context {
-        if context.raw(name).is_some() {
-            return;
-        }
-        context.entries().for_each(|(name, json)| whole.field(name, json.get()));
+    if context.as_ref().is_some_and(|context| context.raw(name).is_some()) {
+        return;
     }
+    let mut whole = Object::new();
+    let others = context.into_iter().flat_map(Fields::into_entries).filter(|(other, _)| other != name);
+    others.for_each(|(name, json)| whole.field(&name, json.get()));
     // Texts, numbers and JSON that was parsed before: there is nothing here that serde can refuse.
     whole.field(name, &serde_json::to_string(facts).unwrap_or_default());
     envelope.context.json = whole.raw();
@@ -31,5 +28,8 @@ mod tests {
         add(&mut envelope, "sns", &2);
         add(&mut envelope, "eventbridge", &"x");
         assert_eq!(envelope.context.json.unwrap().get(), r#"{"sns":1,"eventbridge":"x"}"#);
+        envelope.context.json = serde_json::value::RawValue::from_string(r#"{"n":1e400,"sns":null,"none":null}"#.to_owned()).ok();
+        add(&mut envelope, "sns", &1);
+        assert_eq!(envelope.context.json.unwrap().get(), r#"{"n":1e400,"none":null,"sns":1}"#);
     }
 }

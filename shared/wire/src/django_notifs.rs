@@ -3,10 +3,8 @@
 //!
 //! What `notify` was given as `countdown` is the message's own delay, which is over when it is received.
 
-use errand_core::{Context, Envelope, Fields, Problems, limits};
+use errand_core::{Context, Envelope, Fields, Problems, json::Object, limits};
 use serde_json::value::RawValue;
-
-use crate::object::Object;
 
 /// The task of its Celery backend. <https://github.com/danidee10/django-notifs/blob/master/notifications/backends/celery.py>
 pub(crate) const CELERY_TASK: &str = "notifications.backends.celery.consume";
@@ -61,7 +59,7 @@ fn envelope(fields: &mut Fields<'_>, id: &str, provider: String, context: Option
 fn without_bulk(context: &RawValue) -> Box<RawValue> {
     let Ok(fields) = Fields::of(context.get()) else { return context.to_owned() };
     let mut without = Object::new();
-    fields.entries().filter(|(name, _)| *name != "bulk").for_each(|(name, json)| without.field(name, json.get()));
+    fields.into_entries().iter().filter(|(name, _)| name != "bulk").for_each(|(name, json)| without.field(name, json.get()));
     without.raw().unwrap_or_default()
 }
 

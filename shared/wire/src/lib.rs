@@ -26,7 +26,6 @@ pub mod lambda;
 mod name;
 pub mod native;
 mod notice;
-mod object;
 mod s3;
 mod ses;
 pub mod sns;

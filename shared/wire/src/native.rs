@@ -2,14 +2,15 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use errand_core::{BODY_LIMIT, Context, Envelope, Fields, FollowUps, Problems, Timestamp, limits};
+use errand_core::{
+    BODY_LIMIT, Context, Envelope, Fields, FollowUps, Problems, Timestamp,
+    json::{self, Object},
+    limits,
+};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::{
-    Layer, guard,
-    object::{self, Object},
-};
+use crate::{Layer, guard};
 
 /// How often an envelope may be attempted at most.
 pub const MAX_ATTEMPTS: u32 = 100;
@@ -81,7 +82,7 @@ fn with_attributes(fields: &Fields<'_>, attributes: &BTreeMap<String, String>) -
         // A number's text is the number; all else is text.
         let number = field == "max_attempts" && value.parse::<u32>().is_ok();
         if !said {
-            whole.field(field, &if number { value.clone() } else { object::text(value) });
+            whole.field(field, &if number { value.clone() } else { json::text(value) });
         }
     }
     whole.end()
@@ -139,9 +140,9 @@ fn task(fields: &mut Fields<'_>) -> Option<String> {
 }
 
 fn context(fields: &mut Fields<'_>) -> Context {
-    let read = |context: &mut Fields<'_>| Some((context.optional::<bool>("bulk"), context.raw(FollowUps::CONTEXT).is_some()));
-    let (bulk, follow_ups) = fields.object("context", read).unwrap_or_default();
-    Context { bulk: bulk.unwrap_or_default(), follow_ups, json: fields.raw("context").map(ToOwned::to_owned) }
+    // Notes what is wrong with it.
+    fields.object("context", |context| context.optional::<bool>("bulk"));
+    fields.raw("context").map(|json| Context::of(json.to_owned())).unwrap_or_default()
 }
 
 /// Refuses what only a message on the queue may want to follow: a caller who may send tasks may not have messages sent to any queue.

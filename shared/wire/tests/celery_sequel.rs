@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use errand_core::{Envelope, FollowUps, Status, TaskError, TaskResult, Timestamp};
+use errand_core::{Envelope, FollowUps, Json, Status, TaskError, TaskResult, Timestamp};
 use errand_wire::{Content, celery::follow_ups, decode, encode, lambda, native};
 use serde_json::{Value, json};
 
@@ -25,7 +25,7 @@ fn envelope(embed: &Value, headers: &Value) -> Envelope {
 }
 
 fn result(envelope: &Envelope, status: Status, value: Value) -> TaskResult {
-    TaskResult { return_value: value, finished_at: Some(NOW), ..TaskResult::new(envelope, status, "sqs", NOW) }
+    TaskResult { return_value: value.into(), finished_at: Some(NOW), ..TaskResult::new(envelope, status, "sqs", NOW) }
 }
 
 /// What was sent: the queue, the headers, arguments, named arguments, and what follows.
@@ -68,6 +68,17 @@ fn the_next_of_a_chain_is_given_the_result_and_the_rest() {
     let follow_ups = errand_wire::celery::follow_ups(&last[0], &result(&last[0], Status::Successful, json!(6)));
     assert_eq!(self::sent(&follow_ups)[0].2, json!(["done"]));
     assert_eq!(follow_ups.messages[0].id, "third");
+}
+
+#[test]
+fn a_result_is_handed_on_as_it_was_written() {
+    let value = r#"{"z": 1e400, "a": [20e1, 12345678901234567890123, 100.10, "\u00e9\/"]}"#;
+    let envelope = envelope(&json!({ "callbacks": [signature("shop.log", &json!([3]), &json!({}))] }), &json!({}));
+    let done = TaskResult { return_value: Json::parse(value.as_bytes()).unwrap(), ..result(&envelope, Status::Successful, json!(null)) };
+    let FollowUps { messages, result } = follow_ups(&envelope, &done);
+    let Content::Envelopes(next) = decode(&lambda::message(messages[0].body.clone())).unwrap().content else { panic!("an envelope") };
+    assert_eq!(next[0].args.as_deref().unwrap().get(), format!("[{value},3]"));
+    assert!(result.unwrap().value.contains(&format!(r#""result":{value},"#)));
 }
 
 #[test]

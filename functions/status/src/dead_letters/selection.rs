@@ -1,9 +1,8 @@
 //! Which dead letters a call is about.
 
 use errand_api::{ProblemDocument, query_pairs};
-use errand_core::{Buried, Fields, Problems, Timestamp};
+use errand_core::{BODY_LIMIT, Buried, Fields, Json, Problems, Timestamp};
 use http::StatusCode;
-use serde_json::Value;
 
 /// How many letters one call lists, replays or drops unless it says so, and how many at most.
 const DEFAULT_LIMIT: usize = 100;
@@ -22,7 +21,7 @@ pub(super) struct Selection {
     until: Option<Timestamp>,
     limit: usize,
     /// What is to be changed in the envelopes before they are sent: a JSON merge patch (RFC 7396).
-    pub(super) edit: Option<Value>,
+    pub(super) edit: Option<Json>,
 }
 
 impl Selection {
@@ -54,6 +53,7 @@ impl Selection {
 
     /// Reads the body of a call. Without any condition, `"all": true` must say that all are meant.
     pub(super) fn of_body(body: &str, may_edit: bool) -> Result<Self, Problems> {
+        errand_wire::check_body(body, BODY_LIMIT)?;
         let mut fields = Fields::of(body)?;
         let chosen = Self {
             ids: fields.list("ids"),
@@ -63,7 +63,7 @@ impl Selection {
             since: fields.optional("since"),
             until: fields.optional("until"),
             limit: fields.optional("limit").unwrap_or(DEFAULT_LIMIT),
-            edit: fields.json("edit", '{', "an object").and_then(|edit| serde_json::from_str(edit.get()).ok()),
+            edit: fields.json("edit", '{', "an object").map(Json::from),
         };
         if !(1..=MOST).contains(&chosen.limit) {
             fields.refuse("limit", format!("expected 1 to {MOST}"));

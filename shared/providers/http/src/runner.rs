@@ -1,11 +1,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use errand_core::{DeliveryError, ErrorKind, Init, Job, Ran, Runner, Secret, SettingsError, TaskError, Timestamp, runner};
+use errand_core::{DeliveryError, ErrorKind, Init, Job, Json, Ran, Runner, Secret, SettingsError, TaskError, Timestamp, runner};
 use errand_http::{Client, failure, sign};
 use http::{HeaderName, HeaderValue, StatusCode, Uri, header};
 use serde::Deserialize;
-use serde_json::Value;
 
 /// `ERRAND_HTTP_*`; none is required.
 #[derive(Deserialize)]
@@ -63,7 +62,7 @@ impl Runner for Http {
         let response = self.client.send(request, self.timeout(route)).await?;
         match response.status() {
             StatusCode::ACCEPTED if job.report.is_some() => Ok(Ran::Handed(Duration::from_secs(route.report_seconds))),
-            status if status.is_success() => Ok(Ran::Done(serde_json::from_slice(response.body()).unwrap_or(Value::Null))),
+            status if status.is_success() => Ok(Ran::Done(Json::parse(response.body()).unwrap_or_default())),
             status => Err(refusal(status, &response)),
         }
     }

@@ -2,10 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use errand_core::{DeliveryError, Envelope, Environment, ErrorKind, Init, Job, Ran, ReportTo, Runner, Secret};
+use errand_core::{DeliveryError, Envelope, Environment, ErrorKind, Init, Job, Json, Ran, ReportTo, Runner, Secret};
 use errand_http::Client;
 use errand_provider_http::{Http, Route};
-use errand_testkit::{Answer, Stub, transport::envelope};
+use errand_testkit::{Answer, Stub, transport::envelope, written};
 use serde_json::{Value, json};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -35,7 +35,7 @@ async fn answered(answer: Answer, report: bool) -> (Result<Ran, DeliveryError>, 
 #[tokio::test]
 async fn the_application_is_called_with_the_task_signed_and_its_answer_is_the_value() {
     let (ran, request) = answered(Answer::json(200, r#"{"shipped":true}"#), true).await;
-    assert_eq!(ran.unwrap(), Ran::Done(json!({ "shipped": true })));
+    assert_eq!(ran.unwrap(), Ran::Done(json!({ "shipped": true }).into()));
     let sent: Value = serde_json::from_slice(&request.body).unwrap();
     let report = json!({ "url": "https://api/v1/tasks/x/result", "token": "token" });
     assert_eq!(
@@ -43,13 +43,15 @@ async fn the_application_is_called_with_the_task_signed_and_its_answer_is_the_va
         json!({ "task": "shop.ship", "args": [1], "kwargs": { "to": "secret-text" }, "id": "order.7", "attempt": 2, "report": report })
     );
     standardwebhooks::Webhook::new(SECRET).unwrap().verify(&request.body, &request.headers).unwrap();
-    assert_eq!(answered(Answer::json(204, ""), false).await.0.unwrap(), Ran::Done(Value::Null));
+    assert_eq!(answered(Answer::json(204, ""), false).await.0.unwrap(), Ran::Done(Json::default()));
+    let value = written::object();
+    assert_eq!(answered(Answer::json(200, value.get()), false).await.0.unwrap(), Ran::Done(value), "as it was written");
 }
 
 #[tokio::test]
 async fn an_application_that_accepts_reports_by_itself_where_that_is_possible() {
     assert_eq!(answered(Answer::json(202, ""), true).await.0.unwrap(), Ran::Handed(std::time::Duration::from_secs(3600)));
-    assert_eq!(answered(Answer::json(202, "1"), false).await.0.unwrap(), Ran::Done(json!(1)));
+    assert_eq!(answered(Answer::json(202, "1"), false).await.0.unwrap(), Ran::Done(json!(1).into()));
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use errand_core::{DeliveryError, ErrorKind, Init, Job, Ran, Runner, SettingsError, TaskError, Timestamp, runner};
+use errand_core::{DeliveryError, ErrorKind, Init, Job, Json, Ran, Runner, SettingsError, TaskError, Timestamp, runner};
 use errand_http::{Client, aws::SdkConfig, failure};
 use http::StatusCode;
 use serde::Deserialize;
@@ -83,9 +83,9 @@ impl Runner for Lambda {
         }
         match job.report {
             Some(_) => Ok(Ran::Handed(Duration::from_secs(route.report_seconds))),
-            None if route.wait => Ok(Ran::Done(serde_json::from_slice(response.body()).unwrap_or(Value::Null))),
+            None if route.wait => Ok(Ran::Done(Json::parse(response.body()).unwrap_or_default())),
             // Nobody could take a report: that it was taken is all that will be known.
-            None => Ok(Ran::Done(json!({ "status": response.status().as_u16() }))),
+            None => Ok(Ran::Done(json!({ "status": response.status().as_u16() }).into())),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use errand_core::{DeliveryError, Envelope, Environment, ErrorKind, Init, Job, Ran, ReportTo, Runner, Secret};
 use errand_http::{Client, aws::sdk_config};
 use errand_provider_lambda::{Lambda, Route};
-use errand_testkit::{Answer, Request, Stub, transport::envelope};
+use errand_testkit::{Answer, Request, Stub, transport::envelope, written};
 use serde_json::{Value, json};
 
 fn runner(url: &str) -> Lambda {
@@ -45,7 +45,9 @@ async fn answered(answer: Answer, wait: bool, report: bool) -> (Result<Ran, Deli
 #[tokio::test]
 async fn a_function_is_invoked_by_a_signed_call_and_its_answer_is_the_value() {
     let (ran, request) = answered(Answer::json(200, r#"{"total":6}"#), true, true).await;
-    assert_eq!(ran.unwrap(), Ran::Done(json!({ "total": 6 })));
+    assert_eq!(ran.unwrap(), Ran::Done(json!({ "total": 6 }).into()));
+    let value = written::object();
+    assert_eq!(answered(Answer::json(200, value.get()), true, true).await.0.unwrap(), Ran::Done(value), "as it was written");
     assert_eq!(request.uri.path(), "/2015-03-31/functions/arn%3Aaws%3Alambda%3Aeu-west-1%3A1%3Afunction%3Areports%3Alive/invocations");
     let header = |name: &str| request.headers[name].to_str().unwrap().to_owned();
     assert_eq!((header("x-amz-invocation-type").as_str(), header("x-amz-security-token").as_str()), ("RequestResponse", "session"));
@@ -69,7 +71,7 @@ async fn a_function_that_is_not_waited_for_reports_by_itself() {
     assert_eq!(request.headers["x-amz-invocation-type"], "Event");
     let sent: Value = serde_json::from_slice(&request.body).unwrap();
     assert_eq!(sent["report"], json!({ "url": "https://api/v1/tasks/r-7/result", "token": "token" }));
-    assert_eq!(answered(Answer::json(202, ""), false, false).await.0.unwrap(), Ran::Done(json!({ "status": 202 })));
+    assert_eq!(answered(Answer::json(202, ""), false, false).await.0.unwrap(), Ran::Done(json!({ "status": 202 }).into()));
 }
 
 #[tokio::test]

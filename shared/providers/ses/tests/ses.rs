@@ -24,7 +24,7 @@ async fn a_mail_arrives_with_all_its_parts() {
     let mail = r#"{"subject":"Grüße","body":"hallo","html":"<b>hallo</b>","to":["a@example.com"],"cc":["c@example.com"],"bcc":"b@example.com","reply_to":["r@example.com"],
         "headers":{"X-A":"1"},"tags":{"kind":"test"},"attachments":[{"filename":"a.png","content":"aGk=","mimetype":"image/png","content_id":"logo"}]}"#;
     let receipt = ses(stub.url()).deliver(Email::from_json(mail).unwrap(), &attempt("order/1")).await.unwrap();
-    assert_eq!(receipt.0, serde_json::json!({ "message_id": "0100-1" }));
+    assert_eq!(receipt.0, serde_json::json!({ "message_id": "0100-1" }).into());
     let request = stub.requests().remove(0);
     assert_eq!((request.method.as_str(), request.uri.path()), ("POST", "/v2/email/outbound-emails"));
     let text = |data: &str| serde_json::json!({ "Data": data, "Charset": "UTF-8" });

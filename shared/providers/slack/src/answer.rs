@@ -52,7 +52,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
 pub(crate) fn of_web_api(response: &Response) -> Result<Receipt, DeliveryError> {
     let success = response.status().is_success();
     match Answer::read(response.body()) {
-        Answer { ok: Some(true), channel, ts, .. } if success => Ok(Receipt(json!({ "channel": channel, "ts": ts }))),
+        Answer { ok: Some(true), channel, ts, .. } if success => Ok(Receipt(json!({ "channel": channel, "ts": ts }).into())),
         Answer { ok: Some(false), error: Some(code), .. } => Err(refusal(&code, response)),
         _ if success => Err(DeliveryError::new(ErrorKind::OutcomeUnknown, "Slack answered what is no answer of its Web API")),
         _ => Err(failure("Slack", response, Timestamp::now())),
@@ -137,7 +137,7 @@ mod tests {
         let long = format!(r#"{{"ok":true,"channel":"C1","ts":"1.2","message":{{"text":"{}"}}}}"#, "x".repeat(100));
         for length in [long.len(), long.len() - 3, 50] {
             let receipt = of_web_api(&response(200, &long[..length])).unwrap();
-            assert_eq!(receipt.0, json!({ "channel": "C1", "ts": "1.2" }), "{length}");
+            assert_eq!(receipt.0, json!({ "channel": "C1", "ts": "1.2" }).into(), "{length}");
         }
         assert_eq!(of_web_api(&response(200, r#"{"ok":tr"#)).unwrap_err().kind, ErrorKind::OutcomeUnknown);
     }

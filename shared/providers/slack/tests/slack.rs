@@ -20,7 +20,7 @@ const MESSAGE: &str = r##"{"channel":"#secret-channel","text":"secret-text"}"##;
 async fn a_message_is_posted_with_the_token() {
     let stub = Stub::start(|_| Answer::json(200, r#"{"ok":true,"channel":"C1","ts":"1700000000.000100","message":{}}"#)).await;
     let receipt = slack(stub.url()).deliver(Message::from_json(MESSAGE).unwrap(), &attempt("k")).await.unwrap();
-    assert_eq!(receipt.0, serde_json::json!({ "channel": "C1", "ts": "1700000000.000100" }));
+    assert_eq!(receipt.0, serde_json::json!({ "channel": "C1", "ts": "1700000000.000100" }).into());
     let request = stub.requests().remove(0);
     assert_eq!((request.method.as_str(), request.uri.path()), ("POST", "/chat.postMessage"));
     assert_eq!(

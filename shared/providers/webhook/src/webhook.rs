@@ -66,7 +66,7 @@ impl Provider for Webhook {
         let request = request(call, own.as_ref().map_or(&self.keys, std::slice::from_ref), attempt)?;
         let answered = self.client.send(request, self.timeout).await.map_err(DeliveryError::from);
         let error = match answered {
-            Ok(response) if response.status().is_success() => return Ok(Receipt(json!({ "status": response.status().as_u16() }))),
+            Ok(response) if response.status().is_success() => return Ok(Receipt(json!({ "status": response.status().as_u16() }).into())),
             Ok(response) => refusal(&response),
             Err(error) => error,
         };

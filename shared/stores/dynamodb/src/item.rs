@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use errand_core::{Envelope, Header, Progress, Sender, Status, StoreError, TaskError, TaskResult, Timestamp, position};
-use serde_json::Value;
+use errand_core::{Envelope, Header, Json, Progress, Sender, Status, StoreError, TaskError, TaskResult, Timestamp, position};
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
@@ -56,8 +55,8 @@ pub(crate) fn lasting(envelope: &Envelope, result: &TaskResult) -> Vec<(&'static
         ("task", text(&result.task)),
         ("backend", text(&result.backend)),
         ("enqueued_at", time(result.enqueued_at)),
-        ("args", text(result.args.to_string())),
-        ("kwargs", text(result.kwargs.to_string())),
+        ("args", text(result.args.get())),
+        ("kwargs", text(result.kwargs.get())),
         ("shard", number(shard(&result.id))),
         ("position", text(position(result.enqueued_at, &result.id))),
     ];
@@ -129,8 +128,8 @@ impl Reader<'_> {
         }
     }
 
-    fn json(&self, name: &str) -> Result<Value, StoreError> {
-        if self.0.contains_key(name) { serde_json::from_str(self.text(name)?).map_err(|_| wrong(name)) } else { Ok(Value::Null) }
+    fn json(&self, name: &str) -> Result<Json, StoreError> {
+        if self.0.contains_key(name) { serde_json::from_str(self.text(name)?).map_err(|_| wrong(name)) } else { Ok(Json::default()) }
     }
 
     /// The last elements of a list, as many as are told.

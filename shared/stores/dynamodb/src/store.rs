@@ -86,7 +86,7 @@ impl DynamoStore {
                 update.expression_attribute_values(":errors", item::errors(errors)).expression_attribute_values(":none", item::nothing());
         }
         match outcome {
-            Outcome::Succeeded(value) => update.expression_attribute_values(":value", text(value.to_string())),
+            Outcome::Succeeded(value) => update.expression_attribute_values(":value", text(value.get())),
             Outcome::Retry { progress, counts, .. } => update
                 .expression_attribute_values(":done", item::progress(progress))
                 .expression_attribute_values(":spared", number(u32::from(!counts))),

@@ -1,6 +1,6 @@
 //! What Celery says of a task: protocol 2 in the message's headers and a body of arguments, protocol 1 in the body alone.
 
-use errand_core::{Context, Envelope, Fields, FollowUps, Problems, limits};
+use errand_core::{Context, Envelope, Fields, FollowUps, Problems, json::Object, limits};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -9,7 +9,7 @@ use super::{
     signature::Signature,
     special_types, time,
 };
-use crate::{context, django_notifs, object::Object};
+use crate::{context, django_notifs};
 
 /// What is kept of a message in its envelope's context, under [`FollowUps::CONTEXT`]: what is to follow, and what that needs to know.
 #[derive(Clone, Debug, Default, Serialize)]

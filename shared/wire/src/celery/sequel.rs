@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use errand_core::{Envelope, Fields, FollowUps, ForeignMessage, ForeignResult, Status, TaskResult, Timestamp, limits};
+use errand_core::{Envelope, Fields, FollowUps, ForeignMessage, ForeignResult, Status, TaskResult, Timestamp, json::Object, limits};
 use serde::{Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -11,7 +11,7 @@ use super::{
     envelope::{CELERYS_HEADERS, Said},
     signature::{Json, Signature},
 };
-use crate::{digest, object::Object};
+use crate::digest;
 
 /// What is to be done about a task that came from Celery and ended with `result`: the next of its chain and its callbacks, or its errbacks; and its result, for
 /// Celery's result backend. <https://github.com/celery/celery/blob/v5.7.0/celery/app/trace.py>
@@ -49,8 +49,8 @@ struct Given {
 }
 
 impl Parent<'_> {
-    fn on_success(&self, value: &serde_json::Value) -> Vec<ForeignMessage> {
-        let first = Some(json(value));
+    fn on_success(&self, value: &errand_core::Json) -> Vec<ForeignMessage> {
+        let first = Some(value.get().to_owned());
         let mut messages = Vec::new();
         for (place, callback) in self.said.callbacks.iter().enumerate() {
             self.send(callback, &Given { first: first.clone(), place: format!("callback {place}"), ..Given::default() }, &mut messages);
@@ -166,7 +166,7 @@ impl Parent<'_> {
     /// <https://github.com/celery/celery/blob/v5.7.0/celery/backends/base.py>
     fn result(&self, result: &TaskResult) -> Option<ForeignResult> {
         let (status, value, traceback) = match result.status {
-            Status::Successful => ("SUCCESS", json(&result.return_value), None),
+            Status::Successful => ("SUCCESS", result.return_value.get().to_owned(), None),
             Status::Failed => {
                 let error = result.errors.last();
                 let (path, told) = error.map_or(("", ""), |error| (error.exception_class_path.as_str(), error.traceback.as_str()));

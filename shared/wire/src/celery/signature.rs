@@ -1,10 +1,8 @@
 //! Signatures: tasks that Celery has made ready to be sent. <https://docs.celeryq.dev/en/stable/userguide/canvas.html#signatures>
 
-use errand_core::{Fields, limits};
+use errand_core::{Fields, json::Object, limits};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
-
-use crate::object::Object;
 
 /// How deep groups and chains may stand in one another.
 const DEPTH: usize = 8;

@@ -3,10 +3,8 @@
 
 use std::borrow::Cow;
 
-use errand_core::Fields;
+use errand_core::{Fields, json::Object};
 use serde_json::{Value, value::RawValue};
-
-use crate::object::Object;
 
 /// What tells such a value.
 const TYPE: &str = "__type__";
