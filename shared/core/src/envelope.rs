@@ -202,11 +202,12 @@ pub mod limits {
         }
     }
 
-    /// An `https` URL of at most 2,048 visible ASCII characters, or an `http` URL of this machine itself, for trying out.
+    /// An `https` URL of at most 2,048 visible characters, as it is called ([`ascii_url`](crate::ascii_url)), or an `http` URL of this machine itself, for trying out.
     ///
     /// # Errors
     /// The text is none.
     pub fn callback_url(text: &str) -> Rule {
+        let text = &*crate::ascii_url(text).unwrap_or_default();
         let secure = text.strip_prefix("https://").is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['/', '?', '#']));
         let local = text.strip_prefix("http://").is_some_and(|rest| {
             let host = rest.split(['/', '?', '#']).next().unwrap_or_default();

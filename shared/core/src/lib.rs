@@ -1,6 +1,7 @@
 //! The words of Errand, and nothing that does work: the [`Envelope`], what carries it ([`Transport`], [`Queue`]), what does what
 //! it asks ([`Provider`]), what remembers it ([`Store`]), and how each of them fails. No I/O, no cloud, no async runtime.
 
+mod ascii;
 mod base64_text;
 mod callback;
 mod clock;
@@ -34,6 +35,7 @@ mod store;
 mod timestamp;
 mod transport;
 
+pub use ascii::{ascii_domain, ascii_url};
 pub use base64_text::from_base64;
 pub use clock::Clock;
 pub use dead_letters::{Buried, DeadLetters, Epitaph};

@@ -278,6 +278,18 @@ mod tests {
     }
 
     #[test]
+    fn a_callback_may_have_an_international_name() {
+        let with =
+            |url: &str| decode(&format!(r#"{{"task":"t","callback_url":"{url}"}}"#), "m-1").map(|envelope| envelope.callback_url.unwrap());
+        for url in ["https://exämple.de/fertig?für=7", "https://example.com/ü", "http://localhost:8000/ü"] {
+            assert_eq!(with(url).as_deref(), Ok(url));
+        }
+        for url in ["http://exämple.de/", "https://ä .de/", "https://", "ä", &format!("https://example.com/{}", "ü".repeat(400))] {
+            assert!(with(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
     fn bulk_takes_an_array_of_payloads() {
         assert!(decode(r#"{"task":"t","kwargs":[{}],"context":{"bulk":true}}"#, "m").unwrap().context.bulk);
         assert_eq!(

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use errand_core::{DeliveryError, ErrorKind, Init, Job, Json, Ran, Runner, Secret, SettingsError, TaskError, Timestamp, runner};
+use errand_core::{DeliveryError, ErrorKind, Init, Job, Json, Ran, Runner, Secret, SettingsError, TaskError, Timestamp, ascii_url, runner};
 use errand_http::{Client, failure, sign};
 use http::{HeaderName, HeaderValue, StatusCode, Uri, header};
 use serde::Deserialize;
@@ -46,7 +46,8 @@ impl Runner for Http {
     }
 
     fn check(&self, route: &Route) -> Result<(), String> {
-        let url = route.url.parse::<Uri>().ok().filter(|url| matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some());
+        let url = ascii_url(&route.url).and_then(|url| url.parse::<Uri>().ok());
+        let url = url.filter(|url| matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some());
         if url.is_none() {
             return Err("http: expected an http or https URL".to_owned());
         }
@@ -76,7 +77,7 @@ impl Http {
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("errand/", env!("CARGO_PKG_VERSION"))));
         headers.extend(job.envelope.trace.as_ref().and_then(|trace| Some((HeaderName::from_static("traceparent"), trace.parse().ok()?))));
-        let request = http::Request::post(&route.url).body(body.into());
+        let request = http::Request::post(&*ascii_url(&route.url).unwrap_or_default()).body(body.into());
         let mut request = request.map_err(|_| DeliveryError::new(ErrorKind::Misconfigured, "no HTTP request can be made of the route"))?;
         *request.headers_mut() = headers;
         Ok(request)

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use errand_core::{Fields, Payload, Secret};
+use errand_core::{Fields, Payload, Secret, ascii_url};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use serde_json::value::RawValue;
 
@@ -54,7 +54,7 @@ impl Payload for Call {
 
 fn uri(text: &str) -> Result<Uri, &'static str> {
     const EXPECTED: &str = "an http or https URL with a host, without a user, and with no port or one up to 65535";
-    let uri: Uri = text.parse().map_err(|_| EXPECTED)?;
+    let uri: Uri = ascii_url(text).and_then(|text| text.parse().ok()).ok_or(EXPECTED)?;
     let known = matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty());
     // A user stands before the host. A port that is no number is none to `Uri`, and the call would go to the scheme's own.
     let plain = uri.authority().is_some_and(|authority| {
@@ -114,6 +114,17 @@ mod tests {
                 .to_string();
         for pointer in ["/url: ", "/method: ", "/secret: ", "/headers/Host: ", "/headers/Webhook-Id: ", "/headers/a b: "] {
             assert!(told.contains(pointer), "{pointer} in {told}");
+        }
+    }
+
+    #[test]
+    fn an_international_url_is_called_in_ascii() {
+        let call = Call::from_json(r#"{"url":"https://exämple.de/grüße?name=jürgen"}"#).unwrap();
+        assert_eq!(call.url, "https://xn--exmple-cua.de/gr%C3%BC%C3%9Fe?name=j%C3%BCrgen");
+        // What the guard sees is what is called.
+        assert_eq!(Call::from_json(r#"{"url":"http://１６９.２５４.169.254/"}"#).unwrap().url.host(), Some("169.254.169.254"));
+        for url in ["https://jürgen@example.com/", "https://exämple.de:99999/", "https://-ä.de:x/", "https://ä\\u0000.de/"] {
+            assert!(Call::from_json(&format!(r#"{{"url":"{url}"}}"#)).is_err(), "{url}");
         }
     }
 
