@@ -1,3 +1,4 @@
+use errand_provider_ses::mime;
 use mail_builder::{
     MessageBuilder,
     headers::{HeaderType, raw::Raw},
@@ -15,10 +16,11 @@ pub(super) fn eml(kept: &Kept) -> std::io::Result<Vec<u8>> {
     let addresses =
         [("From", std::slice::from_ref(&mail.from)), ("To", &mail.to), ("Cc", &mail.cc), ("Bcc", &mail.bcc), ("Reply-To", &mail.reply_to)];
     for (name, list) in addresses.into_iter().filter(|(_, list)| !list.is_empty()) {
+        let list: Vec<String> = list.iter().map(|address| mime::address(address)).collect();
         message = message.header(name, HeaderType::from(Raw::new(list.join(", "))));
     }
     for (name, value) in &mail.headers {
-        message = message.header(name.as_str(), Raw::new(value.as_str()));
+        message = message.header(name.as_str(), Raw::new(mime::header(name, value).unwrap_or_default()));
     }
     if let Some(text) = &mail.text {
         message = message.text_body(text.as_str());
@@ -46,16 +48,16 @@ mod tests {
     fn every_part_of_a_mail_is_in_the_message() {
         let mail = Mail {
             from: "Errand <errand@example.com>".to_owned(),
-            to: vec!["a@example.com".to_owned(), "B <b@example.com>".to_owned()],
+            to: vec!["a@example.com".to_owned(), "Bärbel <b@example.com>".to_owned()],
             cc: vec!["c@example.com".to_owned()],
             bcc: Vec::new(),
             reply_to: vec!["r@example.com".to_owned()],
             subject: "Grüße".to_owned(),
             text: Some("hallo".to_owned()),
             html: Some("<b>hallo</b>".to_owned()),
-            headers: vec![("X-Kind".to_owned(), "test".to_owned())],
+            headers: vec![("X-Kind".to_owned(), "test".to_owned()), ("X-Note".to_owned(), "Grüße".to_owned())],
             attachments: vec![Attachment {
-                name: "a.txt".to_owned(),
+                name: "ä.txt".to_owned(),
                 media_type: "text/plain".to_owned(),
                 content_id: None,
                 content: "aGk=".to_owned(),
@@ -65,18 +67,19 @@ mod tests {
         let message = String::from_utf8(message).unwrap();
         for part in [
             "From: Errand <errand@example.com>",
-            "To: a@example.com, B <b@example.com>",
+            "To: a@example.com, =?UTF-8?B?QsOkcmJlbA==?= <b@example.com>",
             "Cc: c@example.com",
             "Reply-To: r@example.com",
             "Subject: =?utf-8?",
             "Date: Thu, 1 Jan 1970 00:00:00 +0000",
             "X-Kind: test",
+            "X-Note: =?UTF-8?B?R3LDvMOfZQ==?=",
             "multipart/mixed",
             "text/html",
-            "filename=\"a.txt\"",
+            "filename*=UTF-8''%C3%A4.txt",
         ] {
             assert!(message.contains(part), "{part} in {message}");
         }
-        assert!(!message.contains("Bcc:"));
+        assert!(message.is_ascii() && !message.contains("Bcc:"));
     }
 }

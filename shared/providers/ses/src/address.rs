@@ -1,30 +1,36 @@
-#[cfg(feature = "client")]
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use errand_core::ascii_domain;
 
 const EXPECTED: &str = "an e-mail address, such as user@example.com or A Name <user@example.com>";
 
 /// What must stand in quotes, in a name as in the part before the `@`. Dots in names are obsolete, common and harmless (RFC 5322, section 4.1).
 const SPECIAL: &[char] = &['"', '(', ')', ',', ':', ';', '<', '>', '@', '[', '\\', ']'];
 
-/// Checks an address as SES takes it: `user@example.com` or `A Name <user@example.com>`, in ASCII apart from the name.
+/// Reads an address as SES takes it: `user@example.com` or `A Name <user@example.com>`, in ASCII apart from the name; an international domain becomes Punycode.
 /// <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_Destination.html>
 ///
 /// Only what would break the message or certainly be refused is checked: what else is an address, its host knows.
-pub(crate) fn check(text: &str) -> Result<(), &'static str> {
+pub(crate) fn read(text: &str) -> Result<String, &'static str> {
     if text.chars().any(char::is_control) {
         return Err("an e-mail address without control characters");
     }
     let (name, address) = split(text).ok_or(EXPECTED)?;
     let Some((local, domain)) = address.rsplit_once('@') else { return Err(EXPECTED) };
-    if !local.is_ascii() || !domain.is_ascii() {
-        return Err("an e-mail address in ASCII, an international domain in its xn-- form");
+    if !local.is_ascii() {
+        return Err("an e-mail address with only ASCII characters before the @: SES does not support others (SMTPUTF8)");
     }
-    let labels = domain.split('.').all(|label| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'));
-    // RFC 5321, section 4.5.3.1.
-    let sized = (1..=64).contains(&local.len()) && domain.len() <= 255;
-    let written = is_quoted(local) || !local.contains(SPECIAL) && !local.contains(' ');
     let named = is_quoted(name) || !name.contains(SPECIAL);
-    if labels && sized && written && named { Ok(()) } else { Err(EXPECTED) }
+    let ascii = ascii_domain(domain).filter(|_| named && is_local(local)).ok_or(EXPECTED)?;
+    Ok(match name {
+        _ if ascii == domain => text.to_owned(),
+        "" => format!("{local}@{ascii}"),
+        name => format!("{name} <{local}@{ascii}>"),
+    })
+}
+
+/// Whether a text is what may stand before the `@`: RFC 5321, sections 4.1.2 and 4.5.3.1.
+fn is_local(text: &str) -> bool {
+    let is_dotted = || text.split('.').all(|atom| !atom.is_empty() && !atom.contains(SPECIAL) && !atom.contains(' '));
+    (1..=64).contains(&text.len()) && (is_quoted(text) || is_dotted())
 }
 
 /// The name, empty when there is none, and the address.
@@ -47,34 +53,15 @@ fn is_quoted(text: &str) -> bool {
     !inner.is_empty()
 }
 
-/// An address with its name in ASCII, as encoded words (RFC 2047): SES does not encode it, and other characters get lost.
-/// <https://docs.aws.amazon.com/ses/latest/dg/send-email-raw.html#send-email-mime-encoding-headers>
-#[cfg(feature = "client")]
-pub(crate) fn encode(text: String) -> String {
-    match split(&text) {
-        Some((name, address)) if !name.is_ascii() => format!("{} <{address}>", words(&unquoted(name))),
-        _ => text,
-    }
+/// The name of an address without the quotes around it, and the address; nothing where there is no name.
+pub(crate) fn named(text: &str) -> Option<(String, &str)> {
+    split(text).filter(|(name, _)| !name.is_empty()).map(|(name, address)| (unquoted(name), address))
 }
 
-#[cfg(feature = "client")]
 fn unquoted(name: &str) -> String {
     let Some(inner) = name.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else { return name.to_owned() };
     let mut chars = inner.chars();
     std::iter::from_fn(|| chars.next().and_then(|c| if c == '\\' { chars.next() } else { Some(c) })).collect()
-}
-
-/// Encoded words of at most 75 characters each; the space between two is not part of the text (RFC 2047, sections 2 and 6.2).
-#[cfg(feature = "client")]
-fn words(mut text: &str) -> String {
-    const BYTES: usize = 45;
-    let mut words = Vec::new();
-    while !text.is_empty() {
-        let (word, rest) = text.split_at(text.floor_char_boundary(BYTES));
-        words.push(format!("=?UTF-8?B?{}?=", STANDARD.encode(word)));
-        text = rest;
-    }
-    words.join(" ")
 }
 
 #[cfg(test)]
@@ -93,7 +80,7 @@ mod tests {
             "John Q. Public <a@example.com>",
             "a@localhost",
         ] {
-            assert!(check(good).is_ok(), "{good}");
+            assert_eq!(read(good).as_deref(), Ok(good));
         }
         for bad in [
             "",
@@ -106,7 +93,15 @@ mod tests {
             "a@example.com, b@example.com",
             "a@example.com\r\nBcc: x@y.z",
             "jürgen@example.com",
-            "a@exämple.de",
+            ".a@example.com",
+            "a.@example.com",
+            "a..b@example.com",
+            "A Name <.a@example.com>",
+            "a@-example.com",
+            "a@example-.com",
+            "a@example.com.",
+            "a@-ä.de",
+            "a@ä_b.de",
             "<a@example.com",
             "Name a@example.com>",
             "Last, First <a@example.com>",
@@ -115,24 +110,36 @@ mod tests {
             "\"B\" <b@example.com>, \"Name\" <a@example.com>",
             "\"B\\\" <a@example.com>",
         ] {
-            assert!(check(bad).is_err(), "{bad}");
+            assert!(read(bad).is_err(), "{bad}");
         }
     }
 
-    #[cfg(feature = "client")]
     #[test]
-    fn a_long_name_becomes_words_that_cut_no_character() {
-        let encoded = encode(format!("\"{}\\\"\" <a@example.com>", "ü".repeat(30)));
-        let (name, address) = encoded.split_once(" <").unwrap();
-        assert_eq!(address, "a@example.com>");
-        let text: String = name
-            .split(' ')
-            .map(|word| {
-                assert!(word.len() <= 75, "{word}");
-                let word = word.strip_prefix("=?UTF-8?B?").and_then(|word| word.strip_suffix("?=")).unwrap();
-                String::from_utf8(STANDARD.decode(word).unwrap()).unwrap()
-            })
-            .collect();
-        assert_eq!(text, format!("{}\"", "ü".repeat(30)));
+    fn a_domain_becomes_punycode_and_what_is_before_it_stays_as_it_is() {
+        for (text, read_as) in [
+            ("a@exämple.de", "a@xn--exmple-cua.de"),
+            ("A.B+c@EXÄMPLE.de", "A.B+c@xn--exmple-cua.de"),
+            ("Jürgen Ä <j@exämple.de>", "Jürgen Ä <j@xn--exmple-cua.de>"),
+            ("\"Ä, B\" <\"a b\"@例え.テスト>", "\"Ä, B\" <\"a b\"@xn--r8jz45g.xn--zckzah>"),
+            ("<a@exämple.de>", "a@xn--exmple-cua.de"),
+            ("<a@Example.com>", "<a@Example.com>"),
+        ] {
+            assert_eq!(read(text).as_deref(), Ok(read_as), "{text}");
+        }
+        assert!(read("jürgen@exämple.de").unwrap_err().contains("SES does not support"));
+    }
+
+    /// The addresses of the test suite of isemail, version 3.05: those that it calls valid, by syntax at least, and those that it calls none.
+    /// <https://github.com/dominicsayers/isemail>
+    #[test]
+    fn what_isemail_calls_valid_is_taken_and_what_it_calls_wrong_is_not() {
+        let suite: std::collections::BTreeMap<String, Vec<String>> = serde_json::from_str(include_str!("../tests/isemail.json")).unwrap();
+        assert_eq!(suite["valid"].len(), 22);
+        for address in &suite["valid"] {
+            assert_eq!(read(address).as_ref(), Ok(address));
+        }
+        for address in &suite["error"] {
+            assert!(read(address).is_err(), "{address}");
+        }
     }
 }

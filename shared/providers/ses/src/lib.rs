@@ -1,6 +1,7 @@
 //! E-mail: the payload of task `email`, and, with feature `client`, its delivery through Amazon SES.
 
 mod address;
+pub mod mime;
 mod payload;
 #[cfg(feature = "client")]
 mod ses;

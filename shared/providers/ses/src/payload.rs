@@ -1,10 +1,9 @@
 use std::collections::BTreeMap;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use errand_core::{Fields, Payload};
+use errand_core::{Fields, Payload, from_base64};
 use serde_json::Value;
 
-use crate::address;
+use crate::{address, mime};
 
 /// The most recipients of one mail, `to`, `cc` and `bcc` together.
 /// <https://docs.aws.amazon.com/ses/latest/dg/quotas.html>
@@ -75,7 +74,7 @@ impl Payload for Email {
             fields.refuse("subject", "expected one line without control characters");
         }
         let (body, html) = bodies(fields);
-        let from_email = fields.text("from_email", address::check);
+        let from_email = address(fields, "from_email");
         let [to, cc, bcc, reply_to] = ["to", "cc", "bcc", "reply_to"].map(|name| addresses(fields, name));
         let recipients = to.len() + cc.len() + bcc.len();
         // What is no list is refused already.
@@ -120,14 +119,24 @@ fn bodies(fields: &mut Fields<'_>) -> (Option<String>, Option<String>) {
 
 /// A list of addresses, or one.
 fn addresses(fields: &mut Fields<'_>, name: &str) -> Vec<String> {
-    let one = fields.raw(name).is_some_and(|raw| raw.get().starts_with('"'));
-    let list: Vec<Value> = if one { fields.optional(name).into_iter().collect() } else { fields.list(name) };
-    for (place, address) in list.iter().enumerate() {
-        if let Err(expected) = address.as_str().ok_or("a string with an e-mail address").and_then(address::check) {
-            fields.refuse(&if one { name.to_owned() } else { format!("{name}/{place}") }, format!("expected {expected}"));
-        }
+    if fields.raw(name).is_some_and(|raw| raw.get().starts_with('"')) {
+        return address(fields, name).into_iter().collect();
     }
-    list.into_iter().map(|address| address.as_str().unwrap_or_default().to_owned()).collect()
+    let list: Vec<Value> = fields.list(name);
+    let read = |(place, address): (usize, &Value)| {
+        let address = address.as_str().ok_or("a string with an e-mail address").and_then(address::read);
+        address.unwrap_or_else(|expected| {
+            fields.refuse(&format!("{name}/{place}"), format!("expected {expected}"));
+            String::new()
+        })
+    };
+    list.iter().enumerate().map(read).collect()
+}
+
+/// One address.
+fn address(fields: &mut Fields<'_>, name: &str) -> Option<String> {
+    let text: String = fields.optional(name)?;
+    address::read(&text).map_err(|expected| fields.refuse(name, format!("expected {expected}"))).ok()
 }
 
 /// `headers`, and `extra_headers` as Django's mails name them.
@@ -155,8 +164,9 @@ fn check_header(name: &str, value: &str) -> Result<(), &'static str> {
     if OWN_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
         return Err("no header that a field of the payload or the service sets");
     }
-    if value.is_empty() || value.len() > LONGEST_HEADER_VALUE || !value.bytes().all(|b| b == b' ' || b.is_ascii_graphic()) {
-        return Err("a header's value of 1 to 870 printable ASCII characters");
+    let sized = |value: &str| (1..=LONGEST_HEADER_VALUE).contains(&value.len());
+    if value.chars().any(char::is_control) || !sized(&mime::header(name, value)?) {
+        return Err("a header's value of 1 to 870 printable characters, with what is not ASCII counted as it is encoded (RFC 2047)");
     }
     Ok(())
 }
@@ -192,7 +202,12 @@ fn attachments(fields: &mut Fields<'_>) -> Vec<Attachment> {
                 file.refuse("filename", "is required");
             }
             let (mimetype, content_id) = (file.text("mimetype", media_type), file.text("content_id", content_id));
-            let bytes = content.and_then(|content| STANDARD.decode(content).map_err(|_| file.refuse("content", "expected base64")).ok());
+            let bytes = content.and_then(|content| {
+                from_base64(&content).or_else(|| {
+                    file.refuse("content", "expected base64");
+                    None
+                })
+            });
             Some(attachment(filename?, bytes?, mimetype, content_id))
         });
     }
@@ -212,7 +227,7 @@ fn tuple(file: &Value) -> Result<Attachment, &'static str> {
     };
     file_name(filename)?;
     mimetype.map_or(Ok(()), |mimetype| media_type(mimetype))?;
-    let bytes = STANDARD.decode(content).map_err(|_| "the content in base64")?;
+    let bytes = from_base64(content).ok_or("the content in base64")?;
     Ok(attachment(filename.clone(), bytes, mimetype.cloned(), None))
 }
 
@@ -281,6 +296,43 @@ mod tests {
             let told = problems(&format!(r#"{{"subject":"s","body":"b","to":"a@b.c","attachments":[{wrong}]}}"#));
             assert!(told.starts_with("/attachments/0: expected "), "{wrong}: {told}");
         }
+    }
+
+    #[test]
+    fn attachments_may_be_base64_in_lines() {
+        let mail = Email::from_json(
+            r#"{"subject":"s","body":"b","to":"a@b.c","attachments":[{"filename":"a.txt","content":"aGVsbG8g\r\nd29ybGQ=\r\n"}]}"#,
+        )
+        .unwrap();
+        assert_eq!(mail.attachments[0].content, b"hello world");
+        let mail = Email::from_json(r#"{"subject":"s","body":"b","to":"a@b.c","attachments":[["a.txt","aGVsbG8g\nd29ybGQ=\n"]]}"#).unwrap();
+        assert_eq!(mail.attachments[0].content, b"hello world");
+    }
+
+    #[test]
+    fn international_domains_are_punycode_wherever_an_address_stands() {
+        let mail = Email::from_json(
+            r#"{"subject":"s","body":"b","from_email":"Ä <a@exämple.de>","to":["b@exämple.de"],"cc":"c@exämple.de","bcc":["d@exämple.de"],"reply_to":"e@exämple.de"}"#,
+        )
+        .unwrap();
+        assert_eq!(mail.from_email.as_deref(), Some("Ä <a@xn--exmple-cua.de>"));
+        for (list, local) in [(&mail.to, "b"), (&mail.cc, "c"), (&mail.bcc, "d"), (&mail.reply_to, "e")] {
+            assert_eq!(*list, [format!("{local}@xn--exmple-cua.de")]);
+        }
+    }
+
+    #[test]
+    fn a_header_may_have_any_printable_characters_and_counts_as_it_is_encoded() {
+        let with = |name: &str, value: &str| {
+            let value = serde_json::to_string(value).unwrap();
+            problems(&format!(r#"{{"subject":"s","body":"b","to":"a@b.c","headers":{{"{name}":{value}}}}}"#))
+        };
+        assert_eq!(with("X-A", "Grüße 🚀"), "");
+        assert_eq!(with("X-A", &"x".repeat(870)), "");
+        for wrong in ["", "a\nB: c", "ü\r\nBcc: x@y.z", "ü\u{85}", &"x".repeat(871), &"ü".repeat(300)] {
+            assert!(with("X-A", wrong).starts_with("/headers/X-A: expected a header's value"), "{wrong:?}");
+        }
+        assert!(with("List-Unsubscribe", "<https://exämple.de").starts_with("/headers/List-Unsubscribe: expected "));
     }
 
     #[test]

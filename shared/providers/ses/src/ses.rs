@@ -11,7 +11,7 @@ use errand_core::{Attempt, DeliveryError, ErrorKind, Init, Provider, Receipt, Se
 use errand_http::aws::{Failure, SdkConfig, throttled};
 use serde::Deserialize;
 
-use crate::{Attachment, Email, address, payload::KEY_TAG};
+use crate::{Attachment, Email, address, mime, payload::KEY_TAG};
 
 /// `ERRAND_SES_*`.
 #[derive(Deserialize)]
@@ -35,11 +35,12 @@ impl Provider for Ses {
     type Payload = Email;
 
     fn new(settings: Settings, cx: &Init) -> Result<Self, SettingsError> {
-        address::check(&settings.from).map_err(|expected| SettingsError::invalid("ERRAND_SES_FROM", &format!("expected {expected}")))?;
+        let from = address::read(&settings.from);
+        let from = from.map_err(|expected| SettingsError::invalid("ERRAND_SES_FROM", &format!("expected {expected}")))?;
         let shared = cx.shared::<SdkConfig>()?;
         // SES has no idempotency token: a call without an answer may have sent the mail, and only the engine decides about a second.
         let config = aws_sdk_sesv2::config::Builder::from(shared).retry_config(RetryConfig::disabled()).build();
-        Ok(Self { client: Client::from_conf(config), settings })
+        Ok(Self { client: Client::from_conf(config), settings: Settings { from, ..settings } })
     }
 
     async fn deliver(&self, email: Email, attempt: &Attempt) -> Result<Receipt, DeliveryError> {
@@ -56,7 +57,7 @@ impl Ses {
         let message = Message::builder()
             .subject(utf8(email.subject)?)
             .body(Body::builder().set_text(email.body.map(utf8).transpose()?).set_html(email.html.map(utf8).transpose()?).build())
-            .set_headers(some(each(email.headers, |(name, value)| MessageHeader::builder().name(name).value(value).build())?))
+            .set_headers(some(each(email.headers, header)?))
             .set_attachments(some(each(email.attachments, attachment)?));
         let destination = Destination::builder()
             .set_to_addresses(addresses(email.to))
@@ -69,7 +70,7 @@ impl Ses {
         Ok(self
             .client
             .send_email()
-            .from_email_address(address::encode(email.from_email.unwrap_or_else(|| self.settings.from.clone())))
+            .from_email_address(mime::address(email.from_email.as_ref().unwrap_or(&self.settings.from)))
             .destination(destination)
             .set_reply_to_addresses(addresses(email.reply_to))
             .content(EmailContent::builder().simple(message.build()).build())
@@ -87,11 +88,17 @@ fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
 }
 
 fn addresses(list: Vec<String>) -> Option<Vec<String>> {
-    some(list.into_iter().map(address::encode).collect())
+    some(list.iter().map(|address| mime::address(address)).collect())
 }
 
 fn utf8(text: String) -> Result<Content, BuildError> {
     Content::builder().data(text).charset("UTF-8").build()
+}
+
+fn header((name, value): (String, String)) -> Result<MessageHeader, BuildError> {
+    // What has no such form is no payload.
+    let value = mime::header(&name, &value).unwrap_or(value);
+    MessageHeader::builder().name(name).value(value).build()
 }
 
 fn attachment(file: Attachment) -> Result<SesAttachment, BuildError> {

@@ -10,12 +10,16 @@ use errand_testkit::{
 };
 
 fn ses(url: &str) -> Ses {
+    ses_from(url, "Errand <noreply@example.com>")
+}
+
+fn ses_from(url: &str, from: &str) -> Ses {
     let env: Environment =
         [("AWS_REGION", "eu-west-1"), ("AWS_ACCESS_KEY_ID", "AKID"), ("AWS_SECRET_ACCESS_KEY", "hunter2"), ("AWS_ENDPOINT_URL", url)]
             .into_iter()
             .collect();
     let cx = Init::default().with(errand_http::aws::sdk_config(&env).unwrap());
-    Ses::new(Settings { from: "Errand <noreply@example.com>".to_owned(), configuration_set: Some("default-set".to_owned()) }, &cx).unwrap()
+    Ses::new(Settings { from: from.to_owned(), configuration_set: Some("default-set".to_owned()) }, &cx).unwrap()
 }
 
 #[tokio::test]
@@ -45,16 +49,25 @@ async fn a_mail_arrives_with_all_its_parts() {
 }
 
 #[tokio::test]
-async fn names_that_are_not_ascii_are_encoded() {
+async fn what_is_not_ascii_is_encoded() {
     let stub = Stub::start(|_| Answer::json(200, r#"{"MessageId":"0100-1"}"#)).await;
-    let mail = r#"{"subject":"s","body":"b","to":["\"Müller, Jürgen\" <j@example.com>","Plain Name <p@example.com>"],"reply_to":"日本語 <r@example.com>"}"#;
-    ses(stub.url()).deliver(Email::from_json(mail).unwrap(), &attempt("a")).await.unwrap();
+    let mail = r#"{"subject":"s","body":"b","to":["\"Müller, Jürgen\" <j@example.com>","Plain Name <p@example.com>"],"reply_to":"日本語 <r@例え.テスト>",
+        "headers":{"X-Note":"Grüße","List-Unsubscribe":"<https://exämple.de/ab>"},"attachments":[{"filename":"ä.txt","content":"aGVs\nbG8="}]}"#;
+    ses_from(stub.url(), "Büro <noreply@exämple.de>").deliver(Email::from_json(mail).unwrap(), &attempt("a")).await.unwrap();
     let sent: serde_json::Value = serde_json::from_slice(&stub.requests()[0].body).unwrap();
     assert_eq!(
         sent["Destination"]["ToAddresses"],
         serde_json::json!(["=?UTF-8?B?TcO8bGxlciwgSsO8cmdlbg==?= <j@example.com>", "Plain Name <p@example.com>"])
     );
-    assert_eq!(sent["ReplyToAddresses"], serde_json::json!(["=?UTF-8?B?5pel5pys6Kqe?= <r@example.com>"]));
+    assert_eq!(sent["ReplyToAddresses"], serde_json::json!(["=?UTF-8?B?5pel5pys6Kqe?= <r@xn--r8jz45g.xn--zckzah>"]));
+    assert_eq!(sent["FromEmailAddress"], "=?UTF-8?B?QsO8cm8=?= <noreply@xn--exmple-cua.de>");
+    let content = &sent["Content"]["Simple"];
+    let headers = serde_json::json!([
+        { "Name": "List-Unsubscribe", "Value": "<https://xn--exmple-cua.de/ab>" }, { "Name": "X-Note", "Value": "=?UTF-8?B?R3LDvMOfZQ==?=" },
+    ]);
+    assert_eq!(content["Headers"], headers);
+    // The service encodes what it has a field for.
+    assert_eq!((&content["Attachments"][0]["FileName"], &content["Attachments"][0]["RawContent"]), (&"ä.txt".into(), &"aGVsbG8=".into()));
 }
 
 const MAIL: &str = r#"{"subject":"secret-subject","body":"secret-body","to":["a@example.com"]}"#;
