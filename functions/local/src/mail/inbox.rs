@@ -15,17 +15,18 @@ pub(crate) struct Kept {
     pub(super) mail: Mail,
 }
 
-const TABLE: &str = "CREATE TABLE IF NOT EXISTS mail (
+/// The tables, by version, as [`Database::upgrade`] takes them. The first may be there from before there were versions.
+const MIGRATIONS: [&str; 1] = ["CREATE TABLE IF NOT EXISTS mail (
     id INTEGER PRIMARY KEY,
     key TEXT NOT NULL UNIQUE,
     received_at INTEGER NOT NULL,
     mail TEXT NOT NULL
-) STRICT";
+) STRICT"];
 
 impl Inbox {
     /// The inbox of a database.
     pub(crate) async fn open(database: Database) -> Result<Self, StoreError> {
-        database.call(|connection| connection.execute(TABLE, [])).await?;
+        database.upgrade("mail", &MIGRATIONS).await?;
         Ok(Self(database))
     }
 

@@ -1,13 +1,13 @@
 use std::{path::Path, sync::Arc};
 
 use errand_core::{StoreError, Timestamp};
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::Notify;
 
 use crate::{queue, store};
 
 /// The tables, by version: each entry takes a file from one version to the next.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("schema.sql"),
     "ALTER TABLE dead_letters ADD COLUMN visible_at INTEGER NOT NULL DEFAULT 0",
     "CREATE TABLE notes (
@@ -17,6 +17,9 @@ const MIGRATIONS: [&str; 3] = [
         until INTEGER, -- milliseconds since 1970
         PRIMARY KEY (kind, name)
     ) STRICT, WITHOUT ROWID",
+    "CREATE TABLE written (at INTEGER NOT NULL) STRICT; -- one row: when it was last tried whether the file can be written, in milliseconds since 1970
+    INSERT INTO written VALUES (0);
+    CREATE TABLE parts (name TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT, WITHOUT ROWID; -- of the tables that Database::upgrade keeps",
 ];
 
 /// One SQLite file. All access goes through one connection on a thread of its own, so that there is one writer. Clones share it.
@@ -36,9 +39,41 @@ impl Database {
         let connection = tokio_rusqlite::Connection::open(path).await.map_err(|error| failed(&error))?;
         let database = Self { connection, arrivals: Arc::default() };
         let version = database.call(version).await?;
-        let missing = MIGRATIONS.get(version..).ok_or_else(|| StoreError("SQLite: the file is of a newer version of Errand".to_owned()))?;
+        let missing = MIGRATIONS.get(version..).ok_or_else(newer)?;
         database.call(|connection| prepare(connection, missing)).await?;
         Ok(database)
+    }
+
+    /// Creates or updates the tables that a `part` of another crate keeps in this file. As with this crate's own, each of `migrations` takes them from one
+    /// version to the next, and none that is released is changed.
+    ///
+    /// # Errors
+    /// The file cannot be written, or the part's tables are of a newer version.
+    pub async fn upgrade(&self, part: &'static str, migrations: &'static [&'static str]) -> Result<(), StoreError> {
+        let upgrade = move |connection: &mut Connection| {
+            let transaction = connection.transaction()?;
+            let query = "SELECT version FROM parts WHERE name = ?1";
+            let version: Option<u32> = transaction.query_row(query, [part], |row| row.get(0)).optional()?;
+            let Some(missing) = migrations.get(version.unwrap_or(0) as usize..) else { return Ok(false) };
+            for migration in missing {
+                transaction.execute_batch(migration)?;
+            }
+            transaction
+                .execute("INSERT OR REPLACE INTO parts (name, version) VALUES (?1, ?2)", params![part, migrations.len().to_string()])?;
+            transaction.commit()?;
+            Ok(true)
+        };
+        if self.call(upgrade).await? { Ok(()) } else { Err(newer()) }
+    }
+
+    /// Whether the file can be written, as is seen by writing; not more than once a second, since anyone may ask.
+    ///
+    /// # Errors
+    /// Why not, such as a full disk.
+    pub(crate) async fn check(&self) -> Result<(), StoreError> {
+        let now = Timestamp::now().millis();
+        let write = "UPDATE written SET at = ?1 WHERE at NOT BETWEEN ?1 - 1000 AND ?1";
+        self.call(move |connection| connection.execute(write, [now])).await.map(drop)
     }
 
     /// Runs `work` on the connection.
@@ -90,6 +125,10 @@ fn prepare(connection: &mut Connection, migrations: &[&str]) -> rusqlite::Result
     transaction.pragma_update(None, "user_version", MIGRATIONS.len().to_string())?;
     store::forget_old(&transaction, Timestamp::now())?;
     transaction.commit()
+}
+
+fn newer() -> StoreError {
+    StoreError("SQLite: the file is of a newer version of Errand".to_owned())
 }
 
 fn failed(error: &rusqlite::Error) -> StoreError {

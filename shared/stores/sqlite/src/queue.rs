@@ -146,7 +146,7 @@ impl Transport for SqliteQueue {
     }
 
     async fn check(&self) -> Result<(), PublishError> {
-        self.next_visible_at().await.map(drop).map_err(|error| PublishError::Unavailable(error.0))
+        self.database.check().await.map_err(|error| PublishError::Unavailable(error.0))
     }
 }
 

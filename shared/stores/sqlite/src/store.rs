@@ -114,7 +114,7 @@ impl Store for SqliteStore {
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        self.0.call(|connection| connection.query_row("SELECT 1", [], |_| Ok(()))).await
+        self.0.check().await
     }
 }
 

@@ -115,3 +115,16 @@ async fn a_file_that_is_no_database_is_told() {
     let error = Database::open(&folder.path().join("errand.sqlite3")).await.err().unwrap();
     assert!(error.to_string().contains("not a database"), "{error}");
 }
+
+#[tokio::test]
+async fn another_parts_tables_are_brought_from_their_version_to_the_newest() {
+    let folder = tempfile::tempdir().unwrap();
+    let (database, _) = open(folder.path()).await;
+    database.upgrade("mail", &["CREATE TABLE mail (a)"]).await.unwrap();
+    let (database, _) = open(folder.path()).await;
+    database.upgrade("mail", &["CREATE TABLE mail (a)", "ALTER TABLE mail ADD COLUMN b"]).await.unwrap();
+    database.upgrade("other", &["CREATE TABLE other (a)"]).await.unwrap();
+    database.call(|connection| connection.execute("INSERT INTO mail (a, b) VALUES (1, 2)", [])).await.unwrap();
+    let refused = database.upgrade("mail", &["CREATE TABLE mail (a)"]).await.unwrap_err();
+    assert!(refused.0.contains("newer version"), "{refused}");
+}
