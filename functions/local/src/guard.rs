@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Method, header};
 use errand_core::Environment;
 
 /// # Errors
@@ -28,6 +28,24 @@ pub(crate) fn names_this_machine(headers: &HeaderMap) -> bool {
     name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
+/// Whether a browser makes a call that changes something for a page of another site: `Sec-Fetch-Site` says so, or, in a browser that does not send it,
+/// an `Origin` that is not this host. Programs send neither. The rules of Go's
+/// [`CrossOriginProtection`](https://pkg.go.dev/net/http#CrossOriginProtection).
+pub(crate) fn is_of_another_site(method: &Method, headers: &HeaderMap) -> bool {
+    if method.is_safe() {
+        return false;
+    }
+    match (headers.get("sec-fetch-site"), headers.get(header::ORIGIN)) {
+        (Some(site), _) => site != "same-origin" && site != "none",
+        (None, Some(origin)) => {
+            let host = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
+            let own = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+            !matches!((host, own), (Some(host), Some(own)) if host.eq_ignore_ascii_case(own))
+        }
+        (None, None) => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,6 +68,25 @@ mod tests {
         assert_eq!(allowed("0.0.0.0:3000", Environment::default()), None);
         let told = [("ERRAND_WEBHOOK_ALLOW", "10.0.0.0/8")].into_iter().collect();
         assert_eq!(allowed("127.0.0.1:3000", told).unwrap(), "10.0.0.0/8");
+    }
+
+    #[test]
+    fn a_page_of_another_site_changes_nothing() {
+        let refused = |method: Method, sent: &[(&'static str, &str)]| {
+            let sent = [("host", "localhost:3000")].iter().chain(sent);
+            is_of_another_site(&method, &sent.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect())
+        };
+        let post = |sent: &[(&'static str, &str)]| refused(Method::POST, sent);
+        assert!(!post(&[]) && !post(&[("origin", "http://localhost:3000")]) && !post(&[("sec-fetch-site", "none")]));
+        assert!(!post(&[("sec-fetch-site", "same-origin"), ("origin", "https://a-proxy.example")]));
+        for origin in ["http://evil.example", "http://localhost:8080", "http://localhost", "null", "", "http://localhost:3000.evil.example"]
+        {
+            assert!(post(&[("origin", origin)]), "{origin}");
+            assert!(!refused(Method::GET, &[("origin", origin)]), "{origin}");
+        }
+        for site in ["cross-site", "same-site", ""] {
+            assert!(post(&[("sec-fetch-site", site)]) && refused(Method::DELETE, &[("sec-fetch-site", site)]), "{site}");
+        }
     }
 
     #[test]

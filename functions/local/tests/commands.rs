@@ -51,6 +51,14 @@ async fn a_task_is_sent_asked_about_and_cancelled() {
 }
 
 #[tokio::test]
+async fn a_key_for_a_server_that_asks_for_none_is_told_to_be_worth_nothing() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let made = run(&server, &["keys", "new", "shop", "--scope", "send"], "");
+    assert!(made.status.success() && String::from_utf8_lossy(&made.stderr).contains("this server enforces no keys"), "{made:?}");
+}
+
+#[tokio::test]
 async fn tail_tells_of_each_change() {
     let data = tempfile::tempdir().unwrap();
     let server = Server::start(data.path());
@@ -85,6 +93,7 @@ async fn keys_are_made_listed_and_revoked() {
     let made = run(&server, &["keys", "new", "shop", "--scope", "send", "--rate", "600"], root);
     let made: Value = serde_json::from_slice(&made.stdout).unwrap();
     let shop = made["key"].as_str().unwrap();
+    assert_eq!(made["enforced"], true);
     assert!(run(&server, &["send", "console"], shop).status.success());
     assert!(complaint(&run(&server, &["keys", "list"], shop)).contains("lacks the scope admin"));
     let listed = String::from_utf8(run(&server, &["keys", "list"], root).stdout).unwrap();

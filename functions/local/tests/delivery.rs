@@ -10,13 +10,13 @@ use std::{
         Arc,
         atomic::{AtomicU16, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use errand_core::Timestamp;
 use errand_testkit::{Answer, Stub};
 use serde_json::{Value, json};
-use server::{Server, delayed, mail, until};
+use server::{PATIENCE, Server, delayed, mail, until};
 
 /// A receiver that answers as it is told.
 async fn receiver(status: &Arc<AtomicU16>) -> Stub {
@@ -120,6 +120,27 @@ async fn this_machine_is_called_and_no_other_without_leave() {
         let id = server.send(json!({ "task": "webhook", "kwargs": { "url": format!("http://{host}/") } })).await;
         let failed = server.wait_for(&id, "FAILED").await.to_string();
         assert!(failed.contains("ERRAND_WEBHOOK_ALLOW does not name it"), "{failed}");
+    }
+}
+
+#[tokio::test]
+async fn a_disk_on_which_nothing_can_be_written_is_told() {
+    let data = tempfile::tempdir().unwrap();
+    // No file may grow past 2,048 blocks, of 512 or 1,024 bytes by the shell. The signal for that is ignored, and writing fails as on a full disk.
+    let server = Server::start_limited("trap '' XFSZ; ulimit -f 2048", data.path(), &[]);
+    assert_eq!(server.call("GET", "/v1/health", None).await.0, 200);
+    let late = delayed(json!({ "task": "console", "kwargs": { "text": "x".repeat(100_000) } }), 3600.0);
+    let started = Instant::now();
+    while server.call("POST", "/v1/tasks", Some(&late)).await.0 == 202 {
+        assert!(started.elapsed() < PATIENCE, "it is never full");
+    }
+    loop {
+        let (status, health) = server.call("GET", "/v1/health", None).await;
+        if status == 503 {
+            break assert!(health.contains(r#""store":"SQLite: "#), "{health}");
+        }
+        assert!(started.elapsed() < PATIENCE, "{health}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 

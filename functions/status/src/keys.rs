@@ -28,6 +28,7 @@ impl Operations {
         self.notes.put(&key_note(&key, &hash)).await?;
         let mut told = told(&key, true);
         told["key"] = Value::from(secret);
+        told["enforced"] = Value::from(!self.access.is_open());
         Ok(json(StatusCode::CREATED, &told))
     }
 

@@ -36,6 +36,12 @@ impl ProblemDocument {
         self
     }
 
+    /// What to change.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// The HTTP status.
     #[must_use]
     pub fn status(&self) -> StatusCode {

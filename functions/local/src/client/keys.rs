@@ -62,8 +62,14 @@ impl Keys {
             }
             Action::New { name, scopes, expires, rate, .. } => {
                 let key = json!({ "name": name, "scopes": scopes, "expires": expires, "rate": rate });
-                say(&api.call(Method::POST, "/v1/keys", Some(&key)).await?);
+                let made = api.call(Method::POST, "/v1/keys", Some(&key)).await?;
+                say(&made);
                 tell("give the key to its holder: it is not shown again");
+                if made["enforced"] == false {
+                    tell(
+                        "this server enforces no keys, and answers whoever calls it: start it with ERRAND_API_KEYS, an entry of which --offline makes",
+                    );
+                }
             }
             Action::List => {
                 let told = api.call(Method::GET, "/v1/keys", None).await?;

@@ -1,18 +1,21 @@
 //! The caught mails as pages, rendered here and asking nothing of any other host.
 
 use axum::{
-    Router,
+    Extension, Router,
+    body::Body,
     extract::{Path, Query, State},
     http::{HeaderName, StatusCode, header},
-    response::{Html, IntoResponse, Response},
+    response::{IntoResponse, Response},
     routing::get,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use errand_api::ProblemDocument;
 use errand_core::StoreError;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::html;
 use serde::Deserialize;
 
 use super::{Inbox, eml::eml, inbox::Kept};
+use crate::web::{Page, Visitor};
 
 const PAGE: u32 = 200;
 
@@ -30,30 +33,31 @@ pub(crate) fn routes(inbox: Inbox) -> Router {
         .with_state(inbox)
 }
 
-/// An answer to a page's request that is no page.
-struct Refusal(StatusCode, &'static str);
+/// Why there is nothing to show.
+struct Refusal(ProblemDocument);
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        (self.0, Html(page(self.1, html! { p { (self.1) } }).into_string())).into_response()
+        errand_api::Response::from(self.0).map(Body::from)
     }
 }
 
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
-        tracing::error!(%error, "the inbox does not answer");
-        Self(StatusCode::SERVICE_UNAVAILABLE, "The inbox does not answer. The log says why.")
+        Self(error.into())
     }
 }
 
-const GONE: Refusal = Refusal(StatusCode::NOT_FOUND, "There is no such mail.");
+fn gone() -> Refusal {
+    Refusal(ProblemDocument::new(StatusCode::NOT_FOUND, "there is no such mail"))
+}
 
 #[derive(Deserialize)]
 struct Before {
     before: Option<i64>,
 }
 
-async fn list(State(inbox): State<Inbox>, Query(query): Query<Before>) -> Result<Html<String>, Refusal> {
+async fn list(State(inbox): State<Inbox>, Extension(visitor): Extension<Visitor>, Query(query): Query<Before>) -> Result<Page, Refusal> {
     let mails = inbox.list(query.before, PAGE).await?;
     let next = mails.last().filter(|_| mails.len() == PAGE as usize).map(|kept| kept.id);
     let rows = html! {
@@ -76,11 +80,11 @@ async fn list(State(inbox): State<Inbox>, Query(query): Query<Before>) -> Result
         }
         @if let Some(next) = next { p { a href={ "/mail?before=" (next) } { "Older" } } }
     };
-    Ok(Html(page("Mail", rows).into_string()))
+    Ok(Page { title: "Mail".to_owned(), signed_in: visitor.signed_in, body: rows })
 }
 
-async fn show(State(inbox): State<Inbox>, Path(id): Path<i64>) -> Result<Html<String>, Refusal> {
-    let Kept { received_at, mail, .. } = inbox.get(id).await?.ok_or(GONE)?;
+async fn show(State(inbox): State<Inbox>, Extension(visitor): Extension<Visitor>, Path(id): Path<i64>) -> Result<Page, Refusal> {
+    let Kept { received_at, mail, .. } = inbox.get(id).await?.ok_or_else(gone)?;
     let received_at = received_at.to_string();
     let mut facts = vec![("Received", received_at), ("From", mail.from)];
     facts.extend(
@@ -109,12 +113,12 @@ async fn show(State(inbox): State<Inbox>, Path(id): Path<i64>) -> Result<Html<St
             }
         }
     };
-    Ok(Html(page(&mail.subject, body).into_string()))
+    Ok(Page { title: mail.subject, signed_in: visitor.signed_in, body })
 }
 
 async fn html_part(State(inbox): State<Inbox>, Path(id): Path<i64>) -> Result<Response, Refusal> {
-    let Kept { mail, .. } = inbox.get(id).await?.ok_or(GONE)?;
-    let mut html = mail.html.ok_or(GONE)?;
+    let Kept { mail, .. } = inbox.get(id).await?.ok_or_else(gone)?;
+    let mut html = mail.html.ok_or_else(gone)?;
     // Pictures that the mail carries are put in place: the frame may ask nobody for them.
     for file in &mail.attachments {
         if let Some(content_id) = &file.content_id {
@@ -126,14 +130,15 @@ async fn html_part(State(inbox): State<Inbox>, Path(id): Path<i64>) -> Result<Re
 }
 
 async fn attachment(State(inbox): State<Inbox>, Path((id, n)): Path<(i64, usize)>) -> Result<Response, Refusal> {
-    let Kept { mail, .. } = inbox.get(id).await?.ok_or(GONE)?;
-    let file = mail.attachments.get(n).ok_or(GONE)?;
+    let Kept { mail, .. } = inbox.get(id).await?.ok_or_else(gone)?;
+    let file = mail.attachments.get(n).ok_or_else(gone)?;
     Ok(contained("application/octet-stream", Some(&file.name), file.bytes()))
 }
 
 async fn download(State(inbox): State<Inbox>, Path(id): Path<i64>) -> Result<Response, Refusal> {
-    let kept = inbox.get(id).await?.ok_or(GONE)?;
-    let message = eml(&kept).map_err(|_| Refusal(StatusCode::INTERNAL_SERVER_ERROR, "The mail cannot be written as a message."))?;
+    let kept = inbox.get(id).await?.ok_or_else(gone)?;
+    let message = eml(&kept)
+        .map_err(|_| Refusal(ProblemDocument::new(StatusCode::INTERNAL_SERVER_ERROR, "the mail cannot be written as a message")))?;
     Ok(contained("message/rfc822", Some(&format!("mail-{id}.eml")), message))
 }
 
@@ -151,19 +156,4 @@ fn contained(media_type: &'static str, download_as: Option<&str>, body: Vec<u8>)
         (HeaderName::from_static("referrer-policy"), "no-referrer".to_owned()),
     ];
     (headers, body).into_response()
-}
-
-fn page(title: &str, body: Markup) -> Markup {
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width";
-                title { (title) " · Errand" }
-                style { (PreEscaped(include_str!("style.css"))) }
-            }
-            body { header { a href="/mail" { "Errand" } } main { h1 { (title) } (body) } }
-        }
-    }
 }

@@ -42,7 +42,24 @@ impl Server {
     }
 
     pub fn start_with(data: &Path, vars: &[(&str, &str)]) -> Self {
-        let mut process = command(data, vars).stdout(Stdio::piped()).spawn().unwrap();
+        Self::of(command(data, vars))
+    }
+
+    /// A server under limits that the shell sets by `limits`.
+    pub fn start_limited(limits: &str, data: &Path, options: &[&str]) -> Self {
+        let server = command(data, &[]);
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", &format!("{limits}; exec \"$0\" \"$@\"")])
+            .arg(server.get_program())
+            .args(server.get_args())
+            .args(options)
+            .env_clear();
+        Self::of(command)
+    }
+
+    fn of(mut command: Command) -> Self {
+        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
         let ready = lines.find(|line| line.starts_with("errand is ready on ")).expect("a line that says it is ready");
         let curl = lines.next().unwrap();
@@ -57,14 +74,18 @@ impl Server {
     }
 
     pub async fn call_with(&self, method: &str, path: &str, body: Option<&Value>, headers: &[(&str, &str)]) -> (u16, String) {
-        let mut request =
-            http::Request::builder().method(method).uri(format!("{}{path}", self.url)).header("content-type", "application/json");
+        let headers = [&[("content-type", "application/json")], headers].concat();
+        let response = self.request(method, path, &body.map_or_else(String::new, ToString::to_string), &headers).await;
+        (response.status().as_u16(), String::from_utf8_lossy(response.body()).into_owned())
+    }
+
+    /// A call as it is said, and its whole answer.
+    pub async fn request(&self, method: &str, path: &str, body: &str, headers: &[(&str, &str)]) -> http::Response<Bytes> {
+        let mut request = http::Request::builder().method(method).uri(format!("{}{path}", self.url));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(body.map_or_else(Bytes::new, |body| body.to_string().into())).unwrap();
-        let response = Client::new().send(request, PATIENCE).await.unwrap();
-        (response.status().as_u16(), String::from_utf8_lossy(response.body()).into_owned())
+        Client::new().send(request.body(Bytes::copy_from_slice(body.as_bytes())).unwrap(), PATIENCE).await.unwrap()
     }
 
     pub async fn send(&self, task: Value) -> String {

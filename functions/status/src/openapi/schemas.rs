@@ -216,6 +216,7 @@ fn answers() -> Map<String, Value> {
     let key = json!({
         "name": text(), "scopes": { "type": "array", "items": text() }, "expires": optional_time(), "rate": { "type": ["integer", "null"] },
         "revocable": { "type": "boolean", "description": "Whether this API can revoke it." }, "key": text(),
+        "enforced": { "type": "boolean", "description": "Whether calls need a key: not on a machine that was started without any." },
     });
     let schedule = json!({ "name": text(), "cron": text(), "rate": text(), "timezone": text(), "paused": { "type": "boolean" }, "task": text(), "kwargs": {}, "args": {}, "queue": text() });
     let schedule = object(&["name", "timezone", "paused", "task"], schedule);

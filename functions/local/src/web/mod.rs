@@ -1,9 +1,15 @@
 //! The HTTP API by the functions' own handlers, and the pages beside it.
 
+mod page;
+mod sign_in;
+
+pub(crate) use page::Page;
+pub(crate) use sign_in::Visitor;
+
 use std::sync::Arc;
 
 use axum::{
-    Router,
+    Extension, Router,
     body::{Body, to_bytes},
     extract::{Request, State},
     http::StatusCode,
@@ -19,6 +25,7 @@ use errand_status::Operations;
 use crate::{
     guard,
     mail::{self, Inbox},
+    web::sign_in::Sessions,
 };
 
 /// The functions that answer calls.
@@ -31,8 +38,19 @@ pub(crate) struct Functions {
 /// Everything that is served.
 pub(crate) fn router(functions: Functions, inbox: Inbox) -> Router {
     let pages = mail::routes(inbox).layer(middleware::from_fn_with_state(functions.clone(), only_for_readers));
-    let guard = middleware::from_fn_with_state(functions.clone(), only_for_this_machine);
-    Router::new().route("/", get(async || Redirect::to("/mail"))).fallback(api).with_state(functions).merge(pages).layer(guard)
+    let sessions = Sessions::default();
+    Router::new()
+        .route("/", get(async || Redirect::to("/mail")))
+        .route("/script.js", get(page::script))
+        .merge(sign_in::routes())
+        .fallback(api)
+        .with_state(functions.clone())
+        .merge(pages)
+        .layer(Extension(sessions.clone()))
+        .layer(middleware::from_fn_with_state(sessions, sign_in::with_key))
+        .layer(middleware::from_fn(not_for_other_sites))
+        .layer(middleware::from_fn_with_state(functions, only_for_this_machine))
+        .layer(middleware::from_fn(page::for_browsers))
 }
 
 async fn api(State(functions): State<Functions>, request: Request) -> Response {
@@ -69,6 +87,15 @@ async fn whole(request: Request) -> Result<errand_api::Request, ProblemDocument>
 async fn only_for_this_machine(State(functions): State<Functions>, request: Request, next: Next) -> Response {
     if functions.enqueue.access.is_open() && !guard::names_this_machine(request.headers()) {
         let problem = ProblemDocument::new(StatusCode::FORBIDDEN, "call this server as localhost or 127.0.0.1, or set ERRAND_API_KEYS");
+        return errand_api::Response::from(problem).map(Body::from);
+    }
+    next.run(request).await
+}
+
+/// A page of another site changes nothing here, though the browser that shows it can reach this server, and may have signed in.
+async fn not_for_other_sites(request: Request, next: Next) -> Response {
+    if guard::is_of_another_site(request.method(), request.headers()) {
+        let problem = ProblemDocument::new(StatusCode::FORBIDDEN, "a page of another site may change nothing here");
         return errand_api::Response::from(problem).map(Body::from);
     }
     next.run(request).await
