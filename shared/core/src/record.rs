@@ -1,4 +1,5 @@
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
+use serde_json::value::RawValue;
 
 use crate::{Begin, Change, Claim, Envelope, Finish, Header, Outcome, Progress, Report, Status, TaskError, TaskResult, Timestamp};
 
@@ -161,16 +162,12 @@ pub fn position(enqueued_at: Timestamp, id: &str) -> String {
 
 /// Records of before hold the places that are delivered, and no more.
 fn progress<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Progress, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Written {
-        Places(Vec<usize>),
-        Progress(Progress),
+    let written = Box::<RawValue>::deserialize(deserializer)?;
+    if !written.get().starts_with('[') {
+        return serde_json::from_str(written.get()).map_err(D::Error::custom);
     }
-    Ok(match Written::deserialize(deserializer)? {
-        Written::Places(places) => Progress { delivered: places.into_iter().collect(), ..Progress::default() },
-        Written::Progress(progress) => progress,
-    })
+    let places: Vec<usize> = serde_json::from_str(written.get()).map_err(D::Error::custom)?;
+    Ok(Progress { delivered: places.into_iter().collect(), ..Progress::default() })
 }
 
 fn push_last<T>(list: &mut Vec<T>, value: T) {
