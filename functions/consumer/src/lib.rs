@@ -23,7 +23,7 @@ pub use sns::Verifier;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
-use errand_core::{Environment, Init, Message, Outbox, Registry, SettingsError, Timestamp};
+use errand_core::{Environment, Init, Invocation, Message, Outbox, Registry, SettingsError, Timestamp};
 use errand_engine::{Circuits, Engine, Policy, Sequel, Unknown, Verdict};
 use errand_runtime::TokioClock;
 
@@ -62,7 +62,7 @@ impl Consumer {
             Sequel { follow_ups: errand_wire::celery::follow_ups, forward: transport, results: errand_catalog::result_backend(env)? };
         let client = errand_http::Client::new();
         let intake = Intake { objects: errand_catalog::foreign_objects(&sdk), verifier: Verifier::from_env(env, client.clone())? };
-        let cx = Init::default().with(client).with(sdk);
+        let cx = Init::default().with(Invocation::from_env(env)?).with(client).with(sdk);
         let worker = env.get("AWS_LAMBDA_LOG_STREAM_NAME").unwrap_or("local").to_owned();
         let engine = Engine {
             registry: registry(env, &cx, providers)?,
@@ -98,7 +98,7 @@ pub fn registry(
     cx: &Init,
     fill: impl FnOnce(&mut Registry, &Environment, &Init) -> Result<(), SettingsError>,
 ) -> Result<Registry, SettingsError> {
-    let mut registry = Registry::default();
+    let mut registry = Registry::new(cx.invocation());
     fill(&mut registry, env, cx)?;
     registry.read_routes(env)?;
     for (task, missing) in registry.off() {

@@ -3,7 +3,7 @@ use std::{error::Error, future::IntoFuture, net::SocketAddr, path::PathBuf, sync
 use clap::Args;
 use errand_api::Access;
 use errand_consumer::{Consumer, Intake, Verifier};
-use errand_core::{Environment, Init, Outbox, Registry, SettingsError};
+use errand_core::{Environment, Init, Invocation, Outbox, Registry, SettingsError};
 use errand_engine::{Circuits, Engine, Sequel};
 use errand_enqueue::Enqueue;
 use errand_provider_console::Console;
@@ -50,7 +50,8 @@ pub(crate) async fn serve(options: &Options, env: &Environment) -> Result<(), Bo
     let queue = SqliteQueue::new(database.clone(), errand_wire::encode);
     let inbox = Inbox::open(database.clone()).await?;
     let files = Files::open(options.data.join("objects")).map_err(|error| format!("cannot use the data folder: {error}"))?;
-    let mut engine = engine(env, queue.clone(), store.clone(), inbox.clone()).await?;
+    let invocation = Invocation::from_env(env)?;
+    let mut engine = engine(env, invocation, queue.clone(), store.clone(), inbox.clone()).await?;
     engine.api_url = Some(env.get("ERRAND_API_URL").map_or_else(|| format!("http://{address}"), ToOwned::to_owned));
     engine.objects = Some(Arc::new(files.clone()));
     let outbox = Outbox { soon: Arc::new(queue.clone()), late: None, objects: Some(Arc::new(files)) };
@@ -84,7 +85,7 @@ pub(crate) async fn serve(options: &Options, env: &Environment) -> Result<(), Bo
     let (stop, stopped) = watch::channel(false);
     let mut workers = JoinSet::new();
     for _ in 0..WORKERS {
-        workers.spawn(worker::work(queue.clone(), Arc::clone(&consumer), stopped.clone()));
+        workers.spawn(worker::work(queue.clone(), Arc::clone(&consumer), invocation, stopped.clone()));
     }
     workers.spawn(schedules::run(schedules, outbox, stopped.clone()));
     let mut until = stopped.clone();
@@ -101,11 +102,17 @@ pub(crate) async fn serve(options: &Options, env: &Environment) -> Result<(), Bo
     Ok(())
 }
 
-async fn engine(env: &Environment, queue: SqliteQueue, store: Arc<SqliteStore>, inbox: Inbox) -> Result<Engine, SettingsError> {
+async fn engine(
+    env: &Environment,
+    invocation: Invocation,
+    queue: SqliteQueue,
+    store: Arc<SqliteStore>,
+    inbox: Inbox,
+) -> Result<Engine, SettingsError> {
     let sends_mail = env.get("ERRAND_SES_FROM").is_some();
     let invokes = env.get("ERRAND_ROUTES").is_some_and(|routes| routes.contains("\"lambda\""));
     let wants_aws = if sends_mail { Some("ERRAND_SES_FROM") } else { invokes.then_some("a Lambda function in ERRAND_ROUTES") };
-    let mut cx = Init::default().with(errand_http::Client::new());
+    let mut cx = Init::default().with(invocation).with(errand_http::Client::new());
     if let Some(wants) = wants_aws {
         cx = cx.with(aws::sdk_config(env, wants).await?);
     }

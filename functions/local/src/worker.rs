@@ -3,31 +3,27 @@
 use std::{sync::Arc, time::Duration};
 
 use errand_consumer::Consumer;
-use errand_core::{Message, Timestamp};
+use errand_core::{Invocation, Message, Timestamp};
 use errand_store_sqlite::SqliteQueue;
 use tokio::{sync::watch, time::sleep};
 
 /// Messages that are taken at once.
 const BATCH: u32 = 10;
 
-/// How long a batch may take, as a function's timeout.
-const TIMEOUT: Duration = Duration::from_secs(30);
-
-/// How long a batch's messages are hidden: longer than it can take, so that none comes again while it is worked on.
-const VISIBILITY: Duration = Duration::from_secs(60);
-
 /// How long to wait when the queue does not answer.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Works until `stop` says true; then ends after the batch in hand.
-pub(crate) async fn work(queue: SqliteQueue, consumer: Arc<Consumer>, mut stop: watch::Receiver<bool>) {
+/// Works until `stop` says true, as long at a time as an invocation is; then ends after the batch in hand.
+pub(crate) async fn work(queue: SqliteQueue, consumer: Arc<Consumer>, invocation: Invocation, mut stop: watch::Receiver<bool>) {
+    // Hidden for longer than a batch can take, so that none of it comes again while it is worked on.
+    let visibility = invocation.length() * 2;
     while !*stop.borrow() {
-        match queue.receive(BATCH, VISIBILITY).await {
+        match queue.receive(BATCH, visibility).await {
             Ok(messages) if messages.is_empty() => tokio::select! {
                 () = wait(&queue) => {}
                 _ = stop.wait_for(|stop| *stop) => {}
             },
-            Ok(messages) => run(&queue, &consumer, messages).await,
+            Ok(messages) => run(&queue, &consumer, messages, invocation).await,
             Err(error) => {
                 tracing::error!(%error, "the queue does not answer");
                 sleep(PAUSE).await;
@@ -36,9 +32,9 @@ pub(crate) async fn work(queue: SqliteQueue, consumer: Arc<Consumer>, mut stop: 
     }
 }
 
-async fn run(queue: &SqliteQueue, consumer: &Consumer, messages: Vec<Message>) {
+async fn run(queue: &SqliteQueue, consumer: &Consumer, messages: Vec<Message>, invocation: Invocation) {
     let batch = messages.clone();
-    let kept = consumer.handle(messages, Timestamp::now() + TIMEOUT).await;
+    let kept = consumer.handle(messages, Timestamp::now() + invocation.length()).await;
     let done: Vec<Message> = batch.into_iter().filter(|message| !kept.iter().any(|kept| kept.id == message.id)).collect();
     if let Err(error) = queue.acknowledge(&done).await {
         tracing::error!(%error, "the queue does not answer: what is done comes again, and is found done");

@@ -2,7 +2,7 @@ use std::{fmt, time::Duration};
 
 use serde_json::value::RawValue;
 
-use crate::{Fields, FollowUps, Sender, Timestamp};
+use crate::{Fields, FollowUps, Sender, Timestamp, json::Object};
 
 /// The largest body that is accepted, in bytes: what SQS takes (1 MiB with its attributes) less room for a dead letter's attributes.
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>
@@ -77,6 +77,17 @@ impl Context {
         });
         Self { bulk, follow_ups, json: Some(json) }
     }
+
+    /// The same for one payload.
+    fn without_bulk(&self) -> Self {
+        let fields = self.json.as_deref().and_then(|json| Fields::of(json.get()).ok()).map(Fields::into_entries).unwrap_or_default();
+        let (mut rest, mut is_empty) = (Object::new(), true);
+        for (name, value) in fields.into_iter().filter(|(name, _)| name != "bulk") {
+            rest.field(&name, value.get());
+            is_empty = false;
+        }
+        Self { bulk: false, follow_ups: self.follow_ups, json: if is_empty { None } else { rest.raw() } }
+    }
 }
 
 impl Envelope {
@@ -107,6 +118,26 @@ impl Envelope {
     #[must_use]
     pub fn payload(&self) -> &str {
         self.kwargs.as_deref().map_or("{}", RawValue::get)
+    }
+
+    /// The payloads of a bulk, as they were written.
+    ///
+    /// # Errors
+    /// `kwargs` is no array.
+    pub fn payloads(&self) -> Result<Vec<&RawValue>, serde_json::Error> {
+        serde_json::from_str(self.payload())
+    }
+
+    /// A bulk without its payloads, to make their envelopes of by [`Envelope::part`].
+    #[must_use]
+    pub fn head(&self) -> Self {
+        Self { kwargs: None, claim_check: None, context: self.context.without_bulk(), ..self.clone() }
+    }
+
+    /// Of a bulk's [head](Envelope::head), the payload at `place` as an envelope of its own: its id is the same for every attempt at it, and of no other.
+    #[must_use]
+    pub fn part(&self, place: usize, payload: &RawValue) -> Self {
+        Self { id: format!("{}-{place}", self.id), kwargs: Some(payload.to_owned()), ..self.clone() }
     }
 
     /// How long from `now` until it may run.

@@ -3,14 +3,13 @@ use std::{future::Future, marker::PhantomData, time::Duration};
 use futures_util::FutureExt;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Attempt, BoxFuture, DeliveryError, Envelope, ErrorKind, Handled, Json, Receipt, Run, Task, registry::attempt};
-
-/// How long a function may take: what is left of a consumer's 30 seconds.
-const TIMEOUT: Duration = Duration::from_secs(25);
+use crate::{Attempt, BoxFuture, DeliveryError, Envelope, ErrorKind, Job, Json, Ran, Target, Task};
 
 /// A Rust function as a task.
 pub(crate) struct Function<A, F> {
     pub(crate) function: F,
+    /// How long it may take.
+    pub(crate) timeout: Duration,
     pub(crate) arguments: PhantomData<fn() -> A>,
 }
 
@@ -22,21 +21,20 @@ where
     Fut: Future<Output = Result<R, DeliveryError>> + Send + 'static,
 {
     fn provider(&self) -> &'static str {
-        crate::Target::FUNCTION
+        Target::FUNCTION
     }
 
     fn timeout(&self) -> Duration {
-        TIMEOUT
+        self.timeout
     }
 
-    fn run<'a>(&'a self, run: Run<'a>) -> BoxFuture<'a, Handled> {
-        let called =
-            arguments(run.envelope).map(|arguments| (self.function)(arguments, attempt(run.envelope, run.envelope.id.clone(), run.number)));
+    fn run<'a>(&'a self, job: Job<'a>) -> BoxFuture<'a, Result<Ran, DeliveryError>> {
         async move {
-            Handled::One(match called {
-                Ok(called) => called.await.and_then(|value| receipt(&value)),
-                Err(error) => Err(error),
-            })
+            let called = (self.function)(arguments(job.envelope)?, Attempt::of(&job));
+            let value = serde_json::value::to_raw_value(&called.await?);
+            value
+                .map(|value| Ran::Done(Json::from(value)))
+                .map_err(|_| DeliveryError::new(ErrorKind::TaskFailed, "the return value cannot be written as JSON"))
         }
         .boxed()
     }
@@ -57,10 +55,4 @@ fn arguments<A: DeserializeOwned>(envelope: &Envelope) -> Result<A, DeliveryErro
     read.map_err(|error| {
         DeliveryError::new(ErrorKind::InvalidPayload, format!("/kwargs: not what this task takes (column {})", error.column()))
     })
-}
-
-fn receipt(value: &impl Serialize) -> Result<Receipt, DeliveryError> {
-    serde_json::value::to_raw_value(value)
-        .map(|value| Receipt(Json::from(value)))
-        .map_err(|_| DeliveryError::new(ErrorKind::TaskFailed, "the return value cannot be written as JSON"))
 }

@@ -3,7 +3,7 @@ use std::{
     collections::HashMap,
 };
 
-use crate::SettingsError;
+use crate::{Invocation, SettingsError};
 
 /// What a function has for its providers to share, by type: the HTTP client, the AWS configuration. Built once, without I/O.
 #[derive(Default)]
@@ -17,6 +17,12 @@ impl Init {
     pub fn with<T: Send + Sync + 'static>(mut self, value: T) -> Self {
         self.shared.insert(TypeId::of::<T>(), Box::new(value));
         self
+    }
+
+    /// How long the function that is starting runs at a time: the [`Invocation`] among the values, or the default one.
+    #[must_use]
+    pub fn invocation(&self) -> Invocation {
+        self.shared::<Invocation>().copied().unwrap_or_default()
     }
 
     /// The value of this type.

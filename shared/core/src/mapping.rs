@@ -4,74 +4,216 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use serde::Deserialize;
-use serde_json::{Map, Value, value::RawValue};
+use serde_json::value::RawValue;
 
-use crate::{
-    BoxFuture, Envelope, Handled, Json, Run, Task,
-    json::{self, Object},
-};
+use crate::{BoxFuture, DeliveryError, Envelope, ErrorKind, Fields, Job, Ran, Task, json};
 
 /// What a route says that names a task: `{"task":"email","payload":{"to":["/args/0"],"subject":"/kwargs/subject"}}`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Mapping {
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mapping {
     /// The task that does it.
     pub(crate) task: String,
-    /// Its payload, in which texts that begin with one of [`ROOTS`] are JSON pointers (RFC 6901) to what stands in their place. What is not there is left out.
-    /// Without it, the payload is the task's `kwargs`.
-    pub(crate) payload: Option<Map<String, Value>>,
+    /// Its payload; without one, the payload is the task's `kwargs`.
+    pub(crate) payload: Option<Template>,
+}
+
+/// JSON in which a text that begins with one of [`ROOTS`] is a JSON pointer (RFC 6901) to what stands in its place, and in other texts such a pointer in braces is
+/// one to a text: `"{/kwargs/name} is {/kwargs/state}"`. What is pointed at is taken as it was written.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Template {
+    /// JSON that stays as it is.
+    Constant(String),
+    /// What the pointer points to; left out where that is nothing.
+    Pointer(Pointer),
+    /// A text of its parts, in which nothing is an empty text.
+    Text(Vec<Part>),
+    Array(Vec<Template>),
+    /// The fields in their order, with their names as JSON.
+    Object(Vec<(String, Template)>),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Part {
+    Literal(String),
+    Pointer(Pointer),
+}
+
+/// A JSON pointer that begins with one of [`ROOTS`].
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Pointer {
+    root: String,
+    /// The rest of the pointer.
+    path: String,
 }
 
 /// What pointers may point into.
-const ROOTS: [&str; 3] = ["/args", "/kwargs", "/context"];
+const ROOTS: [&str; 3] = ["args", "kwargs", "context"];
+
+impl Mapping {
+    pub(crate) fn read(json: &RawValue) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Written<'a> {
+            task: String,
+            #[serde(borrow)]
+            payload: Option<&'a RawValue>,
+        }
+        let Written { task, payload } = serde_json::from_str(json.get()).map_err(|error| error.to_string())?;
+        let payload = payload.map(Template::read).transpose()?;
+        if payload.as_ref().is_some_and(|payload| !matches!(payload, Template::Object(_))) {
+            return Err("payload: expected an object".to_owned());
+        }
+        Ok(Self { task, payload })
+    }
+}
+
+impl Template {
+    fn read(json: &RawValue) -> Result<Self, String> {
+        let wrong = |error: serde_json::Error| format!("payload: {error}");
+        Ok(match json.get().as_bytes() {
+            [b'"', ..] => {
+                let text: String = serde_json::from_str(json.get()).map_err(wrong)?;
+                match (Pointer::read(&text), parts(&text)) {
+                    (Some(pointer), _) => Self::Pointer(pointer),
+                    (None, Some(parts)) => Self::Text(parts),
+                    (None, None) => Self::Constant(json.get().to_owned()),
+                }
+            }
+            [b'[', ..] => {
+                let values: Vec<&RawValue> = serde_json::from_str(json.get()).map_err(wrong)?;
+                Self::Array(values.into_iter().map(Self::read).collect::<Result<_, _>>()?)
+            }
+            [b'{', ..] => {
+                let fields = Fields::of(json.get()).map_err(|problems| format!("payload: {problems}"))?;
+                let fields = fields.into_entries().into_iter().map(|(name, value)| Ok((json::text(&name), Self::read(value)?)));
+                Self::Object(fields.collect::<Result<_, String>>()?)
+            }
+            _ => Self::Constant(json.get().to_owned()),
+        })
+    }
+
+    /// Writes the JSON that it makes of an envelope; answers whether there is any.
+    fn write(&self, envelope: &Envelope, to: &mut String) -> bool {
+        match self {
+            Self::Constant(json) => to.push_str(json),
+            Self::Pointer(pointer) => match pointer.find(envelope) {
+                Some(found) => to.push_str(found.get()),
+                None => return false,
+            },
+            Self::Text(parts) => {
+                let text: String = parts.iter().map(|part| part.text(envelope)).collect();
+                to.push_str(&json::text(&text));
+            }
+            Self::Array(values) => write_all(to, ['[', ']'], values.iter().map(|value| ("", value)), envelope),
+            Self::Object(fields) => write_all(to, ['{', '}'], fields.iter().map(|(name, value)| (name.as_str(), value)), envelope),
+        }
+        true
+    }
+}
+
+/// Writes what there is of an array's values or, with their names, of an object's fields.
+fn write_all<'a>(to: &mut String, [open, close]: [char; 2], members: impl Iterator<Item = (&'a str, &'a Template)>, envelope: &Envelope) {
+    to.push(open);
+    let start = to.len();
+    for (name, value) in members {
+        let before = to.len();
+        if before > start {
+            to.push(',');
+        }
+        if !name.is_empty() {
+            to.push_str(name);
+            to.push(':');
+        }
+        if !value.write(envelope, to) {
+            to.truncate(before);
+        }
+    }
+    to.push(close);
+}
+
+/// The parts of a text that has pointers in braces. Other braces stand for themselves, and so do those behind one more: `{{/kwargs/a}` is `{/kwargs/a}`.
+fn parts(text: &str) -> Option<Vec<Part>> {
+    let (mut parts, mut literal, mut rest) = (Vec::new(), String::new(), text);
+    while let Some((before, after)) = rest.split_once('{') {
+        literal.push_str(before);
+        let found = after.split_once('}').and_then(|(inside, rest)| Some((Pointer::read(inside)?, rest)));
+        let escaped =
+            after.strip_prefix('{').filter(|after| after.split_once('}').is_some_and(|(inside, _)| Pointer::read(inside).is_some()));
+        rest = match (found, escaped) {
+            (Some((pointer, rest)), _) => {
+                parts.extend([Part::Literal(std::mem::take(&mut literal)), Part::Pointer(pointer)]);
+                rest
+            }
+            (None, escaped) => {
+                literal.push('{');
+                escaped.unwrap_or(after)
+            }
+        };
+    }
+    literal.push_str(rest);
+    // What holds no pointer and no escaped one is what it was.
+    if parts.is_empty() && literal == text {
+        return None;
+    }
+    parts.push(Part::Literal(literal));
+    Some(parts)
+}
+
+impl Part {
+    fn text(&self, envelope: &Envelope) -> String {
+        match self {
+            Self::Literal(text) => text.clone(),
+            Self::Pointer(pointer) => match pointer.find(envelope) {
+                None => String::new(),
+                Some(found) => serde_json::from_str::<String>(found.get()).unwrap_or_else(|_| found.get().to_owned()),
+            },
+        }
+    }
+}
+
+impl Pointer {
+    fn read(text: &str) -> Option<Self> {
+        let (root, path) = text.strip_prefix('/').map(|text| text.split_at(text.find('/').unwrap_or(text.len())))?;
+        ROOTS.contains(&root).then(|| Self { root: root.to_owned(), path: path.to_owned() })
+    }
+
+    /// What it points to; `None` where nothing is, or null.
+    fn find<'a>(&self, envelope: &'a Envelope) -> Option<&'a RawValue> {
+        let root = match self.root.as_str() {
+            "args" => envelope.args.as_deref(),
+            "kwargs" => envelope.kwargs.as_deref(),
+            _ => envelope.context.json.as_deref(),
+        };
+        json::at(root?.get(), &self.path).filter(|found| found.get() != "null")
+    }
+}
 
 /// A task under another name.
 pub(crate) struct Mapped {
     pub(crate) task: Arc<dyn Task>,
-    pub(crate) mapping: Mapping,
+    pub(crate) mapping: Arc<Mapping>,
 }
 
 impl Mapped {
     /// The envelope that the other task is given.
-    fn envelope(&self, envelope: &Envelope) -> Envelope {
-        let mut mapped = Envelope { task: self.mapping.task.clone(), ..envelope.clone() };
-        let Some(payload) = &self.mapping.payload else { return mapped };
-        let mut arguments = Object::new();
-        for (name, json) in [("args", &envelope.args), ("kwargs", &envelope.kwargs), ("context", &envelope.context.json)] {
-            arguments.field(name, json.as_deref().map_or("null", RawValue::get));
-        }
-        (mapped.args, mapped.kwargs, mapped.context.bulk) = (None, fields(payload, &arguments.end()).raw(), false);
-        mapped
+    fn envelope(&self, envelope: &Envelope) -> Result<Envelope, DeliveryError> {
+        let task = self.mapping.task.clone();
+        let Some(payload) = &self.mapping.payload else { return Ok(Envelope { task, ..envelope.clone() }) };
+        let mut json = String::new();
+        payload.write(envelope, &mut json);
+        let kwargs = RawValue::from_string(json);
+        let kwargs = kwargs.map_err(|_| DeliveryError::new(ErrorKind::InvalidPayload, "no payload can be made of the arguments"))?;
+        Ok(Envelope { task, args: None, kwargs: Some(kwargs), ..envelope.clone() })
     }
-}
-
-fn fields(template: &Map<String, Value>, arguments: &str) -> Object {
-    let mut filled = Object::new();
-    for (name, value) in template {
-        if let Some(value) = fill(value, arguments) {
-            filled.field(name, value.get());
-        }
-    }
-    filled
-}
-
-/// A value with what its pointers point to, as that was written; nothing where one points to nothing.
-fn fill(template: &Value, arguments: &str) -> Option<Json> {
-    match template {
-        Value::String(text) if points(text) => json::at(arguments, text).map(Json::from).filter(|value| !value.is_null()),
-        Value::Array(values) => Some(Json::of(&values.iter().filter_map(|value| fill(value, arguments)).collect::<Vec<_>>())),
-        Value::Object(map) => fields(map, arguments).raw().map(Json::from),
-        constant => Some(Json::of(constant)),
-    }
-}
-
-fn points(text: &str) -> bool {
-    ROOTS.iter().any(|root| text.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
 }
 
 impl Task for Mapped {
     fn provider(&self) -> &'static str {
         self.task.provider()
+    }
+
+    fn circuit(&self) -> &str {
+        self.task.circuit()
     }
 
     fn timeout(&self) -> Duration {
@@ -82,10 +224,10 @@ impl Task for Mapped {
         self.task.hands_over()
     }
 
-    fn run<'a>(&'a self, run: Run<'a>) -> BoxFuture<'a, Handled> {
+    fn run<'a>(&'a self, job: Job<'a>) -> BoxFuture<'a, Result<Ran, DeliveryError>> {
         async move {
-            let envelope = self.envelope(run.envelope);
-            self.task.run(Run { envelope: &envelope, ..run }).await
+            let envelope = self.envelope(job.envelope)?;
+            self.task.run(Job { envelope: &envelope, ..job }).await
         }
         .boxed()
     }
@@ -93,20 +235,68 @@ impl Task for Mapped {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
+
+    fn raw(json: &str) -> Box<RawValue> {
+        RawValue::from_string(json.to_owned()).unwrap()
+    }
+
+    fn fill(template: &str, args: &str, kwargs: &str, context: &str) -> String {
+        let mut envelope = Envelope { args: Some(raw(args)), kwargs: Some(raw(kwargs)), ..Envelope::new("a".to_owned(), "t".to_owned()) };
+        envelope.context.json = Some(raw(context));
+        let mut filled = String::new();
+        assert!(Template::read(&raw(template)).unwrap().write(&envelope, &mut filled));
+        serde_json::from_str::<serde::de::IgnoredAny>(&filled).unwrap();
+        filled
+    }
 
     #[test]
     fn pointers_are_filled_and_what_is_not_there_is_left_out() {
-        let template = json!({
-            "to": ["/args/0", "/args/9"], "subject": "/kwargs/a~1b", "body": "/argsx", "all": "/args", "n": { "x": "/kwargs/none", "y": 7 }, "user": "/context/user",
-        });
-        let arguments = r#"{"args":["a@example.com", 1e400 ,null],"kwargs":{"a/b":"H\u0069"},"context":{"user":"u"}}"#;
-        let payload = fields(template.as_object().unwrap(), arguments);
+        let template = r#"{"to":["/args/0","/args/9","/args/01"],"subject":"/kwargs/a~1b","body":"/argsx","all":"/args","n":{"x":"/kwargs/none","y":7},"user":"/context/user"}"#;
         assert_eq!(
-            payload.end(),
-            r#"{"all":["a@example.com", 1e400 ,null],"body":"/argsx","n":{"y":7},"subject":"H\u0069","to":["a@example.com"],"user":"u"}"#
+            fill(template, r#"["a@example.com", null]"#, r#"{ "a/b": "Hi" }"#, r#"{ "user": "u" }"#),
+            r#"{"to":["a@example.com"],"subject":"Hi","body":"/argsx","all":["a@example.com", null],"n":{"y":7},"user":"u"}"#
         );
+    }
+
+    #[test]
+    fn what_is_pointed_at_and_what_is_not_stays_as_it_was_written_and_in_order() {
+        let kwargs = r#"{"z":{"b":12345678901234567890123,"a":100.10,"e":1E+2,"x":1e400},"n":20e1}"#;
+        assert_eq!(
+            fill(r#"{"z":"/kwargs/z","m":"/kwargs/n","a":{"y":1.50,"b":1e400},"t":"{/kwargs/z} {/kwargs/z/a}"}"#, "[]", kwargs, "{}"),
+            r#"{"z":{"b":12345678901234567890123,"a":100.10,"e":1E+2,"x":1e400},"m":20e1,"a":{"y":1.50,"b":1e400},"t":"{\"b\":12345678901234567890123,\"a\":100.10,\"e\":1E+2,\"x\":1e400} 100.10"}"#
+        );
+    }
+
+    #[test]
+    fn a_text_may_hold_pointers_and_every_other_brace_stands_for_itself() {
+        let kwargs = r#"{"message":{"AlarmName":"CPU \"high\"","NewStateValue":"ALARM","none":null},"topic":"ops"}"#;
+        for (template, wanted) in [
+            ("{/kwargs/message/AlarmName} is {/kwargs/message/NewStateValue}", "CPU \"high\" is ALARM"),
+            ("<{/kwargs/message/none}{/kwargs/nothing/at/all}>", "<>"),
+            ("{/kwargs/topic}", "ops"),
+            ("{ {/kwargs/topic} } {} {/other/topic} {/kwargs {kwargs}", "{ ops } {} {/other/topic} {/kwargs {kwargs}"),
+            ("{{/kwargs/topic} {{ x }} {{{/kwargs/topic}", "{/kwargs/topic} {{ x }} {{/kwargs/topic}"),
+            ("{/args}", "[1, \"x\"]"),
+        ] {
+            let template = json::text(template);
+            assert_eq!(
+                fill(&format!(r#"{{"text":{template}}}"#), r#"[1, "x"]"#, kwargs, "{}"),
+                format!(r#"{{"text":{}}}"#, json::text(wanted)),
+                "{template}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_mapping_that_cannot_be_is_refused() {
+        for (json, part) in [
+            (r#"{"task":"a","payloads":{}}"#, "unknown field `payloads`"),
+            (r#"{"task":"a","payload":["/kwargs"]}"#, "payload: expected an object"),
+            (r#"{"task":"a","payload":{"x":1,"x":2}}"#, "there twice"),
+        ] {
+            let error = Mapping::read(&raw(json)).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
     }
 }

@@ -1,8 +1,12 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use serde_json::value::RawValue;
+use serde_json::{Map, Value, value::RawValue};
 
-use crate::{Envelope, Environment, Fields, Problems, Routes, SettingsError, Target, limits, routes::wrong};
+use crate::{
+    Envelope, Environment, Fields, Problems, Routes, SettingsError, limits,
+    mapping::Mapping,
+    routes::{Resolve, contested},
+};
 
 /// What a provider takes: an envelope's `kwargs`. A crate's payload type is built without its client, so that a call can be checked
 /// before it is queued.
@@ -34,7 +38,7 @@ type Check = fn(&str) -> Result<(), Problems>;
 
 /// What is known of a payload type.
 #[derive(Clone, Copy)]
-struct Kind {
+pub(crate) struct Kind {
     check: Check,
     notification: &'static str,
     schema: &'static str,
@@ -43,18 +47,23 @@ struct Kind {
 /// The tasks that can be called, each with the check of its payload.
 #[derive(Clone, Default)]
 pub struct Payloads {
-    tasks: BTreeMap<&'static str, Kind>,
+    /// With the providers that do the task: of several a route has to say which.
+    tasks: BTreeMap<&'static str, Vec<(&'static str, Kind)>>,
     providers: BTreeMap<&'static str, Kind>,
-    /// What the tasks of each route take; `None` where that is for the user's own code to say.
+    /// What the tasks of each route take: of several that do them, what the first does; `None` where that is for the user's own code to say.
     routes: Routes<Option<Kind>>,
 }
 
 impl Payloads {
-    /// Adds the payload type of a provider under its tasks.
+    /// Adds the payload type of a provider under its tasks. Providers whose payloads are the same are one to callers.
     #[must_use]
     pub fn with<P: Payload>(mut self, provider: &'static str, tasks: &[&'static str]) -> Self {
         let kind = Kind { check: |kwargs| P::from_json(kwargs).map(drop), notification: P::NOTIFICATION, schema: P::SCHEMA };
-        self.tasks.extend(tasks.iter().map(|task| (*task, kind)));
+        for task in tasks {
+            let kinds = self.tasks.entry(task).or_default();
+            kinds.retain(|(other, known)| *other != provider && (known.schema, known.notification) != (kind.schema, kind.notification));
+            kinds.push((provider, kind));
+        }
         self.providers.insert(provider, kind);
         self
     }
@@ -62,22 +71,20 @@ impl Payloads {
     /// Adds the tasks of `ERRAND_ROUTES`.
     ///
     /// # Errors
-    /// It is wrong, or names a provider that there is not.
+    /// It is wrong, names a provider that there is not, or does not say which of two does a task.
     pub fn with_routes(self, env: &Environment) -> Result<Self, SettingsError> {
-        let routes = Routes::from_env(env)?.try_map(|pattern, targets: Vec<Target>| match targets.first() {
-            Some(Target::Provider(name)) if name != Target::FUNCTION => {
-                let kind = self.providers.get(name.as_str()).copied();
-                kind.map(Some).ok_or_else(|| wrong(pattern, &format!("there is no provider {name}")))
-            }
-            _ => Ok(None),
-        })?;
+        let routes = Routes::from_env(env)?.resolve(&self)?.map(|kinds| kinds.into_iter().next().flatten());
         Ok(Self { routes, ..self })
     }
 
     /// What is known of a task: nothing, or that it takes anything, or what it takes.
     fn kind(&self, task: &str) -> Option<Option<Kind>> {
-        let known = || self.tasks.get(task).copied().map(Some);
+        let known = || self.named(task).map(Some);
         self.routes.exact(task).copied().or_else(known).or_else(|| self.routes.prefix(task).copied())
+    }
+
+    fn named(&self, task: &str) -> Option<Kind> {
+        self.tasks.get(task).and_then(|kinds| kinds.first()).map(|(_, kind)| *kind)
     }
 
     /// Checks a payload; with `bulk`, an array of payloads.
@@ -123,11 +130,46 @@ impl Payloads {
 
     /// [`Payload::SCHEMA`] of each task that a provider does.
     pub fn schemas(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
-        self.tasks.iter().map(|(task, kind)| (*task, kind.schema))
+        self.tasks.keys().filter_map(|task| Some((*task, self.kind(task).flatten().or_else(|| self.named(task))?.schema)))
     }
 
     /// The names of the tasks that providers do, and the patterns of routes.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tasks.keys().copied().chain(self.routes.patterns())
+    }
+}
+
+impl Resolve for Payloads {
+    /// `None` where it is not known here what is taken.
+    type Leg = Option<Kind>;
+
+    fn provider(&self, name: &str) -> Result<Option<Kind>, String> {
+        self.providers.get(name).copied().map(Some).ok_or_else(|| format!("there is no provider {name}"))
+    }
+
+    fn function(&self, _: &str) -> Result<Option<Kind>, String> {
+        Ok(None)
+    }
+
+    fn runner(&self, _: &Map<String, Value>) -> Result<Option<Kind>, String> {
+        Ok(None)
+    }
+
+    fn own(&self, task: &str) -> Option<Result<Option<Kind>, String>> {
+        self.named(task).map(|kind| Ok(Some(kind)))
+    }
+
+    fn contested(&self) -> impl Iterator<Item = (&str, String)> {
+        let several = self.tasks.iter().filter(|(_, kinds)| kinds.len() > 1);
+        several.map(|(task, kinds)| (*task, contested(kinds.iter().map(|(provider, _)| *provider))))
+    }
+
+    /// A function, perhaps, which only its consumer knows.
+    fn unknown(&self, _: &str) -> Result<Option<Kind>, String> {
+        Ok(None)
+    }
+
+    fn mapped(&self, leg: Option<Kind>, mapping: &Arc<Mapping>) -> Option<Kind> {
+        leg.filter(|_| mapping.payload.is_none())
     }
 }

@@ -26,9 +26,12 @@ pub struct Progress {
     /// For payloads that their list's first ones could not do, which one of the list goes on: 1 for the second.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub legs: BTreeMap<usize, usize>,
-    /// Why what was refused or failed did so: of many reasons the one that decides.
+    /// Why the first of those that were refused was.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub why: Option<Reason>,
+    pub refusal: Option<Reason>,
+    /// Why the first of those that failed did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Reason>,
 }
 
 impl Progress {
@@ -36,6 +39,13 @@ impl Progress {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Begins another round: what failed in this one is untried again.
+    pub fn next_round(&mut self) {
+        self.failed = Places::default();
+        self.legs.clear();
+        self.failure = None;
     }
 
     /// What stays known when the envelope is given up: replayed, it is not done twice, and everything else is tried anew.
@@ -165,12 +175,13 @@ mod tests {
             refused: [81].into_iter().collect(),
             failed: [82, 83].into_iter().collect(),
             legs: [(84, 1)].into(),
-            why: Some(Reason { kind: ErrorKind::RecipientGone, message: "HTTP 410".to_owned() }),
+            refusal: Some(Reason { kind: ErrorKind::RecipientGone, message: "HTTP 410".to_owned() }),
+            failure: None,
         };
         let json = serde_json::to_string(&progress).unwrap();
         assert_eq!(
             json,
-            r#"{"delivered":"0-79,85","refused":"81","failed":"82-83","legs":{"84":1},"why":{"kind":"recipient_gone","message":"HTTP 410"}}"#
+            r#"{"delivered":"0-79,85","refused":"81","failed":"82-83","legs":{"84":1},"refusal":{"kind":"recipient_gone","message":"HTTP 410"}}"#
         );
         assert_eq!(serde_json::from_str::<Progress>(&json).unwrap(), progress);
         assert_eq!(serde_json::to_string(&Progress::default()).unwrap(), "{}");

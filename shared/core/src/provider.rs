@@ -1,10 +1,9 @@
 use std::{future::Future, time::Duration};
 
-use futures_util::{StreamExt, stream};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use crate::{DeliveryError, Init, Json, Payload, SettingsError};
+use crate::{DeliveryError, Init, Job, Json, Payload, SettingsError};
 
 /// Code that does one kind of task. One crate, one Cargo feature.
 ///
@@ -29,18 +28,13 @@ pub trait Provider: Sized + Send + Sync + 'static {
     /// A setting is missing or wrong. When none of its settings is set at all, a missing one turns the provider off instead.
     fn new(settings: Self::Settings, cx: &Init) -> Result<Self, SettingsError>;
 
-    /// How long one delivery may take at most. The engine starts none with less time left.
+    /// How long one delivery may take at most. The engine starts none with less time left, and cuts it off soon after.
     fn timeout(&self) -> Duration {
         Duration::from_secs(10)
     }
 
     /// Does the task.
     fn deliver(&self, payload: Self::Payload, attempt: &Attempt) -> impl Future<Output = Result<Receipt, DeliveryError>> + Send;
-
-    /// Does the task for several payloads of one envelope; answers in their order. By default ten at a time.
-    fn deliver_bulk(&self, payloads: Vec<(Attempt, Self::Payload)>) -> impl Future<Output = Vec<Result<Receipt, DeliveryError>>> + Send {
-        stream::iter(payloads).map(async |(attempt, payload)| self.deliver(payload, &attempt).await).buffered(10).collect()
-    }
 }
 
 /// One try at a piece of work.
@@ -55,6 +49,14 @@ pub struct Attempt {
     pub number: u32,
     /// W3C `traceparent` to pass on.
     pub trace: Option<String>,
+}
+
+impl Attempt {
+    /// The attempt at a job.
+    pub(crate) fn of(job: &Job<'_>) -> Self {
+        let envelope = job.envelope;
+        Self { key: envelope.id.clone(), task: envelope.task.clone(), number: job.number, trace: envelope.trace.clone() }
+    }
 }
 
 /// What a delivery left: becomes the task's `return_value`.

@@ -1,203 +1,62 @@
-use std::{collections::BTreeMap, future::Future, marker::PhantomData, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::Future, marker::PhantomData, sync::Arc};
 
-use futures_util::FutureExt;
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::{Map, Value, value::RawValue};
+use serde_json::{Map, Value};
 
 use crate::{
-    Attempt, BoxFuture, DeliveryError, Envelope, Environment, ErrorKind, Init, Job, Payload, Provider, Ran, Receipt, ReportTo, Routes,
-    Runner, SettingsError, Target,
+    Attempt, DeliveryError, Environment, ErrorKind, Init, Invocation, Provider, Routes, Runner, SettingsError, Target, Task,
     function::Function,
     mapping::{Mapped, Mapping},
-    routes::wrong,
+    routes::{Resolve, contested, wrong},
+    task::Routed,
 };
 
-/// What one envelope's delivery came to.
-#[derive(Debug)]
-pub enum Handled {
-    /// Of an envelope with one payload.
-    One(Result<Receipt, DeliveryError>),
-    /// Of each payload of a bulk envelope, by its place; those that an earlier attempt delivered are left out.
-    Many(Vec<(usize, Result<Receipt, DeliveryError>)>),
-    /// A remote worker has it and reports by itself, within this time.
-    Handed(Duration),
-}
-
-/// One attempt at an envelope.
-#[derive(Clone, Copy)]
-pub struct Run<'a> {
-    /// What is to be done.
-    pub envelope: &'a Envelope,
-    /// 1 for the first.
-    pub number: u32,
-    /// The places of a bulk envelope's payloads that earlier attempts delivered.
-    pub done: &'a [usize],
-    /// Where and how a remote worker can report.
-    pub report: Option<&'a ReportTo>,
-}
-
-/// A provider or a runner's route with its types erased: what the engine runs.
-pub trait Task: Send + Sync {
-    /// The provider's name.
-    fn provider(&self) -> &'static str;
-    /// [`Provider::timeout`].
-    fn timeout(&self) -> Duration;
-    /// Whether a remote worker may be given it, who needs to know how to report.
-    fn hands_over(&self) -> bool {
-        false
-    }
-    /// Parses the payload and delivers it; of a bulk envelope, the payloads that are not done.
-    fn run<'a>(&'a self, run: Run<'a>) -> BoxFuture<'a, Handled>;
-}
-
-/// The attempt at an envelope, or at the part of it that has this key.
-pub(crate) fn attempt(envelope: &Envelope, key: String, number: u32) -> Attempt {
-    Attempt { key, task: envelope.task.clone(), number, trace: envelope.trace.clone() }
-}
-
-impl<P: Provider> Task for P {
-    fn provider(&self) -> &'static str {
-        P::NAME
-    }
-
-    fn timeout(&self) -> Duration {
-        Provider::timeout(self)
-    }
-
-    fn run<'a>(&'a self, Run { envelope, number, done, .. }: Run<'a>) -> BoxFuture<'a, Handled> {
-        let attempt = move |key| attempt(envelope, key, number);
-        async move {
-            if !envelope.context.bulk {
-                return Handled::One(match read::<P::Payload>(envelope.payload()) {
-                    Ok(payload) => self.deliver(payload, &attempt(envelope.id.clone())).await,
-                    Err(error) => Err(error),
-                });
-            }
-            let items = match serde_json::from_str::<Vec<&RawValue>>(envelope.payload()) {
-                Ok(items) => items,
-                Err(_) => {
-                    return Handled::One(Err(DeliveryError::new(
-                        ErrorKind::InvalidPayload,
-                        "/kwargs: expected an array of payloads, since context.bulk is true",
-                    )));
-                }
-            };
-            let (mut places, mut payloads, mut handled) = (Vec::new(), Vec::new(), Vec::new());
-            for (place, item) in items.into_iter().enumerate().filter(|(place, _)| !done.contains(place)) {
-                match read::<P::Payload>(item.get()) {
-                    Ok(payload) => {
-                        places.push(place);
-                        payloads.push((attempt(format!("{}-{place}", envelope.id)), payload));
-                    }
-                    Err(error) => handled.push((place, Err(error))),
-                }
-            }
-            handled.extend(places.into_iter().zip(self.deliver_bulk(payloads).await));
-            handled.sort_unstable_by_key(|(place, _)| *place);
-            Handled::Many(handled)
-        }
-        .boxed()
-    }
-}
-
-fn read<P: Payload>(kwargs: &str) -> Result<P, DeliveryError> {
-    P::from_json(kwargs).map_err(|problems| DeliveryError::new(ErrorKind::InvalidPayload, problems.under("/kwargs").to_string()))
-}
-
-/// A runner with what one route says.
-struct Routed<R: Runner> {
-    runner: Arc<R>,
-    route: R::Route,
-}
-
-impl<R: Runner> Task for Routed<R> {
-    fn provider(&self) -> &'static str {
-        R::NAME
-    }
-
-    fn timeout(&self) -> Duration {
-        self.runner.timeout(&self.route)
-    }
-
-    fn hands_over(&self) -> bool {
-        true
-    }
-
-    fn run<'a>(&'a self, Run { envelope, number, report, .. }: Run<'a>) -> BoxFuture<'a, Handled> {
-        async move {
-            match self.runner.run(&self.route, &Job { envelope, number, report }).await {
-                Ok(Ran::Done(value)) => Handled::One(Ok(Receipt(value))),
-                Ok(Ran::Handed(within)) => Handled::Handed(within),
-                Err(error) => Handled::One(Err(error)),
-            }
-        }
-        .boxed()
-    }
-}
-
-/// Several that can do a task: the next one where one cannot be reached.
-struct FailOver(Vec<Arc<dyn Task>>);
-
-impl Task for FailOver {
-    fn provider(&self) -> &'static str {
-        self.0.first().map_or("none", |task| task.provider())
-    }
-
-    fn timeout(&self) -> Duration {
-        self.0.iter().map(|task| task.timeout()).sum()
-    }
-
-    fn hands_over(&self) -> bool {
-        self.0.iter().any(|task| task.hands_over())
-    }
-
-    fn run<'a>(&'a self, run: Run<'a>) -> BoxFuture<'a, Handled> {
-        async move {
-            let mut last = Handled::One(Err(DeliveryError::new(ErrorKind::UnknownProvider, "the route names nothing that does it")));
-            for task in &self.0 {
-                last = task.run(run).await;
-                // Only what certainly did nothing, and nothing of it, is tried elsewhere.
-                match &last {
-                    Handled::One(Err(error)) if error.kind.elsewhere() => {}
-                    _ => break,
-                }
-            }
-            last
-        }
-        .boxed()
-    }
-}
-
-type MakeRoute = Box<dyn Fn(Map<String, Value>) -> Result<Arc<dyn Task>, String> + Send + Sync>;
+type Leg = Arc<dyn Task>;
+type MakeRoute = Box<dyn Fn(&Map<String, Value>) -> Result<Leg, String> + Send + Sync>;
 
 /// What this build can do, by task: plain maps, filled by visible calls.
 #[derive(Default)]
 pub struct Registry {
+    invocation: Invocation,
     tasks: BTreeMap<String, Slot>,
-    providers: BTreeMap<&'static str, Arc<dyn Task>>,
+    providers: BTreeMap<&'static str, Leg>,
     runners: BTreeMap<&'static str, MakeRoute>,
-    routes: Routes<Option<Arc<dyn Task>>>,
+    routes: Routes<Vec<Leg>>,
 }
 
-enum Slot {
-    On(Arc<dyn Task>),
-    Off(SettingsError),
+/// What has a task's name.
+#[derive(Default)]
+struct Slot {
+    /// The providers that do it, or the function: of several a route has to say which.
+    on: Vec<Leg>,
+    /// What the last provider lacks that is off.
+    off: Option<SettingsError>,
 }
 
 impl Registry {
-    /// Adds a provider with its settings from the environment. A task that two providers do is the later one's, unless that is off.
+    /// A registry for invocations of this length; the default one is for those of 30 seconds.
+    #[must_use]
+    pub fn new(invocation: Invocation) -> Self {
+        Self { invocation, ..Self::default() }
+    }
+
+    /// Adds a provider with its settings from the environment. Where another one does the same task already, `ERRAND_ROUTES` has to say which.
     ///
     /// A provider that needs a setting and has none at all is off: its tasks are answered with what to set.
     ///
     /// # Errors
-    /// One that has some of its settings but not all, or a wrong one.
+    /// One that has some of its settings but not all, or a wrong one; or its calls may take longer than an invocation.
     pub fn add<P: Provider>(&mut self, env: &Environment, cx: &Init) -> Result<(), SettingsError> {
         let prefix = prefix(P::NAME);
         match env.section(&prefix).and_then(|settings| P::new(settings, cx)) {
-            Ok(provider) => self.insert(provider),
+            Ok(provider) => {
+                let fits = self.invocation.check(P::NAME, provider.timeout());
+                fits.map_err(|problem| SettingsError::invalid(Invocation::SETTING, &problem))?;
+                self.insert(provider);
+            }
             Err(error) if error.missing && env.with_prefix(&prefix).next().is_none() => {
                 for task in P::TASKS {
-                    self.tasks.entry((*task).to_owned()).or_insert_with(|| Slot::Off(error.clone()));
+                    self.slot(task).off = Some(error.clone());
                 }
             }
             Err(error) => return Err(error),
@@ -205,11 +64,12 @@ impl Registry {
         Ok(())
     }
 
-    /// Adds a provider that is built already.
+    /// Adds a provider that is built already. It stands in for one of the same name, wherever that was named; beside one of another name it is as one that was
+    /// [added](Registry::add).
     pub fn insert<P: Provider>(&mut self, provider: P) {
-        let provider = Arc::new(provider);
+        let provider: Leg = Arc::new(provider);
         for task in P::TASKS {
-            self.tasks.insert((*task).to_owned(), Slot::On(provider.clone()));
+            self.slot(task).take(Arc::clone(&provider));
         }
         self.providers.insert(P::NAME, provider);
     }
@@ -220,16 +80,19 @@ impl Registry {
     /// A setting is wrong.
     pub fn add_runner<R: Runner>(&mut self, env: &Environment, cx: &Init) -> Result<(), SettingsError> {
         let runner = Arc::new(R::new(env.section(&prefix(R::NAME))?, cx)?);
-        let make = move |options: Map<String, Value>| {
-            let route = serde_json::from_value(Value::from(options)).map_err(|error| error.to_string())?;
+        let make = move |options: &Map<String, Value>| {
+            let options = Value::from(options.clone());
+            let circuit = options.to_string();
+            let route = serde_json::from_value(options).map_err(|error| error.to_string())?;
             runner.check(&route)?;
-            Ok(Arc::new(Routed { runner: Arc::clone(&runner), route }) as _)
+            Ok(Arc::new(Routed { runner: Arc::clone(&runner), route, circuit }) as _)
         };
         self.runners.insert(R::NAME, Box::new(make));
         Ok(())
     }
 
-    /// Adds a Rust function as a task: its arguments are the task's `kwargs`, or `args` in the order of the fields, and its value is the task's return value.
+    /// Adds a Rust function as a task: its arguments are the task's `kwargs`, or `args` in the order of the fields, and its value is the task's return value. It takes
+    /// the place of a function of the same name; of a provider of that task `ERRAND_ROUTES` tells it.
     pub fn task<A, R, F, Fut>(&mut self, name: impl Into<String>, function: F)
     where
         A: DeserializeOwned + 'static,
@@ -237,70 +100,51 @@ impl Registry {
         F: Fn(A, Attempt) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<R, DeliveryError>> + Send + 'static,
     {
-        self.tasks.insert(name.into(), Slot::On(Arc::new(Function { function, arguments: PhantomData })));
+        let timeout = self.invocation.longest_call();
+        self.slot(&name.into()).take(Arc::new(Function { function, timeout, arguments: PhantomData }));
+    }
+
+    fn slot(&mut self, task: &str) -> &mut Slot {
+        self.tasks.entry(task.to_owned()).or_default()
     }
 
     /// Reads `ERRAND_ROUTES`, when all that it can name was added.
     ///
     /// # Errors
-    /// It is wrong, or names what this build does not have.
+    /// It is wrong, names what this build does not have or what does not fit into an invocation, or does not say which of two does a task.
     pub fn read_routes(&mut self, env: &Environment) -> Result<(), SettingsError> {
-        self.routes = Routes::from_env(env)?.try_map(|pattern, targets| {
-            let tasks = targets.into_iter().map(|target| self.target(target)).collect::<Result<Option<Vec<_>>, _>>();
-            match tasks.map_err(|problem| wrong(pattern, &problem))? {
-                Some(mut tasks) if tasks.len() == 1 => Ok(tasks.pop()),
-                tasks => Ok(tasks.map(|tasks| Arc::new(FailOver(tasks)) as _)),
+        let routes = Routes::from_env(env)?.resolve(self)?;
+        for (pattern, legs) in routes.iter() {
+            for leg in legs {
+                self.invocation.check(leg.provider(), leg.timeout()).map_err(|problem| wrong(pattern, &problem))?;
             }
-        })?;
+        }
+        self.routes = routes;
         Ok(())
     }
 
-    /// What a route names; `None` for functions, which have their names themselves.
-    fn target(&self, target: Target) -> Result<Option<Arc<dyn Task>>, String> {
-        let options = match target {
-            Target::Provider(name) if name == Target::FUNCTION => return Ok(None),
-            Target::Provider(name) => {
-                let off = || format!("there is no provider {name}, or it is off for lack of settings");
-                return self.providers.get(name.as_str()).cloned().map(Some).ok_or_else(off);
-            }
-            Target::Runner(options) if options.contains_key("task") => return self.mapped(options).map(Some),
-            Target::Runner(options) => options,
-        };
-        let known = self.runners.iter().find(|(name, _)| options.contains_key(**name));
-        let known = known.ok_or_else(|| {
-            let names: Vec<&str> = self.runners.keys().copied().collect();
-            format!("expected task, or one of the runners of this build: {}", names.join(", "))
-        });
-        known.and_then(|(_, make)| make(options)).map(Some)
-    }
-
-    /// A task of this build under another name.
-    fn mapped(&self, options: Map<String, Value>) -> Result<Arc<dyn Task>, String> {
-        let mapping: Mapping = serde_json::from_value(Value::from(options)).map_err(|error| error.to_string())?;
-        match self.tasks.get(&mapping.task) {
-            Some(Slot::On(task)) => Ok(Arc::new(Mapped { task: Arc::clone(task), mapping })),
-            Some(Slot::Off(error)) => Err(format!("{} is off: set {}", mapping.task, error.name)),
-            None => Err(format!("this build has no task {}", mapping.task)),
-        }
-    }
-
-    /// What does a task: what its own route says, else what has its name, else what the route of its prefix says.
+    /// What does a task: what its own route says, else what has its name, else what the route of its prefix says. Of several, each further one does what the one
+    /// before certainly did not.
     ///
     /// # Errors
     /// This build has nothing for it, or what it has is off; the message says what to do.
-    pub fn find(&self, name: &str) -> Result<&dyn Task, DeliveryError> {
-        if let Some(Some(task)) = self.routes.exact(name) {
-            return Ok(task.as_ref());
+    pub fn find(&self, name: &str) -> Result<&[Leg], DeliveryError> {
+        let misconfigured = |why: String| Err(DeliveryError::new(ErrorKind::Misconfigured, why));
+        if let Some(legs) = self.routes.exact(name) {
+            return Ok(legs);
         }
-        match (self.tasks.get(name), self.routes.prefix(name)) {
-            (Some(Slot::On(task)), _) | (None, Some(Some(task))) => Ok(task.as_ref()),
-            (Some(Slot::Off(error)), _) => Err(DeliveryError::new(ErrorKind::Misconfigured, format!("not configured: set {}", error.name))),
-            (None, _) => {
+        match self.tasks.get(name) {
+            Some(Slot { on, .. }) if on.len() == 1 => return Ok(on),
+            Some(slot) if slot.on.len() > 1 => return misconfigured(slot.contested()),
+            Some(Slot { off: Some(error), .. }) => return misconfigured(format!("not configured: set {}", error.name)),
+            _ => {}
+        }
+        match self.routes.prefix(name) {
+            Some(legs) if !legs.is_empty() => Ok(legs),
+            _ => {
                 let known: Vec<&str> = self.tasks().chain(self.routes.patterns()).collect();
-                Err(DeliveryError::new(
-                    ErrorKind::UnknownProvider,
-                    format!("this build has nothing that does the task; it has: {}", known.join(", ")),
-                ))
+                let why = format!("this build has nothing that does the task; it has: {}", known.join(", "));
+                Err(DeliveryError::new(ErrorKind::UnknownProvider, why))
             }
         }
     }
@@ -310,12 +154,66 @@ impl Registry {
         self.tasks.keys().map(String::as_str)
     }
 
-    /// The tasks whose provider is off, each with the setting that it lacks.
+    /// The tasks that nothing does since their provider is off, each with the setting that it lacks.
     pub fn off(&self) -> impl Iterator<Item = (&str, &SettingsError)> {
-        self.tasks.iter().filter_map(|(task, slot)| match slot {
-            Slot::On(_) => None,
-            Slot::Off(error) => Some((task.as_str(), error)),
+        self.tasks.iter().filter(|(_, slot)| slot.on.is_empty()).filter_map(|(task, slot)| Some((task.as_str(), slot.off.as_ref()?)))
+    }
+}
+
+impl Slot {
+    /// Adds one, in the place of one of the same provider.
+    fn take(&mut self, leg: Leg) {
+        self.on.retain(|other| other.provider() != leg.provider());
+        self.on.push(leg);
+    }
+
+    fn contested(&self) -> String {
+        contested(self.on.iter().map(|leg| leg.provider()))
+    }
+}
+
+impl Resolve for Registry {
+    type Leg = Leg;
+
+    fn provider(&self, name: &str) -> Result<Leg, String> {
+        self.providers.get(name).cloned().ok_or_else(|| format!("there is no provider {name}, or it is off for lack of settings"))
+    }
+
+    fn function(&self, task: &str) -> Result<Leg, String> {
+        let slot = self.tasks.get(task);
+        let function = slot.and_then(|slot| slot.on.iter().find(|leg| leg.provider() == Target::FUNCTION));
+        function.cloned().ok_or_else(|| "this build has no function of that name".to_owned())
+    }
+
+    fn runner(&self, options: &Map<String, Value>) -> Result<Leg, String> {
+        let known = self.runners.iter().find(|(name, _)| options.contains_key(**name));
+        let known = known.ok_or_else(|| {
+            let names: Vec<&str> = self.runners.keys().copied().collect();
+            format!("expected task, or one of the runners of this build: {}", names.join(", "))
+        });
+        known.and_then(|(_, make)| make(options))
+    }
+
+    fn own(&self, task: &str) -> Option<Result<Leg, String>> {
+        let slot = self.tasks.get(task)?;
+        Some(match (&*slot.on, &slot.off) {
+            ([leg], _) => Ok(Arc::clone(leg)),
+            ([], Some(error)) => Err(format!("{task} is off: set {}", error.name)),
+            ([], None) => return None,
+            _ => Err(format!("{task}: {}", slot.contested())),
         })
+    }
+
+    fn contested(&self) -> impl Iterator<Item = (&str, String)> {
+        self.tasks.iter().filter(|(_, slot)| slot.on.len() > 1).map(|(task, slot)| (task.as_str(), slot.contested()))
+    }
+
+    fn unknown(&self, task: &str) -> Result<Leg, String> {
+        Err(format!("this build has no task {task}"))
+    }
+
+    fn mapped(&self, leg: Leg, mapping: &Arc<Mapping>) -> Leg {
+        Arc::new(Mapped { task: leg, mapping: Arc::clone(mapping) })
     }
 }
 

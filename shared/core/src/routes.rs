@@ -1,23 +1,38 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, value::RawValue};
 
-use crate::{Environment, SettingsError, limits};
+use crate::{Environment, SettingsError, limits, mapping::Mapping};
 
 /// What does the tasks of a route.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(untagged)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Target {
     /// A provider, by its name; or [`Target::FUNCTION`].
     Provider(String),
-    /// A runner, by the one of these names that is one's, and its options; or a task by the name `task`, and how its payload is made.
+    /// A runner, by the one of these names that is one's, and its options.
     Runner(Map<String, Value>),
+    /// Another task, and how its payload is made.
+    Task(Arc<Mapping>),
 }
 
 impl Target {
     /// The provider's name of Rust functions that a consumer has of its own.
     pub const FUNCTION: &'static str = "function";
+
+    fn read(json: &RawValue) -> Result<Self, String> {
+        match json.get().as_bytes() {
+            [b'"', ..] => serde_json::from_str(json.get()).map(Self::Provider).map_err(|error| error.to_string()),
+            [b'{', ..] => {
+                let options: Map<String, Value> = serde_json::from_str(json.get()).map_err(|error| error.to_string())?;
+                if options.contains_key("task") {
+                    Mapping::read(json).map(|mapping| Self::Task(Arc::new(mapping)))
+                } else {
+                    Ok(Self::Runner(options))
+                }
+            }
+            _ => Err("expected a provider's name or an object".to_owned()),
+        }
+    }
 }
 
 /// Which tasks are done by what: `ERRAND_ROUTES`, a JSON object of a task's name, or `prefix.*`, or `*`, and what does it; of several, the next one where one
@@ -33,36 +48,115 @@ impl<T> Default for Routes<T> {
 
 const SETTING: &str = "ERRAND_ROUTES";
 
+/// How many may do a route's tasks, those included that a mapping leads to.
+const MOST: usize = 10;
+
 impl Routes<Vec<Target>> {
     /// Reads the setting.
     ///
     /// # Errors
     /// It is wrong.
     pub fn from_env(env: &Environment) -> Result<Self, SettingsError> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Targets {
-            One(Target),
-            Many(Vec<Target>),
-        }
         let json = env.get(SETTING).unwrap_or("{}");
         let expected = r#"expected a JSON object such as {"orders.*":{"http":"https://example.com/tasks"},"email":["ses"]}"#;
-        let read: BTreeMap<String, Targets> = serde_json::from_str(json).map_err(|_| SettingsError::invalid(SETTING, expected))?;
+        let read: BTreeMap<String, &RawValue> = serde_json::from_str(json).map_err(|_| SettingsError::invalid(SETTING, expected))?;
         let mut routes = BTreeMap::new();
         for (pattern, targets) in read {
             let name = if pattern == "*" { "any" } else { pattern.strip_suffix(".*").unwrap_or(&pattern) };
             if limits::task(name).is_err() {
                 return Err(wrong(&pattern, "expected a task's name, prefix.* or *"));
             }
-            let targets = match targets {
-                Targets::One(target) => vec![target],
-                Targets::Many(targets) if targets.is_empty() => return Err(wrong(&pattern, "expected at least one that does it")),
-                Targets::Many(targets) => targets,
-            };
+            let listed =
+                if targets.get().starts_with('[') { serde_json::from_str(targets.get()).unwrap_or_default() } else { vec![targets] };
+            if listed.is_empty() {
+                return Err(wrong(&pattern, "expected at least one that does it"));
+            }
+            let targets = listed.into_iter().map(Target::read).collect::<Result<_, _>>().map_err(|problem| wrong(&pattern, &problem))?;
             routes.insert(pattern, targets);
         }
         Ok(Self(routes))
     }
+
+    /// What this build makes of the routes: for each those that do its tasks, in their order. A mapping leads to what does the task that it names: what that one's own
+    /// route says, else what has its name, else what the route of its prefix says. None at all do the tasks of a pattern that leaves them to functions.
+    ///
+    /// # Errors
+    /// A route names what there is not, or leads back to itself; or of a task that several do no route of its own says which.
+    pub(crate) fn resolve<R: Resolve>(&self, build: &R) -> Result<Routes<Vec<R::Leg>>, SettingsError> {
+        if let Some((task, several)) = build.contested().find(|(task, _)| self.exact(task).is_none()) {
+            return Err(wrong(task, &several));
+        }
+        let legs = self.0.keys().map(|pattern| {
+            let legs = self.legs(build, pattern, &mut Vec::new()).map_err(|problem| wrong(pattern, &problem))?;
+            Ok((pattern.clone(), legs))
+        });
+        legs.collect::<Result<_, _>>().map(Routes)
+    }
+
+    /// `path` holds the patterns that led here.
+    fn legs<'a, R: Resolve>(&'a self, build: &R, pattern: &'a str, path: &mut Vec<&'a str>) -> Result<Vec<R::Leg>, String> {
+        if path.contains(&pattern) {
+            return Err(format!("it leads back to itself: {} > {pattern}", path.join(" > ")));
+        }
+        path.push(pattern);
+        let mut legs = Vec::new();
+        for target in self.0.get(pattern).into_iter().flatten() {
+            match target {
+                Target::Provider(name) if name != Target::FUNCTION => legs.push(build.provider(name)?),
+                // Functions have their names themselves: all that a pattern can say of them is that nothing else does its tasks.
+                Target::Provider(_) if pattern.ends_with('*') => {}
+                Target::Provider(_) => legs.push(build.function(pattern)?),
+                Target::Runner(options) => legs.push(build.runner(options)?),
+                Target::Task(mapping) => {
+                    let followed = self.follow(build, &mapping.task, path)?;
+                    legs.extend(followed.into_iter().map(|leg| build.mapped(leg, mapping)));
+                }
+            }
+            if legs.len() > MOST {
+                return Err(format!("expected at most {MOST} that do it, those included that a task that it names has"));
+            }
+        }
+        path.pop();
+        Ok(legs)
+    }
+
+    fn follow<'a, R: Resolve>(&'a self, build: &R, task: &'a str, path: &mut Vec<&'a str>) -> Result<Vec<R::Leg>, String> {
+        // A route that names its own task means what does it without the route.
+        if self.exact(task).is_some() && path.last() != Some(&task) {
+            return self.legs(build, task, path);
+        }
+        match (build.own(task), self.nearest(task)) {
+            (Some(own), _) => Ok(vec![own?]),
+            (None, Some((pattern, _))) => self.legs(build, pattern, path),
+            (None, None) => Ok(vec![build.unknown(task)?]),
+        }
+    }
+}
+
+/// What a build has that routes can name.
+pub(crate) trait Resolve {
+    /// What does a task, as far as it is known.
+    type Leg;
+    /// The provider of this name.
+    fn provider(&self, name: &str) -> Result<Self::Leg, String>;
+    /// The function that is the task of this name.
+    fn function(&self, task: &str) -> Result<Self::Leg, String>;
+    /// The runner that one of the options names.
+    fn runner(&self, options: &Map<String, Value>) -> Result<Self::Leg, String>;
+    /// What has this task's name itself.
+    fn own(&self, task: &str) -> Option<Result<Self::Leg, String>>;
+    /// The tasks that several do, and what is to be done about that.
+    fn contested(&self) -> impl Iterator<Item = (&str, String)>;
+    /// What does a task that neither this build nor a route has.
+    fn unknown(&self, task: &str) -> Result<Self::Leg, String>;
+    /// The same, with a payload that is made of the arguments.
+    fn mapped(&self, leg: Self::Leg, mapping: &Arc<Mapping>) -> Self::Leg;
+}
+
+/// What is to be done about a task that several do.
+pub(crate) fn contested<'a>(providers: impl Iterator<Item = &'a str>) -> String {
+    let providers: Vec<&str> = providers.collect();
+    format!("{} do it: say which, or in which order", providers.join(" and "))
 }
 
 /// A route that is wrong.
@@ -80,20 +174,24 @@ impl<T> Routes<T> {
     /// The route of the longest prefix of this task; that of all tasks when there is none.
     #[must_use]
     pub fn prefix(&self, task: &str) -> Option<&T> {
-        let prefixes = task.rmatch_indices('.').map(|(end, _)| &task[..end]);
-        prefixes.map(|prefix| format!("{prefix}.*")).chain(["*".to_owned()]).find_map(|pattern| self.0.get(&pattern))
+        self.nearest(task).map(|(_, route)| route)
     }
 
-    /// The routes with what does their tasks made of what is said.
-    ///
-    /// # Errors
-    /// The first that cannot be made.
-    pub fn try_map<U, E>(self, mut make: impl FnMut(&str, T) -> Result<U, E>) -> Result<Routes<U>, E> {
-        let routes = self.0.into_iter().map(|(pattern, target)| {
-            let made = make(&pattern, target)?;
-            Ok((pattern, made))
-        });
-        routes.collect::<Result<_, _>>().map(Routes)
+    fn nearest(&self, task: &str) -> Option<(&str, &T)> {
+        let prefixes = task.rmatch_indices('.').map(|(end, _)| &task[..end]);
+        let mut patterns = prefixes.map(|prefix| format!("{prefix}.*")).chain(["*".to_owned()]);
+        patterns.find_map(|pattern| self.0.get_key_value(&pattern)).map(|(pattern, route)| (pattern.as_str(), route))
+    }
+
+    /// The routes with something made of each.
+    #[must_use]
+    pub fn map<U>(self, mut make: impl FnMut(T) -> U) -> Routes<U> {
+        Routes(self.0.into_iter().map(|(pattern, route)| (pattern, make(route))).collect())
+    }
+
+    /// The patterns with their routes, sorted.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &T)> {
+        self.0.iter().map(|(pattern, route)| (pattern.as_str(), route))
     }
 
     /// The patterns, sorted.
@@ -125,9 +223,13 @@ mod tests {
 
     #[test]
     fn a_wrong_route_is_named() {
-        for (json, part) in
-            [("[]", "expected a JSON object"), (r#"{"a b":"x"}"#, "a b: "), (r#"{"a.*.b":"x"}"#, "a.*.b: "), (r#"{"a":[]}"#, "a: ")]
-        {
+        for (json, part) in [
+            ("[]", "expected a JSON object"),
+            (r#"{"a b":"x"}"#, "a b: "),
+            (r#"{"a.*.b":"x"}"#, "a.*.b: "),
+            (r#"{"a":[]}"#, "a: "),
+            (r#"{"a":7}"#, "a: expected a provider's name or an object"),
+        ] {
             let error = routes(json).unwrap_err().to_string();
             assert!(error.starts_with("ERRAND_ROUTES: ") && error.contains(part), "{error}");
         }

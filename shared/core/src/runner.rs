@@ -5,7 +5,7 @@ use std::{future::Future, time::Duration};
 use serde::{Serialize, Serializer, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-use crate::{DeliveryError, Envelope, Init, Json, Secret, SettingsError};
+use crate::{DeliveryError, Envelope, Init, Invocation, Json, Secret, SettingsError};
 
 /// Code that has tasks run elsewhere, whatever their names: by the user's own code, behind a URL or in another function. `ERRAND_ROUTES` says which tasks
 /// those are. One crate, one Cargo feature.
@@ -31,24 +31,15 @@ pub trait Runner: Sized + Send + Sync + 'static {
     /// What was expected.
     fn check(&self, route: &Self::Route) -> Result<(), String>;
 
-    /// How long one run may take at most.
+    /// How long one run may take at most: no longer than [`Invocation::longest_call`] of [`Init::invocation`].
     fn timeout(&self, route: &Self::Route) -> Duration;
 
     /// Has a task run.
     fn run(&self, route: &Self::Route, job: &Job<'_>) -> impl Future<Output = Result<Ran, DeliveryError>> + Send;
 }
 
-/// The most seconds that a route may give a run: what is left of a consumer's 30.
-const LONGEST_TIMEOUT: u64 = 25;
-
 /// The most seconds that a route may give a worker to report: a week, less than a queue keeps a message.
 const LONGEST_REPORT: u64 = 7 * 24 * 60 * 60;
-
-/// A route's `timeout_seconds` when it says none.
-#[must_use]
-pub fn default_timeout_seconds() -> u64 {
-    LONGEST_TIMEOUT
-}
 
 /// A route's `report_seconds` when it says none: an hour.
 #[must_use]
@@ -56,13 +47,24 @@ pub fn default_report_seconds() -> u64 {
     60 * 60
 }
 
+/// How long a run may take by a route's `timeout_seconds`: what an invocation leaves, when it says none.
+#[must_use]
+pub fn timeout(seconds: Option<u64>, invocation: Invocation) -> Duration {
+    seconds.map_or(invocation.longest_call(), Duration::from_secs)
+}
+
 /// Checks a route's `timeout_seconds` and `report_seconds`.
 ///
 /// # Errors
 /// What was expected.
-pub fn check_seconds(timeout: u64, report: u64) -> Result<(), String> {
-    if !(1..=LONGEST_TIMEOUT).contains(&timeout) {
-        return Err(format!("timeout_seconds: expected 1 to {LONGEST_TIMEOUT}"));
+pub fn check_seconds(timeout: Option<u64>, report: u64, invocation: Invocation) -> Result<(), String> {
+    let longest = invocation.longest_call().as_secs();
+    if timeout.is_some_and(|timeout| !(1..=longest).contains(&timeout)) {
+        return Err(format!(
+            "timeout_seconds: expected 1 to {longest}, since {} is {}",
+            Invocation::SETTING,
+            invocation.length().as_secs()
+        ));
     }
     if !(1..=LONGEST_REPORT).contains(&report) {
         return Err(format!("report_seconds: expected 1 to {LONGEST_REPORT}"));
@@ -73,11 +75,11 @@ pub fn check_seconds(timeout: u64, report: u64) -> Result<(), String> {
 /// One try at a task that runs elsewhere.
 #[derive(Clone, Copy, Debug)]
 pub struct Job<'a> {
-    /// What is to be run.
+    /// What is to be run; of a bulk, one payload with an id of its own.
     pub envelope: &'a Envelope,
     /// 1 for the first try.
     pub number: u32,
-    /// Where and how a worker can report that answers before it is done; `None` where no report could be taken.
+    /// Where and how a worker can report that answers before it is done; `None` where no report could be taken: what the worker answers is then all that will be known.
     pub report: Option<&'a ReportTo>,
 }
 

@@ -1,28 +1,22 @@
 //! The way of one message through an attempt.
 
-use std::{panic::AssertUnwindSafe, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use errand_core::{
-    Advice, Begin, Claim, DeadLetter, DeliveryError, Envelope, ErrorKind, Finish, Handled, Json, Message, Outcome, Progress, Receipt,
-    ReportTo, Run, Task, TaskError, Timestamp,
-};
-use futures_util::{
-    FutureExt,
-    future::{Either, select},
+    Advice, Begin, Claim, DeadLetter, DeliveryError, Envelope, ErrorKind, Finish, Message, Outcome, Progress, ReportTo, Task, TaskError,
 };
 use tracing::{error, info, warn};
 
 use crate::{
     Engine, Unknown, Verdict,
-    backoff::{LONGEST, backoff, spread},
+    backoff::{LONGEST, SHORTEST, backoff, spread},
     callback::Told,
+    circuit::Stop,
+    round::{Came, GRACE, Round, Time, all_fit, is_final},
 };
 
 /// Kept free beside a provider's timeout for claiming, recording and answering.
 const MARGIN: Duration = Duration::from_secs(2);
-
-/// How much longer than its own timeout a provider may take before it is cut off. Its own timeout knows better what happened.
-const GRACE: Duration = Duration::from_millis(500);
 
 /// How long after the end of its invocation a claim holds: covers clocks that differ.
 const LEASE_MARGIN: Duration = Duration::from_secs(5);
@@ -48,7 +42,7 @@ pub(crate) struct Claimed<'a> {
 
 impl Engine {
     /// Takes one message as far as it gets in one attempt.
-    pub(crate) async fn attempt(&self, message: &Message, work: Result<Vec<Envelope>, DeliveryError>, deadline: Timestamp) -> Verdict {
+    pub(crate) async fn attempt(&self, message: &Message, work: Result<Vec<Envelope>, DeliveryError>, time: Time) -> Verdict {
         let mut envelopes = match work {
             Ok(envelopes) => envelopes,
             Err(error) if error.kind.advice() == Advice::Never => return self.refuse(message, &error).await,
@@ -56,7 +50,7 @@ impl Engine {
         };
         match envelopes.pop() {
             None => Verdict::Acknowledge,
-            Some(envelope) if envelopes.is_empty() => self.attempt_one(message, envelope, deadline).await,
+            Some(envelope) if envelopes.is_empty() => self.attempt_one(message, envelope, time).await,
             Some(last) => {
                 envelopes.push(last);
                 self.split(message, envelopes).await
@@ -65,28 +59,39 @@ impl Engine {
     }
 
     /// Takes the one envelope of a message as far as it gets in one attempt.
-    async fn attempt_one(&self, message: &Message, envelope: Envelope, deadline: Timestamp) -> Verdict {
+    async fn attempt_one(&self, message: &Message, envelope: Envelope, time: Time) -> Verdict {
         let now = self.clock.now();
         let (early, expired) = (envelope.delay(now), envelope.expired(now));
         if !early.is_zero() && !expired && message.receipt.is_empty() {
             return self.split(message, vec![envelope]).await;
         }
         if !early.is_zero() && !expired {
-            return self.put_off(message, &envelope, early, "it is to be run later than that", deadline).await;
+            return self.put_off(message, &envelope, early, "it is to be run later than that", time).await;
         }
-        let task = self.registry.find(&envelope.task).map_err(|error| unrouted(&envelope, error));
-        let needed = task.as_ref().map_or(Duration::ZERO, |task| task.timeout()) + MARGIN;
-        if deadline.since(now) < needed {
-            return self.give_back(message, deadline).await;
+        // What is late needs no time but for being recorded.
+        let legs = if expired { Ok(&[][..]) } else { self.registry.find(&envelope.task).map_err(|error| unrouted(&envelope, error)) };
+        let first = self.first(message, legs.as_ref().copied().unwrap_or_default(), time);
+        let admitted = legs.as_ref().map_or(Ok(None), |legs| self.admit(&legs[first..]));
+        let needed = match (&legs, &admitted) {
+            (Ok(legs), Ok(Some(leg))) => legs[first + leg].timeout() + MARGIN,
+            _ => MARGIN,
+        };
+        if time.left(now) < needed {
+            return self.no_time(message, needed, time).await;
         }
-        if let Ok(task) = &task
-            && !expired
-            && let Err((delay, reason)) = self.circuits.admit(task.provider(), now)
-        {
-            return self.put_off(message, &envelope, spread(delay, &envelope.id), &reason, deadline).await;
-        }
-        let report = if task.as_ref().is_ok_and(|task| task.hands_over()) { self.report_to(&envelope) } else { None };
-        let claimed = match self.claim(message, &envelope, report, deadline).await {
+        let admitted = match admitted {
+            Ok(admitted) => admitted.map_or(first, |leg| first + leg),
+            Err(stop) => return self.put_off(message, &envelope, spread(stop.wait, &envelope.id), &stop.reason, time).await,
+        };
+        let legs = legs.inspect(|legs| {
+            if let Some(leg) = legs.get(admitted) {
+                self.circuits.pass(leg.circuit(), now);
+            }
+        });
+        // Of a bulk nobody could tell which payload a report is of.
+        let hands_over = !envelope.context.bulk && legs.as_ref().is_ok_and(|legs| legs.iter().any(|leg| leg.hands_over()));
+        let report = if hands_over { self.report_to(&envelope) } else { None };
+        let claimed = match self.claim(message, &envelope, report, time).await {
             Ok(claimed) => claimed,
             Err(verdict) => return verdict,
         };
@@ -97,10 +102,31 @@ impl Engine {
         if let Some(error) = self.hopeless(&claimed) {
             return self.give_up(&claimed, &error).await;
         }
-        match task {
-            Ok(task) => self.deliver(task, claimed).await,
-            Err(error) => self.settle(&claimed, Err(error)).await,
+        match legs {
+            Ok(legs) => self.deliver(legs, claimed, first, admitted, time).await,
+            Err(error) => self.fail(claimed, error).await,
         }
+    }
+
+    /// The one of a list with which an untried payload begins. Without a store nobody knows how far it came: where not all of the list can be called in one invocation, each receive
+    /// begins with the next.
+    fn first(&self, message: &Message, legs: &[Arc<dyn Task>], time: Time) -> usize {
+        if self.store.is_some() || legs.len() < 2 || all_fit(legs, 1, time) {
+            return 0;
+        }
+        usize::try_from(message.receive_count.saturating_sub(1)).unwrap_or_default() % legs.len()
+    }
+
+    /// The first of a list whose circuit lets a delivery pass; of none, the shortest wait.
+    fn admit(&self, legs: &[Arc<dyn Task>]) -> Result<Option<usize>, Stop> {
+        let (now, mut stopped) = (self.clock.now(), None);
+        for (leg, task) in legs.iter().enumerate() {
+            match self.circuits.ask(task.circuit(), now) {
+                Ok(()) => return Ok(Some(leg)),
+                Err(stop) => stopped = Some(stop.or_shorter(stopped)),
+            }
+        }
+        stopped.map_or(Ok(None), Err)
     }
 
     /// Claims the envelope, or tells what becomes of the message when it is not ours.
@@ -109,7 +135,7 @@ impl Engine {
         message: &'a Message,
         envelope: &'a Envelope,
         report: Option<ReportTo>,
-        deadline: Timestamp,
+        time: Time,
     ) -> Result<Claimed<'a>, Verdict> {
         let count = message.receive_count;
         let Some(store) = &self.store else {
@@ -125,7 +151,7 @@ impl Engine {
         };
         let now = self.clock.now();
         let token = report.as_ref().map(|report| report.token.expose());
-        let claim = Claim { envelope, now, lease_until: deadline + LEASE_MARGIN, worker: &self.worker, token, backend: &self.backend };
+        let claim = Claim { envelope, now, lease_until: time.deadline + LEASE_MARGIN, worker: &self.worker, token, backend: &self.backend };
         match store.begin(&claim).await {
             Ok(Begin::Claimed { attempt, tries, died, progress }) => {
                 Ok(Claimed { message, envelope, number: attempt, tries, died, progress, report })
@@ -156,82 +182,91 @@ impl Engine {
         held.then(|| DeliveryError::new(ErrorKind::OutcomeUnknown, "an attempt died without a word: it may have delivered"))
     }
 
-    /// Fetches what is missing, runs the provider, and settles what came of it.
-    async fn deliver(&self, task: &dyn Task, mut claimed: Claimed<'_>) -> Verdict {
+    /// Fetches what is missing, takes the envelope as far as it gets in this invocation, and settles what came of it.
+    async fn deliver(&self, legs: &[Arc<dyn Task>], mut claimed: Claimed<'_>, first: usize, admitted: usize, time: Time) -> Verdict {
         let envelope = match self.check_out(claimed.envelope).await {
             Ok(envelope) => envelope,
-            Err(error) => return self.settle(&claimed, Err(error)).await,
+            Err(error) => return self.fail(claimed, error).await,
         };
-        let result = match self.run_provider(task, &envelope, &claimed).await {
-            Handled::One(result) => result.map(|Receipt(value)| value),
-            Handled::Many(results) => combine(results, &mut claimed.progress),
-            Handled::Handed(within) => return self.hand_over(&claimed, within).await,
-        };
-        let stopped = result.as_ref().err().filter(|error| error.stops);
-        let wait = self.circuits.note(task.provider(), stopped, self.clock.now());
-        if stopped.is_some() {
-            error!(provider = task.provider(), seconds = wait.map(|wait| wait.as_secs()), alarm = true, "stopped: its messages wait");
-        }
-        let result =
-            result.map_err(|error| if error.stops { error.retry_after(wait.map(|wait| spread(wait, &envelope.id))) } else { error });
-        self.settle(&claimed, result).await
-    }
-
-    /// Runs the provider; a panic or a provider that never ends is a failed attempt.
-    async fn run_provider(&self, task: &dyn Task, envelope: &Envelope, claimed: &Claimed<'_>) -> Handled {
-        let done: Vec<usize> = claimed.progress.delivered.iter().collect();
-        let run = Run { envelope, number: claimed.number, done: &done, report: claimed.report.as_ref() };
-        let run = AssertUnwindSafe(task.run(run)).catch_unwind();
-        match select(run, self.clock.sleep(task.timeout() + GRACE)).await {
-            Either::Left((Ok(handled), _)) => handled,
-            Either::Left((Err(_), _)) => {
-                Handled::One(Err(DeliveryError::new(ErrorKind::Panicked, format!("provider {} panicked", task.provider()))))
+        let (number, report, mut progress) = (claimed.number, claimed.report.take(), std::mem::take(&mut claimed.progress));
+        let round = Round { engine: self, legs, envelope: &envelope, number, report: report.as_ref(), time, first, admitted };
+        let came = if envelope.context.bulk {
+            let Ok(payloads) = envelope.payloads() else {
+                let why = "/kwargs: expected an array of payloads, since context.bulk is true";
+                return self.fail(claimed, DeliveryError::new(ErrorKind::InvalidPayload, why)).await;
+            };
+            if self.splits(&envelope) && payloads.len() > 1 && !all_fit(legs, payloads.len(), time) {
+                return self.split_bulk(&claimed, &envelope, payloads.into_iter().enumerate()).await;
             }
-            Either::Right(((), _)) => {
-                let message = format!("provider {} did not end in {:?}", task.provider(), task.timeout());
-                Handled::One(Err(DeliveryError::new(ErrorKind::Timeout, message)))
+            // On the heap: nearly all envelopes are no bulk.
+            let came = Box::pin(round.run_all(&payloads, &mut progress)).await;
+            if self.splits(&envelope)
+                && claimed.message.lane.is_none()
+                && !progress.delivered.is_empty()
+                && progress.delivered.len() < payloads.len()
+            {
+                let left = payloads.into_iter().enumerate().filter(|(place, _)| !progress.delivered.contains(*place));
+                return self.split_bulk(&claimed, &envelope, left).await;
             }
-        }
-    }
-
-    /// Records how the attempt ended and decides about the message.
-    async fn settle(&self, claimed: &Claimed<'_>, result: Result<Json, DeliveryError>) -> Verdict {
-        match result {
-            Ok(value) => {
-                info!(id = claimed.envelope.id, task = claimed.envelope.task, attempt = claimed.number, "delivered");
-                self.end(claimed, &Outcome::Succeeded(value)).await
-            }
-            Err(error) if error.stops => self.retry(claimed, error).await,
-            Err(error) if self.is_last(claimed, &error) => self.give_up(claimed, &error).await,
-            Err(error) => self.retry(claimed, error).await,
-        }
-    }
-
-    /// Whether nothing is to follow on this failure.
-    fn is_last(&self, claimed: &Claimed<'_>, error: &DeliveryError) -> bool {
-        let held = self.policy.unknown == Unknown::Hold && error.kind.may_have_delivered();
-        held || error.kind.advice() == Advice::Never || claimed.tries >= self.max_attempts(claimed.envelope)
-    }
-
-    /// Gives the claim back and hides the message until the next attempt.
-    async fn retry(&self, claimed: &Claimed<'_>, mut error: DeliveryError) -> Verdict {
-        let Claimed { message, envelope, number, .. } = *claimed;
-        let delay = error.retry_after.unwrap_or_else(|| backoff(self.policy.retry_base, &envelope.id, claimed.tries)).min(LONGEST);
-        if self.outlives(message, delay) {
-            error.message.push_str("; the queue would forget it before another attempt");
-            return self.give_up(claimed, &error).await;
-        }
-        let (id, task, kind, seconds) = (&envelope.id, &envelope.task, error.kind, delay.as_secs());
-        if error.kind.advice() == Advice::LaterAndAlarm {
-            error!(id, task, attempt = number, %kind, reason = error.message, retry_in_seconds = seconds, alarm = true, "failed, will be tried again");
+            came
         } else {
-            warn!(id, task, attempt = number, %kind, reason = error.message, retry_in_seconds = seconds, "failed, will be tried again");
+            round.run_one(&mut progress).await
+        };
+        claimed.progress = progress;
+        match came {
+            Came::Done(value) => {
+                info!(id = claimed.envelope.id, task = claimed.envelope.task, attempt = claimed.number, "delivered");
+                self.end(&claimed, &Outcome::Succeeded(value)).await
+            }
+            Came::Handed(within) => self.hand_over(&claimed, within).await,
+            Came::Over(failure) => self.fail(claimed, failure).await,
+            Came::On { after, failure } => self.go_on(&claimed, after, failure).await,
         }
-        self.finish(
-            claimed,
-            &Outcome::Retry { error: Some(TaskError::from(&error)), progress: claimed.progress.clone(), counts: !error.stops },
-        )
-        .await;
+    }
+    /// Leaves a round that is not over to the next invocation: after this time, or after a while where there was no time to begin anything.
+    async fn go_on(&self, claimed: &Claimed<'_>, after: Option<Duration>, failure: Option<DeliveryError>) -> Verdict {
+        let message = claimed.message;
+        let lacks_time = after.is_none_or(|after| after.is_zero());
+        // Without a store every receive counts, since none knows of those before.
+        if self.store.is_none() && lacks_time && claimed.tries >= self.max_attempts(claimed.envelope) {
+            let failure = failure.unwrap_or_else(|| DeliveryError::new(ErrorKind::Timeout, "no invocation had the time for it"));
+            return self.give_up(claimed, &failure).await;
+        }
+        let delay = after.unwrap_or_else(|| backoff(self.policy.retry_base, &message.id, message.receive_count));
+        self.again(claimed, failure, delay, false).await
+    }
+
+    /// Ends a round in which not all was delivered: another one follows, or nothing.
+    async fn fail(&self, mut claimed: Claimed<'_>, failure: DeliveryError) -> Verdict {
+        if is_final(&failure, self.policy.unknown) || claimed.tries >= self.max_attempts(claimed.envelope) {
+            return self.give_up(&claimed, &failure).await;
+        }
+        claimed.progress.next_round();
+        let asked = failure.retry_after.map(|asked| asked.max(SHORTEST));
+        let delay = asked.unwrap_or_else(|| backoff(self.policy.retry_base, &claimed.envelope.id, claimed.tries)).min(LONGEST);
+        self.again(&claimed, Some(failure), delay, true).await
+    }
+
+    /// Gives the claim back and hides the message until it is gone on with.
+    async fn again(&self, claimed: &Claimed<'_>, failure: Option<DeliveryError>, delay: Duration, counts: bool) -> Verdict {
+        let Claimed { message, envelope, number, .. } = *claimed;
+        if self.outlives(message, delay) {
+            let mut failure = failure.unwrap_or_else(|| DeliveryError::new(ErrorKind::RetentionEnds, "not all of it was begun"));
+            failure.message.push_str("; the queue would forget it before another attempt");
+            return self.give_up(claimed, &failure).await;
+        }
+        let (id, task, seconds) = (&envelope.id, &envelope.task, delay.as_secs());
+        match &failure {
+            Some(DeliveryError { kind, message: reason, .. }) if kind.advice() == Advice::LaterAndAlarm => {
+                error!(id, task, attempt = number, %kind, reason, retry_in_seconds = seconds, alarm = true, "failed, will be tried again");
+            }
+            Some(DeliveryError { kind, message: reason, .. }) => {
+                warn!(id, task, attempt = number, %kind, reason, retry_in_seconds = seconds, "failed, will be tried again");
+            }
+            None => info!(id, task, attempt = number, in_seconds = seconds, "goes on in another invocation"),
+        }
+        let error = failure.as_ref().map(TaskError::from);
+        self.finish(claimed, &Outcome::Retry { error, progress: claimed.progress.clone(), counts }).await;
         self.hide(message, delay).await
     }
 
@@ -295,11 +330,11 @@ impl Engine {
     }
 
     /// Leaves a message on the queue that cannot be run yet. One that the queue would forget before is given up.
-    async fn put_off(&self, message: &Message, envelope: &Envelope, delay: Duration, why: &str, deadline: Timestamp) -> Verdict {
+    async fn put_off(&self, message: &Message, envelope: &Envelope, delay: Duration, why: &str, time: Time) -> Verdict {
         if !self.outlives(message, delay) {
             return self.hide(message, delay).await;
         }
-        match self.claim(message, envelope, None, deadline).await {
+        match self.claim(message, envelope, None, time).await {
             Ok(claimed) => self.give_up(&claimed, &forgotten(why)).await,
             Err(verdict) => verdict,
         }
@@ -327,9 +362,24 @@ impl Engine {
         Verdict::Keep
     }
 
+    /// Leaves a message that there was no time to begin: for the next invocation to take at once; where one of this length could not begin it either, for later.
+    async fn no_time(&self, message: &Message, needed: Duration, time: Time) -> Verdict {
+        if time.whole() >= needed || time.left(self.clock.now()) < GRACE {
+            return self.give_back(message, time).await;
+        }
+        warn!(
+            message_id = message.id,
+            seconds = time.whole().as_secs(),
+            needed = needed.as_secs(),
+            "not begun: an invocation is too short for it"
+        );
+        let delay = backoff(self.policy.retry_base, &message.id, message.receive_count);
+        self.hide_or_bury(message, delay, "an invocation is too short for it").await
+    }
+
     /// Leaves a message that was not begun on the queue for the next one to take, if there is time to say so.
-    pub(crate) async fn give_back(&self, message: &Message, deadline: Timestamp) -> Verdict {
-        if deadline.since(self.clock.now()) < GRACE {
+    pub(crate) async fn give_back(&self, message: &Message, time: Time) -> Verdict {
+        if time.left(self.clock.now()) < GRACE {
             return Verdict::Keep;
         }
         self.hide(message, Duration::ZERO).await
@@ -367,29 +417,4 @@ fn letter(error: &DeliveryError) -> DeadLetter {
 
 fn forgotten(why: &str) -> DeliveryError {
     DeliveryError::new(ErrorKind::RetentionEnds, format!("the queue would forget it before it could be run: {why}"))
-}
-
-/// One result for a bulk envelope: the values of all its payloads, or the failure that decides. A provider that said stop decides over all; a failure
-/// that can be mended by trying again over one that cannot, so that no payload is given up with its neighbour.
-fn combine(results: Vec<(usize, Result<Receipt, DeliveryError>)>, progress: &mut Progress) -> Result<Json, DeliveryError> {
-    let total = results.len() + progress.delivered.len();
-    let (mut values, mut failures) = (Vec::new(), Vec::new());
-    for (place, result) in results {
-        match result {
-            Ok(Receipt(value)) => {
-                progress.delivered.insert(place);
-                values.push(value);
-            }
-            Err(error) => failures.push((place, error)),
-        }
-    }
-    let count = failures.len();
-    let rank = |error: &DeliveryError| (!error.stops, error.kind.advice() == Advice::Never, error.retry_after.is_none());
-    match failures.into_iter().min_by_key(|(_, error)| rank(error)) {
-        None => Ok(Json::of(&values)),
-        Some((place, mut error)) => {
-            error.message = format!("{count} of {total} payloads failed; payload {place}: {}", error.message);
-            Err(error)
-        }
-    }
 }

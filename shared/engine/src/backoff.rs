@@ -7,7 +7,8 @@ use std::{
 /// off. <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html>
 pub(crate) const LONGEST: Duration = Duration::from_secs((12 * 60 - 15) * 60);
 
-const SHORTEST: Duration = Duration::from_secs(1);
+/// The shortest that a message is hidden that waits for something to change.
+pub(crate) const SHORTEST: Duration = Duration::from_secs(1);
 
 /// How long to wait after the failed attempt `number` at `id`: exponential with full jitter, between one second and [`LONGEST`].
 /// <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>
@@ -18,8 +19,9 @@ pub(crate) fn backoff(base: Duration, id: &str, number: u32) -> Duration {
     ceiling.mul_f64(share(id, number)).max(SHORTEST)
 }
 
-/// `wait` and up to a quarter more, so that what waits for the same moment does not come in the same moment.
+/// `wait`, of a second at least, and up to a quarter more, so that what waits for the same moment does not come in the same moment.
 pub(crate) fn spread(wait: Duration, id: &str) -> Duration {
+    let wait = wait.max(SHORTEST);
     wait + wait.mul_f64(share(id, 0) / 4.0)
 }
 

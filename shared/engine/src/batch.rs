@@ -1,7 +1,7 @@
 use errand_core::{Message, Timestamp};
 use futures_util::{StreamExt, stream};
 
-use crate::{Engine, Record, Verdict};
+use crate::{Engine, Record, Verdict, round::Time};
 
 /// Messages that must be taken one after the other: a first-in-first-out group, or one message alone.
 type Lane = Vec<Record>;
@@ -10,14 +10,15 @@ impl Engine {
     /// Runs a batch. The answer has one verdict for each message, in no particular order, and comes before `deadline`: a delivery is
     /// only begun when it can end by then.
     pub async fn run(&self, records: Vec<Record>, deadline: Timestamp) -> Vec<(Message, Verdict)> {
-        stream::iter(lanes(records)).map(|lane| self.run_lane(lane, deadline)).buffer_unordered(self.policy.concurrency).concat().await
+        let time = Time { began: self.clock.now(), deadline };
+        stream::iter(lanes(records)).map(|lane| self.run_lane(lane, time)).buffer_unordered(self.policy.concurrency).concat().await
     }
 
-    async fn run_lane(&self, lane: Lane, deadline: Timestamp) -> Vec<(Message, Verdict)> {
+    async fn run_lane(&self, lane: Lane, time: Time) -> Vec<(Message, Verdict)> {
         let mut verdicts = Vec::with_capacity(lane.len());
         let mut stopped = false;
         for Record { message, work } in lane {
-            let verdict = if stopped { self.give_back(&message, deadline).await } else { self.attempt(&message, work, deadline).await };
+            let verdict = if stopped { self.give_back(&message, time).await } else { self.attempt(&message, work, time).await };
             stopped |= verdict == Verdict::Keep;
             verdicts.push((message, verdict));
         }

@@ -5,7 +5,8 @@
 //! 2. Nothing is acknowledged that was not delivered, recorded as dead, or found done, cancelled or expired.
 //! 3. An id is delivered once while the store answers: it is claimed by one conditional write with a lease.
 //! 4. Retries wait hidden on the queue, with exponential backoff and full jitter; nothing is sent to the own queue again.
-//! 5. No delivery starts that may not end in the time left; what did not start returns to the queue.
+//! 5. No call starts that may not end in the time left; what did not start returns to the queue, and goes on where it stopped.
+//!    A message of which nothing was done comes back at once only where the next invocation has more time for it.
 //! 6. Of a first-in-first-out group, nothing overtakes a message that must stay; other groups go on.
 //! 7. Early arrivals wait; late ones are recorded and not run; cancelled ones are dropped.
 //! 8. What is given up goes to the dead letters with its reason, and only then is acknowledged.
@@ -16,6 +17,7 @@ mod batch;
 mod callback;
 mod circuit;
 mod claim_check;
+mod round;
 mod sequel;
 mod split;
 
@@ -51,7 +53,7 @@ pub struct Policy {
     pub retry_base: Duration,
     /// Attempts before an envelope that does not say itself is given up.
     pub max_attempts: u32,
-    /// Deliveries of a batch that are in flight together.
+    /// Messages of a batch that are worked on together.
     pub concurrency: usize,
     /// How long the queue keeps a message that says when it was sent.
     pub retention: Duration,

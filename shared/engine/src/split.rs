@@ -1,9 +1,11 @@
-//! Messages that hold several envelopes, and those that no queue can hold back: each becomes a message of its own, to be tried again by itself.
+//! Messages that hold several envelopes, and those that no queue can hold back: each becomes a message of its own, to be tried again by itself. Without a store also
+//! the payloads of a bulk, where nobody would remember which of them are delivered.
 
 use errand_core::{Envelope, Message, PublishError};
+use serde_json::value::RawValue;
 use tracing::{error, info, warn};
 
-use crate::{Engine, Verdict, backoff::backoff};
+use crate::{Engine, Verdict, attempt::Claimed, backoff::backoff};
 
 impl Engine {
     /// Sends each envelope of a message by itself. What could not be sent leaves the message where it is: sent twice, an envelope has the same id.
@@ -27,5 +29,26 @@ impl Engine {
         };
         warn!(message_id = message.id, count, failed = failed.len(), error = %first, "not sent on as a whole, will be tried again");
         self.hide_or_bury(message, delay, &format!("its parts could not be sent: {first}")).await
+    }
+
+    /// Whether a bulk can be split where it must be: what follows on it follows once, on the whole.
+    pub(crate) fn splits(&self, envelope: &Envelope) -> bool {
+        self.store.is_none() && self.outbox.is_some() && !envelope.context.follow_ups
+    }
+
+    /// Sends payloads of a bulk by themselves. Their ids are the keys that they have in the bulk.
+    pub(crate) async fn split_bulk(
+        &self,
+        claimed: &Claimed<'_>,
+        bulk: &Envelope,
+        payloads: impl Iterator<Item = (usize, &RawValue)>,
+    ) -> Verdict {
+        let head = bulk.head();
+        let parts = payloads.map(|(place, payload)| head.part(place, payload)).collect();
+        let verdict = self.split(claimed.message, parts).await;
+        if verdict == Verdict::Acknowledge {
+            self.discard(claimed.envelope).await;
+        }
+        verdict
     }
 }

@@ -151,10 +151,14 @@ async fn what_fails_too_often_is_given_up_with_its_reason() {
 
 #[tokio::test(start_paused = true)]
 async fn no_delivery_starts_that_may_not_end_in_time() {
-    let world = World::new();
-    assert_eq!(world.run_for(vec![say("a", "ok")], Duration::from_secs(11)).await, ["a"]);
-    assert_eq!((world.hidden("a"), world.status("a").await), (Some(Duration::ZERO), None), "it is back at once and not counted");
+    let (world, legs) = World::routed(r#"{"slow":{"leg":"a","timeout":10,"takes":9500}}"#).unwrap();
+    let group = ["g1", "g2", "g3"].map(|id| in_lane(record(Envelope { task: "slow".to_owned(), ..envelope(id, "ok") }), "g"));
+    assert_eq!(world.run(group.into()).await, ["g3"]);
+    assert_eq!((world.hidden("g3"), world.status("g3").await), (Some(Duration::ZERO), None), "it is back at once and not counted");
+    assert_eq!(legs.done(), ["g1", "g2"]);
     assert_eq!(world.run_for(vec![say("b", "ok")], Duration::ZERO).await, ["b"]);
+    assert_eq!(world.run_for(vec![say("a", "ok")], Duration::from_secs(11)).await, ["a"]);
+    assert!(world.hidden("a") >= Some(Duration::from_secs(1)), "where no invocation has the time for it, it does not come at once");
     assert!(world.delivered().is_empty());
 }
 
@@ -205,23 +209,6 @@ async fn cancelled_ones_are_dropped() {
     world.store.cancel("a", START).await.unwrap();
     assert!(world.run(vec![say("a", "ok")]).await.is_empty());
     assert!(world.delivered().is_empty() && world.buried().is_empty());
-}
-
-#[tokio::test(start_paused = true)]
-async fn of_a_bulk_envelope_only_what_failed_is_tried_again() {
-    let world = World::new();
-    let bulk = |scripts: &[&str]| {
-        let mut bulk = envelope("bulk", "");
-        let payloads: Vec<_> = scripts.iter().map(|script| serde_json::json!({ "do": script })).collect();
-        bulk.kwargs = Some(serde_json::value::to_raw_value(&payloads).unwrap());
-        bulk.context.bulk = true;
-        record(bulk)
-    };
-    assert_eq!(world.run(vec![bulk(&["ok", "throttle", "ok"])]).await, ["bulk"]);
-    assert_eq!(world.hidden("bulk"), Some(Duration::from_secs(77)));
-    assert_eq!(world.delivered(), ["bulk-0", "bulk-2"]);
-    assert!(world.run(vec![bulk(&["ok", "ok", "ok"])]).await.is_empty());
-    assert_eq!(world.delivered(), ["bulk-0", "bulk-1", "bulk-2"]);
 }
 
 #[tokio::test(start_paused = true)]

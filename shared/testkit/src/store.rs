@@ -155,7 +155,8 @@ async fn a_failed_attempt_gives_the_claim_back<S: Store>(store: &S) {
         refused: places(&[3]),
         failed: places(&[5, 6]),
         legs: [(4, 1)].into(),
-        why: Some(Reason { kind: ErrorKind::Rejected, message: "HTTP 400".to_owned() }),
+        refusal: Some(Reason { kind: ErrorKind::Rejected, message: "HTTP 400".to_owned() }),
+        failure: Some(Reason { kind: ErrorKind::RateLimited, message: "HTTP 429".to_owned() }),
     };
     let retry = Outcome::Retry { error: Some(error("one")), progress: progress.clone(), counts: true };
     assert_eq!(store.finish(&envelope.id, 1, &retry, now).await, Ok(Finish::Recorded));

@@ -12,12 +12,13 @@ use std::{
 };
 
 use errand_core::{
-    Attempt, Begin, BoxFuture, Change, Claim, Clock, DeadLetter, DeliveryError, Envelope, ErrorKind, Fields, Filter, Finish, Header, Init,
-    Message, ObjectError, Objects, Outcome, Page, Payload, Provider, Queue, QueueError, Receipt, Registry, Report, SettingsError, Status,
-    Store, StoreError, TaskResult, Timestamp,
+    Attempt, Begin, BoxFuture, Change, Claim, Clock, Context, DeadLetter, DeliveryError, Envelope, Environment, ErrorKind, Fields, Filter,
+    Finish, Header, Init, Job, Json, Message, ObjectError, Objects, Outbox, Outcome, Page, Payload, Provider, PublishError, Published,
+    Queue, QueueError, Ran, Receipt, Registry, Report, Runner, SettingsError, Status, Store, StoreError, TaskResult, Timestamp, Transport,
 };
 use errand_engine::{Circuits, Engine, Policy, Record, Verdict};
 use errand_store_memory::MemoryStore;
+use serde::Deserialize;
 
 /// Tokio's paused clock: time passes when everything waits.
 pub struct TestClock(pub tokio::time::Instant);
@@ -104,6 +105,123 @@ impl Provider for Actor {
             _ => {
                 self.delivered.lock().unwrap().push(attempt.key.clone());
                 Ok(Receipt::message_id(&script))
+            }
+        }
+    }
+}
+
+/// Keeps what it is given to send.
+#[derive(Clone, Default)]
+pub struct Sent {
+    pub envelopes: Arc<Mutex<Vec<Envelope>>>,
+    pub down: Arc<AtomicBool>,
+}
+
+impl Transport for Sent {
+    const NAME: &'static str = "sent";
+    const MAX_DELAY: Duration = Duration::ZERO;
+
+    async fn publish(&self, envelopes: &[Envelope]) -> Vec<Result<Published, PublishError>> {
+        if self.down.load(Ordering::SeqCst) {
+            return envelopes.iter().map(|_| Err(PublishError::Unavailable("down".to_owned()))).collect();
+        }
+        self.envelopes.lock().unwrap().extend_from_slice(envelopes);
+        envelopes.iter().map(|_| Ok(Published::default())).collect()
+    }
+
+    async fn check(&self) -> Result<(), PublishError> {
+        Ok(())
+    }
+}
+
+/// A runner whose routes say how long they take and may take; what they do is told them, or stands in the payload.
+#[derive(Clone, Default)]
+pub struct Legs {
+    /// Each call, by its leg and the key of the payload.
+    pub calls: Arc<Mutex<Vec<(String, String)>>>,
+    /// The keys of what was done.
+    pub done: Arc<Mutex<Vec<String>>>,
+    does: Arc<Mutex<BTreeMap<String, String>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LegRoute {
+    leg: String,
+    /// In seconds.
+    #[serde(default = "five")]
+    timeout: u64,
+    /// In milliseconds.
+    #[serde(default)]
+    takes: u64,
+}
+
+fn five() -> u64 {
+    5
+}
+
+impl Legs {
+    /// From now on a leg does this, whatever the payload says.
+    pub fn does(&self, leg: &str, script: &str) {
+        self.does.lock().unwrap().insert(leg.to_owned(), script.to_owned());
+    }
+
+    /// How often a leg was called.
+    pub fn called(&self, leg: &str) -> usize {
+        self.calls.lock().unwrap().iter().filter(|(called, _)| called == leg).count()
+    }
+
+    pub fn done(&self) -> Vec<String> {
+        let mut done = self.done.lock().unwrap().clone();
+        done.sort();
+        done
+    }
+}
+
+#[derive(Deserialize)]
+pub struct Nothing {}
+
+impl Runner for Legs {
+    const NAME: &'static str = "leg";
+    type Settings = Nothing;
+    type Route = LegRoute;
+
+    fn new(_: Nothing, cx: &Init) -> Result<Self, SettingsError> {
+        cx.shared::<Self>().cloned()
+    }
+
+    fn check(&self, _: &LegRoute) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn timeout(&self, route: &LegRoute) -> Duration {
+        Duration::from_secs(route.timeout)
+    }
+
+    async fn run(&self, route: &LegRoute, job: &Job<'_>) -> Result<Ran, DeliveryError> {
+        let key = job.envelope.id.clone();
+        self.calls.lock().unwrap().push((route.leg.clone(), key.clone()));
+        tokio::time::sleep(Duration::from_millis(route.takes)).await;
+        let told = self.does.lock().unwrap().get(&route.leg).cloned();
+        let script = told.unwrap_or_else(|| {
+            let kwargs: serde_json::Value = serde_json::from_str(job.envelope.payload()).unwrap();
+            kwargs["do"].as_str().unwrap().to_owned()
+        });
+        let first = |script: &str| job.number <= script.rsplit_once('-').and_then(|(_, times)| times.parse().ok()).unwrap_or(u32::MAX);
+        match script.as_str() {
+            script if script.starts_with("down") && first(script) => Err(DeliveryError::new(ErrorKind::Unavailable, "HTTP 503")),
+            script if script.starts_with("stop") && first(script) => {
+                Err(DeliveryError::new(ErrorKind::Misconfigured, "token_revoked").stopping())
+            }
+            script if script.starts_with("panic") && first(script) => panic!("on purpose"),
+            "stop at once" => Err(DeliveryError::new(ErrorKind::RateLimited, "slow down").stopping().retry_after(Some(Duration::ZERO))),
+            "unsure" => Err(DeliveryError::new(ErrorKind::OutcomeUnknown, "no answer")),
+            "reject" => Err(DeliveryError::new(ErrorKind::Rejected, "HTTP 400")),
+            "hang" => std::future::pending().await,
+            "hand" => Ok(Ran::Handed(Duration::from_secs(600))),
+            _ => {
+                self.done.lock().unwrap().push(key);
+                Ok(Ran::Done(Json::of(&route.leg)))
             }
         }
     }
@@ -238,6 +356,38 @@ impl World {
         world
     }
 
+    /// A world with routes of [`Legs`], if they can be.
+    pub fn routed(routes: &str) -> Result<(Self, Legs), SettingsError> {
+        let (mut world, legs) = (Self::new(), Legs::default());
+        let env: Environment = [("ERRAND_ROUTES", routes)].into_iter().collect();
+        world.engine.registry.add_runner::<Legs>(&env, &Init::default().with(legs.clone()))?;
+        world.engine.registry.read_routes(&env)?;
+        Ok((world, legs))
+    }
+
+    /// Gives it something to send with.
+    pub fn sending(&mut self) -> Sent {
+        let sent = Sent::default();
+        self.engine.outbox = Some(Outbox { soon: Arc::new(sent.clone()), late: None, objects: None });
+        sent
+    }
+
+    /// Runs one message as a queue hands it over again and again, each time when it is to be seen, until it is gone; answers for how long it was hidden each time.
+    pub async fn until_gone(&self, envelope: &Envelope, time: Duration) -> Vec<Duration> {
+        let mut hidden = Vec::new();
+        for receive_count in 1..=1000 {
+            let mut record = record(envelope.clone());
+            record.message.receive_count = receive_count;
+            if self.run_for(vec![record], time).await.is_empty() {
+                return hidden;
+            }
+            let wait = self.hidden(&envelope.id).unwrap();
+            hidden.push(wait);
+            tokio::time::sleep(wait).await;
+        }
+        panic!("it is never done with: {:?}", &hidden[..20]);
+    }
+
     /// Runs a batch with half a minute of time; answers the ids that stay, sorted.
     pub async fn run(&self, records: Vec<Record>) -> Vec<String> {
         self.run_for(records, Duration::from_secs(30)).await
@@ -277,6 +427,17 @@ impl World {
 pub fn envelope(id: &str, script: &str) -> Envelope {
     let kwargs = serde_json::value::to_raw_value(&serde_json::json!({ "do": script })).unwrap();
     Envelope { task: "act".to_owned(), kwargs: Some(kwargs), ..errand_testkit::transport::envelope(id) }
+}
+
+/// A bulk of payloads for a task.
+pub fn bulk(id: &str, task: &str, scripts: &[&str]) -> Envelope {
+    let payloads: Vec<_> = scripts.iter().map(|script| serde_json::json!({ "do": script })).collect();
+    let mut bulk = envelope(id, "");
+    bulk.task = task.to_owned();
+    bulk.kwargs = Some(serde_json::value::to_raw_value(&payloads).unwrap());
+    bulk.context =
+        Context { bulk: true, follow_ups: false, json: serde_json::value::RawValue::from_string(r#"{"bulk":true}"#.to_owned()).ok() };
+    bulk
 }
 
 /// A message with the same id as its envelope.

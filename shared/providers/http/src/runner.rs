@@ -1,7 +1,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use errand_core::{DeliveryError, ErrorKind, Init, Job, Json, Ran, Runner, Secret, SettingsError, TaskError, Timestamp, ascii_url, runner};
+use errand_core::{
+    DeliveryError, ErrorKind, Init, Invocation, Job, Json, Ran, Runner, Secret, SettingsError, TaskError, Timestamp, ascii_url, runner,
+};
 use errand_http::{Client, failure, sign};
 use http::{HeaderName, HeaderValue, StatusCode, Uri, header};
 use serde::Deserialize;
@@ -20,9 +22,8 @@ pub struct Route {
     /// The application's URL.
     #[serde(rename = "http")]
     url: String,
-    /// How long the application may take to answer, in seconds; 1 to 25.
-    #[serde(default = "runner::default_timeout_seconds")]
-    timeout_seconds: u64,
+    /// How long the application may take to answer, in seconds; 1 to what an invocation leaves (25), which it is when not said.
+    timeout_seconds: Option<u64>,
     /// How long a worker that answered 202 may take to report, in seconds; after that the task is tried again.
     #[serde(default = "runner::default_report_seconds")]
     report_seconds: u64,
@@ -32,6 +33,7 @@ pub struct Route {
 pub struct Http {
     client: Client,
     keys: Vec<sign::Key>,
+    invocation: Invocation,
 }
 
 impl Runner for Http {
@@ -42,7 +44,7 @@ impl Runner for Http {
     fn new(settings: Settings, cx: &Init) -> Result<Self, SettingsError> {
         let keys = settings.secret.as_ref().map(sign::keys).transpose();
         let keys = keys.map_err(|expected| SettingsError::invalid("ERRAND_HTTP_SECRET", expected))?.unwrap_or_default();
-        Ok(Self { client: cx.shared::<Client>()?.clone(), keys })
+        Ok(Self { client: cx.shared::<Client>()?.clone(), keys, invocation: cx.invocation() })
     }
 
     fn check(&self, route: &Route) -> Result<(), String> {
@@ -51,11 +53,11 @@ impl Runner for Http {
         if url.is_none() {
             return Err("http: expected an http or https URL".to_owned());
         }
-        runner::check_seconds(route.timeout_seconds, route.report_seconds)
+        runner::check_seconds(route.timeout_seconds, route.report_seconds, self.invocation)
     }
 
     fn timeout(&self, route: &Route) -> Duration {
-        Duration::from_secs(route.timeout_seconds)
+        runner::timeout(route.timeout_seconds, self.invocation)
     }
 
     async fn run(&self, route: &Route, job: &Job<'_>) -> Result<Ran, DeliveryError> {

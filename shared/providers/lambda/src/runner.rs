@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use errand_core::{DeliveryError, ErrorKind, Init, Job, Json, Ran, Runner, SettingsError, TaskError, Timestamp, runner};
+use errand_core::{DeliveryError, ErrorKind, Init, Invocation, Job, Json, Ran, Runner, SettingsError, TaskError, Timestamp, runner};
 use errand_http::{Client, aws::SdkConfig, failure};
 use http::StatusCode;
 use serde::Deserialize;
@@ -23,9 +23,8 @@ pub struct Route {
     /// Whether to wait for its answer, which is then the return value. A function that is not waited for may run for its 15 minutes, and reports by itself.
     #[serde(default = "wait")]
     wait: bool,
-    /// How long to wait for it, in seconds; 1 to 25.
-    #[serde(default = "runner::default_timeout_seconds")]
-    timeout_seconds: u64,
+    /// How long to wait for it, in seconds; 1 to what an invocation leaves (25), which it is when not said.
+    timeout_seconds: Option<u64>,
     /// How long a function that is not waited for may take to report, in seconds; after that the task is tried again.
     #[serde(default = "runner::default_report_seconds")]
     report_seconds: u64,
@@ -43,6 +42,7 @@ const EVENT_LIMIT: usize = 1024 * 1024;
 pub struct Lambda {
     client: Client,
     caller: Caller,
+    invocation: Invocation,
 }
 
 impl Runner for Lambda {
@@ -51,7 +51,8 @@ impl Runner for Lambda {
     type Route = Route;
 
     fn new(_: Settings, cx: &Init) -> Result<Self, SettingsError> {
-        Ok(Self { client: cx.shared::<Client>()?.clone(), caller: Caller::new(cx.shared::<SdkConfig>()?)? })
+        let (client, caller) = (cx.shared::<Client>()?.clone(), Caller::new(cx.shared::<SdkConfig>()?)?);
+        Ok(Self { client, caller, invocation: cx.invocation() })
     }
 
     fn check(&self, route: &Route) -> Result<(), String> {
@@ -59,11 +60,11 @@ impl Runner for Lambda {
         if !(1..=170).contains(&route.function.len()) || !route.function.bytes().all(allowed) {
             return Err("lambda: expected a function's name or ARN".to_owned());
         }
-        runner::check_seconds(route.timeout_seconds, route.report_seconds)
+        runner::check_seconds(route.timeout_seconds, route.report_seconds, self.invocation)
     }
 
     fn timeout(&self, route: &Route) -> Duration {
-        Duration::from_secs(route.timeout_seconds)
+        runner::timeout(route.timeout_seconds, self.invocation)
     }
 
     async fn run(&self, route: &Route, job: &Job<'_>) -> Result<Ran, DeliveryError> {

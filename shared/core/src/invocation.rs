@@ -1,0 +1,58 @@
+use std::time::Duration;
+
+use crate::{Environment, SettingsError};
+
+/// How long a consumer runs at a time: what bounds every call of a provider or runner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Invocation(Duration);
+
+impl Invocation {
+    /// The function's own time-out in seconds, as the template sets both.
+    pub const SETTING: &'static str = "ERRAND_TIMEOUT_SECONDS";
+
+    /// What no call may take up: for reading, claiming, recording and answering, and for what of the time has passed before a call begins.
+    const RESERVE: Duration = Duration::from_secs(5);
+
+    /// Reads [`Invocation::SETTING`]: 6 seconds to Lambda's longest, 15 minutes; 30 seconds when it is not set.
+    /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
+    ///
+    /// # Errors
+    /// It is wrong.
+    pub fn from_env(env: &Environment) -> Result<Self, SettingsError> {
+        Ok(env.number(Self::SETTING, 6..=900)?.map_or_else(Self::default, |seconds| Self(Duration::from_secs(seconds.into()))))
+    }
+
+    /// The whole of it.
+    #[must_use]
+    pub const fn length(self) -> Duration {
+        self.0
+    }
+
+    /// The longest that one call may take.
+    #[must_use]
+    pub const fn longest_call(self) -> Duration {
+        self.0.saturating_sub(Self::RESERVE)
+    }
+
+    /// Checks the most that a call of `what` may take.
+    ///
+    /// # Errors
+    /// It is longer than [`Invocation::longest_call`]: it could never begin.
+    pub(crate) fn check(self, what: &str, timeout: Duration) -> Result<(), String> {
+        if timeout <= self.longest_call() {
+            return Ok(());
+        }
+        let (timeout, length, longest) = (timeout.as_secs_f64(), self.length().as_secs(), self.longest_call().as_secs());
+        Err(format!(
+            "a call of {what} may take {timeout} seconds, and in an invocation of {length} none may take more than {longest} ({})",
+            Self::SETTING
+        ))
+    }
+}
+
+impl Default for Invocation {
+    /// 30 seconds, as in the template.
+    fn default() -> Self {
+        Self(Duration::from_secs(30))
+    }
+}
