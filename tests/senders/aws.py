@@ -43,6 +43,11 @@ def send_by_sns(queue_arn):
         message = task(case)
         sent = sns.publish(TopicArn=topic, Subject=f"Subject {RUN}", Message=json.dumps(message), MessageAttributes=attributes)
         tell(case, sent["MessageId"], message=message, topic=topic)
+        if case == "sns":
+            alarm = {"AlarmName": f"alarm {RUN}", "NewStateValue": "ALARM", "Trigger": {"Threshold": 10.0}}
+            for case, message in (("sns_alarm", json.dumps(alarm)), ("sns_text", f"A text of {RUN}")):
+                sent = sns.publish(TopicArn=topic, Subject=f"Subject {RUN}", Message=message)
+                tell(case, sent["MessageId"], topic=topic)
 
 
 def send_by_eventbridge(queue_arn):

@@ -158,13 +158,18 @@ async fn services_of_aws_send_by_themselves() {
         let call = called(sent.id(name)).await;
         assert_eq!((&call["args"], &call["kwargs"]["greeting"]), (&json!([run, name]), &json!("Grüße 🚀")), "{name}");
     }
+    let alarm = called(sent.id("sns_alarm")).await;
+    assert!(alarm["task"].as_str().unwrap().starts_with("sns.sender-"), "{alarm}");
+    let message = json!({ "AlarmName": format!("alarm {run}"), "NewStateValue": "ALARM", "Trigger": { "Threshold": 10.0 } });
+    assert_eq!((&alarm["kwargs"]["message"], &alarm["kwargs"]["topic"]), (&message, &sent.case("sns_alarm")["topic"]));
+    assert_eq!(called(sent.id("sns_text")).await["kwargs"]["message"], format!("A text of {run}"));
     let event = called(sent.id("eventbridge_event")).await;
     assert_eq!((&event["task"], &event["kwargs"]), (&json!("Order_Shipped"), &json!({ "run": run, "order": 42 })));
     assert_eq!(told(&[&run, "sns_raw"]).await["args"], json!([run, "sns_raw"]));
     let object = told(&["s3.ObjectCreated.Put", sent.case("s3")["key"].as_str().unwrap()]).await;
     assert_eq!((&object["kwargs"]["bucket"], &object["kwargs"]["size"]), (&sent.case("s3")["bucket"], &json!(5)));
     assert_eq!(told(&[&run, "scheduler"]).await["args"], json!([run, "scheduler"]));
-    for (name, sender) in [("sns", "django-tasks-cloud"), ("eventbridge_event", "eventbridge")] {
+    for (name, sender) in [("sns", "django-tasks-cloud"), ("sns_alarm", "sns"), ("eventbridge_event", "eventbridge")] {
         assert_eq!(stack.wait_for(sent.id(name), "SUCCESSFUL").await["sender"], sender);
     }
 }

@@ -263,3 +263,38 @@ fn a_wrong_setting_is_named() {
     };
     assert_eq!(with("ERRAND_SNS_VERIFY", "yes"), "ERRAND_SNS_VERIFY: expected on or off");
 }
+
+/// What reaches the queue of a text that is published to a topic.
+fn published(topic: &str, subject: &str, message: &str) -> String {
+    json!({
+        "Type": "Notification", "MessageId": "sns-1", "TopicArn": format!("arn:aws:sns:eu-west-1:123456789012:{topic}"), "Subject": subject,
+        "Message": message, "Timestamp": "2026-11-20T10:07:07.287Z", "SignatureVersion": "1", "Signature": "EXAMPLE==",
+    })
+    .to_string()
+}
+
+#[tokio::test]
+async fn a_notice_is_done_by_its_route_and_is_a_dead_letter_at_once_without_one() {
+    let budget = published("billing", "AWS Budgets: Monthly", "Dear AWS Customer,\nthe ACTUAL Cost is $82.41.");
+    let world = World::new().await;
+    assert!(!world.take(&budget).await);
+    assert_eq!(world.reasons(), ["no route takes the notice: name sns.billing in ERRAND_ROUTES, and replay it"]);
+    for routes in [r#"{"sns.billing":{"task":"keep"}}"#, r#"{"sns.*":{"task":"keep"}}"#, r#"{"*":{"task":"keep"}}"#] {
+        let world = World::with(&[("ERRAND_ROUTES", routes)], |_| {}).await;
+        assert!(!world.take(&budget).await);
+        let kwargs = json!({
+            "subject": "AWS Budgets: Monthly", "message": "Dear AWS Customer,\nthe ACTUAL Cost is $82.41.",
+            "topic": "arn:aws:sns:eu-west-1:123456789012:billing", "attributes": {},
+        });
+        assert_eq!(world.delivered(), [("sns-1".to_owned(), kwargs)], "{routes}");
+        assert_eq!(world.reasons(), Vec::<String>::new(), "{routes}");
+    }
+    let bounce = json!({ "notificationType": "Bounce", "bounce": { "bounceType": "Permanent" }, "mail": { "messageId": "1" } });
+    let world =
+        World::with(&[("ERRAND_ROUTES", r#"{"ses.Bounce":{"task":"keep","payload":{"kind":"/kwargs/bounce/bounceType"}}}"#)], |_| {}).await;
+    assert!(!world.take(&published("ses", "", &bounce.to_string())).await && !world.take(&bounce.to_string()).await);
+    assert_eq!(
+        world.delivered(),
+        [("sns-1".to_owned(), json!({ "kind": "Permanent" })), ("m-1".to_owned(), json!({ "kind": "Permanent" }))]
+    );
+}
