@@ -82,15 +82,27 @@ async fn a_cancelled_task_leaves_no_schedule() {
 
 #[tokio::test]
 #[ignore = "needs the deployed stack"]
-async fn a_schedule_is_made_told_paused_and_deleted() {
+async fn a_schedule_is_made_told_paused_changed_and_deleted() {
     let (stack, name) = (Stack::new(), id("daily"));
     let body =
-        json!({ "name": name, "cron": "0 9 * * mon-fri", "timezone": "Europe/Berlin", "task": "email", "kwargs": mail(&name)["kwargs"] });
+        json!({ "name": name, "cron": "0 9 * * fri#2", "timezone": "Europe/Berlin", "task": "email", "kwargs": mail(&name)["kwargs"] });
     let (status, made) = stack.call("POST", "/v1/schedules", Some(&body)).await;
     assert_eq!((status, &made["cron"], &made["paused"]), (201, &body["cron"], &json!(false)), "{made}");
+    assert!(made["next_run"].is_string() && made["last_run"].is_null(), "{made}");
     assert_eq!(stack.call("POST", "/v1/schedules", Some(&body)).await, (200, made.clone()), "the same call again");
     let path = format!("/v1/schedules/{name}");
     assert_eq!(stack.call("POST", &format!("{path}/pause"), None).await.1["paused"], true);
+    let (status, changed) = stack.call("PATCH", &path, Some(&json!({ "cron": "0 9 L * *", "kwargs": { "subject": "changed" } }))).await;
+    assert_eq!((status, &changed["paused"], &changed["next_run"]), (200, &json!(true), &Value::Null), "{changed}");
+    assert_eq!(
+        (&changed["cron"], &changed["kwargs"]["subject"], &changed["kwargs"]["to"]),
+        (&json!("0 9 L * *"), &json!("changed"), &made["kwargs"]["to"])
+    );
+    assert_eq!(stack.call("GET", &path, None).await, (200, changed));
+    let client = aws_sdk_scheduler::Client::new(&stack.sdk);
+    let kept = client.get_schedule().group_name(&stack.schedule_group).name(format!("r.{name}")).send().await.unwrap();
+    assert_eq!(kept.schedule_expression(), Some("cron(0 9 L * ? *)"));
+    assert_eq!(stack.call("PATCH", &path, Some(&body)).await.1["paused"], true);
     assert_eq!(stack.call("POST", &format!("{path}/resume"), None).await, (200, made.clone()));
     let (_, list) = stack.call("GET", "/v1/schedules?limit=100", None).await;
     assert!(list["schedules"].as_array().unwrap().contains(&made), "{list}");
@@ -100,12 +112,16 @@ async fn a_schedule_is_made_told_paused_and_deleted() {
 
 #[tokio::test]
 #[ignore = "needs the deployed stack"]
-async fn a_schedule_runs() {
+async fn a_schedule_runs_and_can_be_run_now() {
     let (stack, name) = (Stack::new(), id("minutely"));
     let body = json!({ "name": name, "cron": "* * * * *", "task": "email", "kwargs": mail(&name)["kwargs"] });
     assert_eq!(stack.call("POST", "/v1/schedules", Some(&body)).await.0, 201);
+    let (status, task) = stack.call("POST", &format!("/v1/schedules/{name}/run"), None).await;
+    assert_eq!(status, 202, "{task}");
+    stack.wait_for(task["id"].as_str().unwrap(), "SUCCESSFUL").await;
+    let now = stack.mails(&name).await.len();
     let patience = Timestamp::now() + Duration::from_secs(100);
-    while stack.mails(&name).await.is_empty() {
+    while stack.mails(&name).await.len() == now {
         assert!(Timestamp::now() < patience, "a schedule of each minute has not run");
         tokio::time::sleep(Duration::from_millis(500)).await;
     }

@@ -158,6 +158,12 @@ async fn schedules_are_made_and_kept() {
     let server = Server::start(data.path());
     let (status, told) = server.call("GET", "/v1/schedules/daily", None).await;
     assert!(status == 200 && told.contains("Europe/Berlin"), "{told}");
+    let (status, told) = server.call("PATCH", "/v1/schedules/daily", Some(&json!({ "cron": "0 9 ? * fri#2", "paused": true }))).await;
+    assert!(status == 200 && told.contains("fri#2") && told.contains(r#""next_run":null"#), "{told}");
+    let (status, task) = server.call("POST", "/v1/schedules/daily/run", None).await;
+    let task: Value = serde_json::from_str(&task).unwrap();
+    assert_eq!((status, &task["task"]), (202, &json!("console")));
+    server.wait_for(task["id"].as_str().unwrap(), "SUCCESSFUL").await;
     assert_eq!(server.call("DELETE", "/v1/schedules/daily", None).await.0, 200);
 }
 

@@ -91,9 +91,11 @@ impl Operations {
             Operation::CreateSchedule => self.create_schedule(request).await,
             Operation::ListSchedules => self.list_schedules(query).await,
             Operation::GetSchedule => self.schedule(id).await,
+            Operation::ChangeSchedule => self.change_schedule(id, request).await,
             Operation::DeleteSchedule => self.delete_schedule(id).await,
             Operation::PauseSchedule => self.pause_schedule(id, true).await,
             Operation::ResumeSchedule => self.pause_schedule(id, false).await,
+            Operation::RunSchedule => self.run_schedule(id).await,
             Operation::ListDeadLetters => self.list_dead_letters(query).await,
             Operation::GetDeadLetter => self.dead_letter(id).await,
             Operation::DropDeadLetter => self.drop_dead_letter(id).await,
@@ -118,9 +120,11 @@ fn names_nothing(operation: Operation, id: &str) -> Result<(), ProblemDocument> 
     let rule = match operation {
         Operation::GetTask | Operation::MoveTask | Operation::CancelTask | Operation::ReportResult => limits::id(id),
         Operation::GetSchedule
+        | Operation::ChangeSchedule
         | Operation::DeleteSchedule
         | Operation::PauseSchedule
         | Operation::ResumeSchedule
+        | Operation::RunSchedule
         | Operation::GetTemplate
         | Operation::DeleteTemplate => limits::schedule(id),
         _ => Ok(()),

@@ -1,13 +1,33 @@
 //! Schedules: what is run again and again.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use errand_api::{ProblemDocument, Request, Response, json, json_body, located};
-use errand_core::{BODY_LIMIT, DynSchedules, Fields, Json, Payloads, Problems, Recurrence, Schedule, json, limits};
+use errand_core::{
+    BODY_LIMIT, DynSchedules, Envelope, Fields, Json, Payloads, Problems, Recurrence, Schedule, Status, StoreError, TaskResult, Timestamp,
+    json, limits,
+};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use http::StatusCode;
 use serde::Serialize;
 
 use crate::{Operations, query};
+
+/// How many of the last times are looked up for a run: EventBridge Scheduler may not have come to the last one yet.
+const LOOKS: usize = 2;
+
+/// Schedules whose runs are looked up together.
+const CONCURRENCY: usize = 16;
+
+/// The last run that was due and of which there is a record.
+#[derive(Serialize)]
+struct LastRun {
+    /// The id of its task.
+    id: String,
+    /// When it was due.
+    at: Timestamp,
+    status: Status,
+}
 
 #[derive(Serialize)]
 struct List {
@@ -20,37 +40,87 @@ impl Operations {
     pub(crate) async fn create_schedule(&self, request: &Request) -> Result<Response, ProblemDocument> {
         let schedule = read(json_body(request, BODY_LIMIT)?, &self.payloads).map_err(ProblemDocument::of_body)?;
         let schedules = self.schedules()?;
-        let created = schedules.create(&schedule).await?;
-        let told = told(&schedule);
-        if !created {
-            // The same call again is no mistake: an answer may have been lost.
-            return match schedules.get(&schedule.name).await? {
-                Some(known) if self::told(&known) == told => Ok(json(StatusCode::OK, &told)),
-                _ => Err(ProblemDocument::new(StatusCode::CONFLICT, "there is another schedule of this name: delete it first")),
-            };
+        if schedules.create(&schedule).await? {
+            return Ok(located(json(StatusCode::CREATED, &self.told(schedule.clone()).await?), "/v1/schedules/", &schedule.name));
         }
-        Ok(located(json(StatusCode::CREATED, &told), "/v1/schedules/", &schedule.name))
+        // The same call again is no mistake: an answer may have been lost.
+        match schedules.get(&schedule.name).await? {
+            Some(known) if said(&known).end() == said(&schedule).end() => Ok(json(StatusCode::OK, &self.told(known).await?)),
+            _ => Err(ProblemDocument::new(StatusCode::CONFLICT, "there is another schedule of this name: PATCH changes it")),
+        }
     }
 
     pub(crate) async fn schedule(&self, name: &str) -> Result<Response, ProblemDocument> {
-        let schedule = self.schedules()?.get(name).await?.ok_or_else(unknown)?;
-        Ok(json(StatusCode::OK, &told(&schedule)))
+        let schedule = self.find_schedule(name).await?;
+        Ok(json(StatusCode::OK, &self.told(schedule).await?))
     }
 
     pub(crate) async fn list_schedules(&self, query: &str) -> Result<Response, ProblemDocument> {
         let query::Page { limit, cursor } = query::page(query)?;
         let (schedules, cursor) = self.schedules()?.list(limit, cursor.as_deref()).await?;
-        Ok(json(StatusCode::OK, &List { schedules: schedules.iter().map(told).collect(), cursor }))
+        let told = stream::iter(schedules).map(|schedule| self.told(schedule)).buffered(CONCURRENCY);
+        Ok(json(StatusCode::OK, &List { schedules: told.try_collect().await?, cursor }))
+    }
+
+    /// Changes what a schedule says, by a JSON merge patch (RFC 7396) of its fields. It stays paused if it is, and a rate keeps its pace if it stays the same.
+    pub(crate) async fn change_schedule(&self, name: &str, request: &Request) -> Result<Response, ProblemDocument> {
+        let patch = json_body(request, BODY_LIMIT)?;
+        let known = self.find_schedule(name).await?;
+        let changed = patched(&known, patch).and_then(|body| read(&body, &self.payloads)).map_err(ProblemDocument::of_body)?;
+        let since = if changed.recurrence == known.recurrence { known.since } else { changed.since };
+        self.update(Schedule { since, ..changed }).await
     }
 
     pub(crate) async fn delete_schedule(&self, name: &str) -> Result<Response, ProblemDocument> {
-        let schedules = self.schedules()?;
-        let schedule = schedules.get(name).await?.ok_or_else(unknown)?;
-        if schedules.delete(name).await? { Ok(json(StatusCode::OK, &told(&schedule))) } else { Err(unknown()) }
+        let schedule = self.find_schedule(name).await?;
+        let told = self.told(schedule).await?;
+        if self.schedules()?.delete(name).await? { Ok(json(StatusCode::OK, &told)) } else { Err(unknown()) }
     }
 
     pub(crate) async fn pause_schedule(&self, name: &str, paused: bool) -> Result<Response, ProblemDocument> {
-        if self.schedules()?.pause(name, paused).await? { self.schedule(name).await } else { Err(unknown()) }
+        let schedule = self.find_schedule(name).await?;
+        self.update(Schedule { paused, ..schedule }).await
+    }
+
+    /// Sends what a schedule runs, now. The time in its id has milliseconds, so that it is none of those that are due.
+    pub(crate) async fn run_schedule(&self, name: &str) -> Result<Response, ProblemDocument> {
+        let (schedule, now) = (self.find_schedule(name).await?, Timestamp::now());
+        let mut envelope = Envelope { id: schedule.run_id_of(&now.to_string()), ..schedule.envelope };
+        let backend = self.outbox.publish(&mut envelope, now).await?;
+        if let Err(error) = self.store.register(&envelope, Status::Ready, backend, now).await {
+            tracing::error!(id = envelope.id, %error, "sent, and not noted: the store does not answer");
+        }
+        let task = TaskResult::new(&envelope, Status::Ready, backend, now);
+        Ok(located(json(StatusCode::ACCEPTED, &task), "/v1/tasks/", &task.id))
+    }
+
+    async fn find_schedule(&self, name: &str) -> Result<Schedule, ProblemDocument> {
+        self.schedules()?.get(name).await?.ok_or_else(unknown)
+    }
+
+    async fn update(&self, schedule: Schedule) -> Result<Response, ProblemDocument> {
+        if self.schedules()?.update(&schedule).await? { Ok(json(StatusCode::OK, &self.told(schedule).await?)) } else { Err(unknown()) }
+    }
+
+    /// A schedule as its caller wrote it, and how it goes: when it runs next, which is null while it is paused, and its last run.
+    async fn told(&self, schedule: Schedule) -> Result<Json, StoreError> {
+        let now = Timestamp::now();
+        let next_run = errand_calendar::next(&schedule, now).filter(|_| !schedule.paused);
+        let mut told = said(&schedule);
+        told.field("next_run", Json::of(&next_run).get());
+        told.field("last_run", Json::of(&self.last_run(&schedule, now).await?).get());
+        Ok(told.raw().map(Json::from).unwrap_or_default())
+    }
+
+    async fn last_run(&self, schedule: &Schedule, now: Timestamp) -> Result<Option<LastRun>, StoreError> {
+        let before = |at: &Timestamp| errand_calendar::last(schedule, *at - Duration::from_millis(1));
+        for at in std::iter::successors(errand_calendar::last(schedule, now), before).take(LOOKS) {
+            let id = schedule.run_id(at);
+            if let Some((TaskResult { status, .. }, _)) = self.store.get(&id).await? {
+                return Ok(Some(LastRun { id, at, status }));
+            }
+        }
+        Ok(None)
     }
 
     fn schedules(&self) -> Result<&Arc<dyn DynSchedules>, ProblemDocument> {
@@ -68,7 +138,7 @@ fn read(body: &str, payloads: &Payloads) -> Result<Schedule, Problems> {
     }
     let name = fields.text("name", limits::schedule).unwrap_or_default();
     let recurrence = recurrence(&mut fields);
-    let timezone = fields.text("timezone", timezone).unwrap_or_else(|| "UTC".to_owned());
+    let timezone = timezone(&mut fields);
     let paused = fields.optional::<bool>("paused").unwrap_or_default();
     for other in ["id", "run_after", "countdown", "expires", "claim_check"] {
         if fields.raw(other).is_some() {
@@ -80,7 +150,8 @@ fn read(body: &str, payloads: &Payloads) -> Result<Schedule, Problems> {
         errand_wire::native::refuse_follow_ups(&mut fields, envelope);
         payloads.check_envelope(&mut fields, envelope);
     }
-    let schedule = recurrence.zip(envelope).map(|(recurrence, envelope)| Schedule { name, recurrence, timezone, paused, envelope });
+    let since = Timestamp::from_millis(Timestamp::now().seconds() * 1000);
+    let schedule = recurrence.zip(envelope).map(|(recurrence, envelope)| Schedule { name, recurrence, timezone, since, paused, envelope });
     fields.finish(schedule)
 }
 
@@ -95,26 +166,45 @@ fn recurrence(fields: &mut Fields<'_>) -> Option<Recurrence> {
     }
 }
 
-/// The form of the names that the IANA gives: which of them there are is for what runs the schedule to say.
-fn timezone(text: &str) -> Result<(), &'static str> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_+-/".contains(&byte);
-    if (1..=50).contains(&text.len()) && text.bytes().all(allowed) { Ok(()) } else { Err("the name of a time zone, such as Europe/Berlin") }
+fn timezone(fields: &mut Fields<'_>) -> String {
+    let Some(name) = fields.optional::<String>("timezone") else { return "UTC".to_owned() };
+    let known = errand_calendar::timezone(&name);
+    if known.is_none() {
+        fields.refuse("timezone", "expected a time zone that the IANA names, such as Europe/Berlin");
+    }
+    known.unwrap_or_default()
+}
+
+/// A schedule's fields with a merge patch applied. Of `cron` and `rate`, what is given takes the place of the other.
+fn patched(schedule: &Schedule, patch: &str) -> Result<String, Problems> {
+    let mut changes = Fields::of(patch)?;
+    if changes.optional::<String>("name").is_some_and(|name| name != schedule.name) {
+        changes.refuse("name", "stays: a schedule of another name is another schedule");
+    }
+    let mut said = said(schedule).end();
+    for (given, other) in [("cron", "rate"), ("rate", "cron")] {
+        if changes.raw(given).is_some() {
+            said = json::merge(&said, &format!(r#"{{"{other}":null}}"#))?;
+        }
+    }
+    changes.finish(Some(()))?;
+    json::merge(&said, patch.trim())
 }
 
 /// A schedule as its caller wrote it.
-fn told(schedule: &Schedule) -> Json {
-    let mut told = json::Object::new();
-    told.field("name", &json::text(&schedule.name));
+fn said(schedule: &Schedule) -> json::Object {
+    let mut said = json::Object::new();
+    said.field("name", &json::text(&schedule.name));
     match &schedule.recurrence {
-        Recurrence::Cron(cron) => told.field("cron", &json::text(&cron.to_string())),
-        Recurrence::Rate(rate) => told.field("rate", &json::text(&rate.to_string())),
+        Recurrence::Cron(cron) => said.field("cron", &json::text(&cron.to_string())),
+        Recurrence::Rate(rate) => said.field("rate", &json::text(&rate.to_string())),
     }
-    told.field("timezone", &json::text(&schedule.timezone));
-    told.field("paused", if schedule.paused { "true" } else { "false" });
+    said.field("timezone", &json::text(&schedule.timezone));
+    said.field("paused", if schedule.paused { "true" } else { "false" });
     let envelope = errand_wire::encode(&schedule.envelope);
     let fields = Fields::of(&envelope).map(Fields::into_entries).unwrap_or_default();
-    fields.iter().filter(|(name, _)| name != "id").for_each(|(name, json)| told.field(name, json.get()));
-    told.raw().map(Json::from).unwrap_or_default()
+    fields.iter().filter(|(name, _)| name != "id").for_each(|(name, json)| said.field(name, json.get()));
+    said
 }
 
 fn unknown() -> ProblemDocument {

@@ -12,7 +12,7 @@ use std::{
 use errand_core::{Claim, Envelope, Status, Store, Timestamp};
 use errand_testkit::{transport::envelope, written};
 use lambda_runtime::{Context, LambdaEvent};
-use serde_json::{Value, json, value::to_raw_value};
+use serde_json::{json, value::to_raw_value};
 use world::{call, send, world};
 
 #[tokio::test]
@@ -152,56 +152,6 @@ async fn a_move_that_cannot_be_is_told_and_changes_nothing() {
     let (status, problem) = send(&world, "PATCH", "/v1/tasks/a-1", &json!({ "countdown": 5 })).await;
     assert!(status == 503 && !problem.to_string().contains("secret"));
     assert_eq!(world.store.get("a-1").await.unwrap().unwrap().0.run_after, None, "what could not be sent is not moved");
-}
-
-#[tokio::test]
-async fn a_schedule_is_made_once_told_paused_and_deleted() {
-    let world = world(&[]).await;
-    let daily =
-        json!({ "name": "daily", "cron": "0 9 * * mon-fri", "timezone": "Europe/Berlin", "task": "console", "kwargs": { "text": "hi" } });
-    let (status, told) = send(&world, "POST", "/v1/schedules", &daily).await;
-    let mut wanted = daily.clone();
-    wanted["queue"] = json!("default");
-    wanted["paused"] = json!(false);
-    assert_eq!((status, &told), (201, &wanted));
-    assert_eq!(send(&world, "POST", "/v1/schedules", &daily).await, (200, wanted.clone()), "the same call again is no mistake");
-    let mut other = daily.clone();
-    other["cron"] = json!("0 10 * * *");
-    assert_eq!(send(&world, "POST", "/v1/schedules", &other).await.0, 409);
-    assert_eq!(call(&world, "GET", "/v1/schedules/daily").await, (200, wanted.clone()));
-    assert_eq!(call(&world, "POST", "/v1/schedules/daily/pause").await.1["paused"], true);
-    assert_eq!(call(&world, "POST", "/v1/schedules/daily/resume").await.1["paused"], false);
-    assert_eq!(call(&world, "GET", "/v1/schedules").await, (200, json!({ "schedules": [wanted], "cursor": null })));
-    assert_eq!(call(&world, "DELETE", "/v1/schedules/daily").await.0, 200);
-    for (method, path) in [("GET", ""), ("DELETE", ""), ("POST", "/pause"), ("POST", "/resume")] {
-        assert_eq!(call(&world, method, &format!("/v1/schedules/daily{path}")).await.0, 404, "{method} {path}");
-    }
-}
-
-#[tokio::test]
-async fn a_wrong_schedule_is_told_everything_that_is_wrong() {
-    let world = world(&[]).await;
-    let good = || json!({ "name": "n", "rate": "5 minutes", "task": "console" });
-    for (change, pointer) in [
-        (json!({ "name": "a b" }), "/name"),
-        (json!({ "name": null }), "/name"),
-        (json!({ "rate": "5 weeks" }), "/rate"),
-        (json!({ "cron": "* * * * *" }), "/cron"),
-        (json!({ "rate": null }), "/cron"),
-        (json!({ "rate": null, "cron": "* * 1 * mon" }), "/cron"),
-        (json!({ "timezone": "not a zone" }), "/timezone"),
-        (json!({ "task": "no.such.task" }), "/task"),
-        (json!({ "task": "email" }), "/kwargs/subject"),
-        (json!({ "id": "x" }), "/id"),
-        (json!({ "countdown": 5 }), "/countdown"),
-        (json!({ "expires": "2099-01-01T00:00:00Z" }), "/expires"),
-    ] {
-        let mut body = good();
-        body.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
-        let (status, problem) = send(&world, "POST", "/v1/schedules", &body).await;
-        let pointers: Vec<&Value> = problem["errors"].as_array().into_iter().flatten().map(|error| &error["pointer"]).collect();
-        assert!(status == 422 && pointers.contains(&&json!(pointer)), "{body} got {problem}");
-    }
 }
 
 #[tokio::test]

@@ -34,12 +34,16 @@ pub enum Operation {
     ListSchedules,
     /// Tell of one schedule.
     GetSchedule,
+    /// Change what a schedule says.
+    ChangeSchedule,
     /// End a schedule.
     DeleteSchedule,
     /// Let a schedule rest.
     PauseSchedule,
     /// Let a schedule go on.
     ResumeSchedule,
+    /// Run now what a schedule runs.
+    RunSchedule,
     /// Tell what was given up.
     ListDeadLetters,
     /// Tell of one dead letter, with its body.
@@ -71,7 +75,7 @@ pub enum Operation {
 }
 
 /// The whole API. `None` as a scope: anyone may call.
-const ROUTES: [(Method, &str, Operation, Option<Scope>); 31] = [
+const ROUTES: [(Method, &str, Operation, Option<Scope>); 33] = [
     (Method::POST, "/v1/tasks", Operation::Enqueue, Some(Scope::Send)),
     (Method::POST, "/v1/tasks/batch", Operation::EnqueueBatch, Some(Scope::Send)),
     (Method::POST, "/v1/notifications", Operation::Notify, Some(Scope::Send)),
@@ -86,9 +90,11 @@ const ROUTES: [(Method, &str, Operation, Option<Scope>); 31] = [
     (Method::POST, "/v1/schedules", Operation::CreateSchedule, Some(Scope::Send)),
     (Method::GET, "/v1/schedules", Operation::ListSchedules, Some(Scope::Read)),
     (Method::GET, "/v1/schedules/{id}", Operation::GetSchedule, Some(Scope::Read)),
+    (Method::PATCH, "/v1/schedules/{id}", Operation::ChangeSchedule, Some(Scope::Send)),
     (Method::DELETE, "/v1/schedules/{id}", Operation::DeleteSchedule, Some(Scope::Send)),
     (Method::POST, "/v1/schedules/{id}/pause", Operation::PauseSchedule, Some(Scope::Send)),
     (Method::POST, "/v1/schedules/{id}/resume", Operation::ResumeSchedule, Some(Scope::Send)),
+    (Method::POST, "/v1/schedules/{id}/run", Operation::RunSchedule, Some(Scope::Send)),
     (Method::GET, "/v1/dead-letters", Operation::ListDeadLetters, Some(Scope::Read)),
     (Method::POST, "/v1/dead-letters/replay", Operation::ReplayDeadLetters, Some(Scope::Admin)),
     (Method::POST, "/v1/dead-letters/drop", Operation::DropDeadLetters, Some(Scope::Admin)),

@@ -128,7 +128,7 @@ erased! {
         fn get(name: &'a str) -> Result<Option<Schedule>, PublishError>;
         fn list(limit: usize, cursor: Option<&'a str>) -> Result<(Vec<Schedule>, Option<String>), PublishError>;
         fn delete(name: &'a str) -> Result<bool, PublishError>;
-        fn pause(name: &'a str, paused: bool) -> Result<bool, PublishError>;
+        fn update(schedule: &'a Schedule) -> Result<bool, PublishError>;
     }
 }
 
@@ -153,6 +153,7 @@ erased! {
 erased! {
     /// What telling and changing ask of a [`Store`], with its type erased.
     DynResults of Store {
+        fn register(envelope: &'a Envelope, status: Status, backend: &'a str, now: Timestamp) -> Result<(), StoreError>;
         fn get(id: &'a str) -> Result<Option<(TaskResult, Header)>, StoreError>;
         fn report(id: &'a str, token: &'a str, outcome: &'a Outcome, now: Timestamp) -> Result<Report, StoreError>;
         fn list(filter: &'a Filter) -> Result<Page, StoreError>;

@@ -1,6 +1,6 @@
 use std::future::Future;
 
-use crate::{Envelope, PublishError, Recurrence};
+use crate::{Envelope, PublishError, Recurrence, Timestamp};
 
 /// What is to be run again and again.
 #[derive(Clone, Debug)]
@@ -13,6 +13,8 @@ pub struct Schedule {
     /// clock is put forward is left out; one that exists twice when it is put back runs once, the first time.
     /// <https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html#daylist-savings-time>
     pub timezone: String,
+    /// From when a [`Recurrence::Rate`] counts, to the second: its first run is one interval later.
+    pub since: Timestamp,
     /// Whether it runs nothing until it is resumed.
     pub paused: bool,
     /// What is run. Each run's id is made of the schedule's name and the run's time, so that one that fires twice runs once.
@@ -20,10 +22,17 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// The id of the run at a time, as RFC 3339 to the second.
+    /// The id of the run that was due at a time, to the second.
     #[must_use]
-    pub fn run_id(name: &str, time: &str) -> String {
-        format!("{name}@{time}")
+    pub fn run_id(&self, at: Timestamp) -> String {
+        let time = at.to_string();
+        self.run_id_of(&format!("{}Z", time.split('.').next().unwrap_or_default()))
+    }
+
+    /// The id of the run at a time that is text: RFC 3339, to the second for a run that was due.
+    #[must_use]
+    pub fn run_id_of(&self, time: &str) -> String {
+        format!("{}@{time}", self.name)
     }
 }
 
@@ -41,6 +50,6 @@ pub trait Schedules: Send + Sync + 'static {
     ) -> impl Future<Output = Result<(Vec<Schedule>, Option<String>), PublishError>> + Send;
     /// Ends a schedule; answers whether there was one.
     fn delete(&self, name: &str) -> impl Future<Output = Result<bool, PublishError>> + Send;
-    /// Pauses or resumes a schedule; what was due in a pause is not made up for. Answers whether there is one.
-    fn pause(&self, name: &str, paused: bool) -> impl Future<Output = Result<bool, PublishError>> + Send;
+    /// Puts a schedule in the place of the one of its name; what was due in a pause is not made up for. Answers whether there is one.
+    fn update(&self, schedule: &Schedule) -> impl Future<Output = Result<bool, PublishError>> + Send;
 }

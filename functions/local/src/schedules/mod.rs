@@ -1,6 +1,5 @@
 //! Schedules on one machine, with the rules of EventBridge Scheduler.
 
-mod calendar;
 mod runner;
 mod table;
 
@@ -85,5 +84,26 @@ mod tests {
         runner::run_due(&world.schedules, &world.outbox).await.unwrap();
         let last = Timestamp::from_millis(next.millis() - 60_000).to_string().replace(".000Z", "Z");
         assert_eq!(world.sent().await, [format!("pulse@{last}")]);
+    }
+
+    #[tokio::test]
+    async fn a_change_of_what_is_run_loses_no_run_and_one_of_when_begins_anew() {
+        let world = world().await;
+        let pulse = schedule("pulse", Recurrence::Cron("* * * * *".parse().unwrap()));
+        world.schedules.create(&pulse).await.unwrap();
+        let next = runner::run_due(&world.schedules, &world.outbox).await.unwrap().unwrap();
+        let due = Timestamp::from_millis(next.millis() - 60_000);
+        let more = errand_core::Envelope { max_attempts: Some(9), ..pulse.envelope.clone() };
+        for (change, sent) in [
+            (errand_core::Schedule { envelope: more, ..pulse.clone() }, vec![pulse.run_id(due)]),
+            (errand_core::Schedule { recurrence: Recurrence::Cron("@yearly".parse().unwrap()), ..pulse.clone() }, vec![]),
+            (errand_core::Schedule { paused: true, ..pulse.clone() }, vec![]),
+            (pulse.clone(), vec![]),
+        ] {
+            world.set_next(due).await;
+            world.schedules.update(&change).await.unwrap();
+            runner::run_due(&world.schedules, &world.outbox).await.unwrap();
+            assert_eq!(world.sent().await, sent, "{change:?}");
+        }
     }
 }

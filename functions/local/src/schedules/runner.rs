@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use errand_core::{Outbox, PublishError, Schedule, StoreError, Timestamp};
+use errand_core::{Envelope, Outbox, PublishError, StoreError, Timestamp};
 use tokio::{sync::watch, time::sleep};
 
 use super::LocalSchedules;
@@ -35,9 +35,7 @@ pub(crate) async fn run(schedules: LocalSchedules, outbox: Outbox, mut stop: wat
 pub(super) async fn run_due(schedules: &LocalSchedules, outbox: &Outbox) -> Result<Option<Timestamp>, StoreError> {
     let now = Timestamp::now();
     for (schedule, at) in schedules.due(now).await? {
-        let mut envelope = schedule.envelope;
-        let time = at.to_string();
-        envelope.id = Schedule::run_id(&schedule.name, &format!("{}Z", time.split('.').next().unwrap_or_default()));
+        let mut envelope = Envelope { id: schedule.run_id(at), ..schedule.envelope };
         match outbox.publish(&mut envelope, now).await {
             Ok(_) => {}
             Err(PublishError::Unavailable(error)) => return Err(StoreError(error)),

@@ -1,12 +1,10 @@
-use std::{sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc};
 
 use errand_core::{PublishError, Recurrence, Schedule, Schedules, StoreError, Timestamp};
 use errand_store_sqlite::Database;
 use rusqlite::{Connection, OptionalExtension, Row, params, types::Type};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
-
-use super::calendar::{next, zone};
 
 /// The schedules in the server's database.
 #[derive(Clone)]
@@ -23,13 +21,14 @@ const TABLE: &str = "CREATE TABLE IF NOT EXISTS schedules (
 ) STRICT";
 
 /// A schedule as it is kept.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Entry {
     cron: Option<String>,
     rate: Option<String>,
     timezone: String,
     paused: bool,
-    made_at: Timestamp,
+    #[serde(rename = "made_at")]
+    since: Timestamp,
     /// The envelope in its native form.
     envelope: String,
 }
@@ -54,14 +53,15 @@ impl LocalSchedules {
             .database
             .call(move |connection| {
                 let mut query = connection.prepare_cached("SELECT name, entry, next_at FROM schedules WHERE next_at <= ?1")?;
-                query.query_map([now.millis()], |row| Ok((row.get(0)?, entry(row)?, row.get(2)?)))?.collect::<rusqlite::Result<Vec<_>>>()
+                query.query_map([now.millis()], |row| Ok((schedule(row)?, row.get(2)?)))?.collect::<rusqlite::Result<Vec<_>>>()
             })
             .await?;
-        let last = |(name, entry, first): (String, Entry, i64)| {
-            let last = entry.last(Timestamp::from_millis(first), now);
-            Some((entry.schedule(name)?, last))
+        let last = |(schedule, noted): (Schedule, i64)| {
+            let noted = Timestamp::from_millis(noted);
+            let last = errand_calendar::last(&schedule, now).map_or(noted, |last| last.max(noted));
+            (schedule, last)
         };
-        Ok(due.into_iter().filter_map(last).collect())
+        Ok(due.into_iter().map(last).collect())
     }
 
     /// Waits until the next run may be another one.
@@ -71,79 +71,24 @@ impl LocalSchedules {
 
     /// Notes that a run was sent.
     pub(super) async fn ran(&self, name: &str, at: Timestamp) -> Result<(), StoreError> {
-        self.change(name, move |entry| entry.next(at)).await.map(drop)
-    }
-
-    /// Changes an entry, and says when it runs next; answers whether there is one.
-    async fn change(&self, name: &str, change: impl FnOnce(&mut Entry) -> Option<Timestamp> + Send + 'static) -> Result<bool, StoreError> {
         let name = name.to_owned();
-        self.database
-            .call(move |connection| {
-                let transaction = connection.transaction()?;
-                let Some(mut entry) = load(&transaction, &name)? else { return Ok(false) };
-                let next = change(&mut entry).filter(|_| !entry.paused).map(Timestamp::millis);
-                transaction.execute("UPDATE schedules SET entry = ?2, next_at = ?3 WHERE name = ?1", params![name, json(&entry)?, next])?;
-                transaction.commit()?;
-                Ok(true)
-            })
-            .await
-    }
-}
-
-impl Entry {
-    fn new(schedule: &Schedule) -> Self {
-        let (cron, rate) = match &schedule.recurrence {
-            Recurrence::Cron(cron) => (Some(cron.to_string()), None),
-            Recurrence::Rate(rate) => (None, Some(rate.to_string())),
-        };
-        let envelope = errand_wire::encode(&schedule.envelope);
-        Self { cron, rate, timezone: schedule.timezone.clone(), paused: schedule.paused, made_at: Timestamp::now(), envelope }
-    }
-
-    fn recurrence(&self) -> Option<Recurrence> {
-        let rate = || self.rate.as_ref().and_then(|rate| rate.parse().ok().map(Recurrence::Rate));
-        self.cron.as_ref().and_then(|cron| cron.parse().ok().map(Recurrence::Cron)).or_else(rate)
-    }
-
-    fn next(&self, after: Timestamp) -> Option<Timestamp> {
-        next(&self.recurrence()?, &zone(&self.timezone)?, self.made_at, after)
-    }
-
-    /// The last run up to `now` of those from the run `first` on. It is looked for backwards, in ever longer steps: there may be a great many.
-    fn last(&self, first: Timestamp, now: Timestamp) -> Timestamp {
-        let mut back = Duration::from_secs(60);
-        let mut last = loop {
-            match self.next(now - back) {
-                _ if now - back <= first => break first,
-                Some(run) if run <= now => break run,
-                _ => back *= 2,
+        let note = move |connection: &mut Connection| {
+            let transaction = connection.transaction()?;
+            if let Some((schedule, _)) = load(&transaction, &name)? {
+                transaction.execute("UPDATE schedules SET next_at = ?2 WHERE name = ?1", params![name, next(&schedule, at)])?;
             }
+            transaction.commit()
         };
-        while let Some(later) = self.next(last).filter(|later| *later <= now) {
-            last = later;
-        }
-        last
-    }
-
-    fn schedule(self, name: String) -> Option<Schedule> {
-        let (recurrence, envelope) = (self.recurrence()?, errand_wire::native::decode(&self.envelope, &name).ok()?);
-        Some(Schedule { name, recurrence, timezone: self.timezone, paused: self.paused, envelope })
+        self.database.call(note).await
     }
 }
 
 impl Schedules for LocalSchedules {
     async fn create(&self, schedule: &Schedule) -> Result<bool, PublishError> {
-        let entry = Entry::new(schedule);
-        if zone(&entry.timezone).is_none() {
-            return Err(PublishError::Refused(
-                "there is no timezone of this name: expected one that the IANA names, such as Europe/Berlin".to_owned(),
-            ));
-        }
-        let next = entry.next(entry.made_at).filter(|_| !entry.paused).map(Timestamp::millis);
-        let name = schedule.name.clone();
+        let schedule = schedule.clone();
         let insert = move |connection: &mut Connection| {
             let sql = "INSERT INTO schedules (name, entry, next_at) VALUES (?1, ?2, ?3) ON CONFLICT (name) DO NOTHING";
-            connection.execute(sql, params![name, json(&entry)?, next])
+            connection.execute(sql, params![schedule.name, entry(&schedule)?, next(&schedule, Timestamp::now())])
         };
         let made = self.database.call(insert).await.map_err(unavailable)? == 1;
         self.changed.notify_one();
@@ -151,24 +96,22 @@ impl Schedules for LocalSchedules {
     }
 
     async fn get(&self, name: &str) -> Result<Option<Schedule>, PublishError> {
-        let wanted = name.to_owned();
-        let entry = self.database.call(move |connection| load(connection, &wanted)).await.map_err(unavailable)?;
-        Ok(entry.and_then(|entry| entry.schedule(name.to_owned())))
+        let name = name.to_owned();
+        let found = self.database.call(move |connection| load(connection, &name)).await.map_err(unavailable)?;
+        Ok(found.map(|(schedule, _)| schedule))
     }
 
     async fn list(&self, limit: usize, cursor: Option<&str>) -> Result<(Vec<Schedule>, Option<String>), PublishError> {
         let (after, one_more) = (cursor.unwrap_or_default().to_owned(), u32::try_from(limit).unwrap_or(u32::MAX).saturating_add(1));
         let query = move |connection: &mut Connection| {
             let mut query = connection.prepare_cached("SELECT name, entry FROM schedules WHERE name > ?1 ORDER BY name LIMIT ?2")?;
-            query
-                .query_map(params![after, one_more], |row| Ok((row.get(0)?, entry(row)?)))?
-                .collect::<rusqlite::Result<Vec<(String, Entry)>>>()
+            query.query_map(params![after, one_more], schedule)?.collect::<rusqlite::Result<Vec<_>>>()
         };
         let mut found = self.database.call(query).await.map_err(unavailable)?;
         let more = found.len() > limit;
         found.truncate(limit);
-        let cursor = found.last().filter(|_| more).map(|(name, _)| name.clone());
-        Ok((found.into_iter().filter_map(|(name, entry)| entry.schedule(name)).collect(), cursor))
+        let cursor = found.last().filter(|_| more).map(|schedule| schedule.name.clone());
+        Ok((found, cursor))
     }
 
     async fn delete(&self, name: &str) -> Result<bool, PublishError> {
@@ -177,28 +120,66 @@ impl Schedules for LocalSchedules {
         Ok(deleted.map_err(unavailable)? == 1)
     }
 
-    async fn pause(&self, name: &str, paused: bool) -> Result<bool, PublishError> {
-        let change = move |entry: &mut Entry| {
-            entry.paused = paused;
-            entry.next(Timestamp::now())
+    async fn update(&self, schedule: &Schedule) -> Result<bool, PublishError> {
+        let schedule = schedule.clone();
+        let update = move |connection: &mut Connection| {
+            let transaction = connection.transaction()?;
+            let Some((known, noted)) = load(&transaction, &schedule.name)? else { return Ok(false) };
+            let at_the_same_times = |known: &Schedule| {
+                !known.paused
+                    && known.recurrence == schedule.recurrence
+                    && known.timezone == schedule.timezone
+                    && known.since == schedule.since
+            };
+            // A run that is due already is not lost.
+            let noted = noted.filter(|_| !schedule.paused && at_the_same_times(&known));
+            let next = noted.or_else(|| next(&schedule, Timestamp::now()));
+            let sql = "UPDATE schedules SET entry = ?2, next_at = ?3 WHERE name = ?1";
+            transaction.execute(sql, params![schedule.name, entry(&schedule)?, next])?;
+            transaction.commit()?;
+            Ok(true)
         };
-        let known = self.change(name, change).await.map_err(unavailable)?;
+        let known = self.database.call(update).await.map_err(unavailable)?;
         self.changed.notify_one();
         Ok(known)
     }
 }
 
-fn load(connection: &Connection, name: &str) -> rusqlite::Result<Option<Entry>> {
-    connection.prepare_cached("SELECT name, entry FROM schedules WHERE name = ?1")?.query_row([name], entry).optional()
+/// When a schedule runs next, in milliseconds since 1970.
+fn next(schedule: &Schedule, after: Timestamp) -> Option<i64> {
+    errand_calendar::next(schedule, after).filter(|_| !schedule.paused).map(Timestamp::millis)
 }
 
-fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
-    let json: String = row.get(1)?;
-    serde_json::from_str(&json).map_err(|error| rusqlite::Error::FromSqlConversionFailure(1, Type::Text, error.into()))
+/// A schedule, and when it was noted to run next.
+fn load(connection: &Connection, name: &str) -> rusqlite::Result<Option<(Schedule, Option<i64>)>> {
+    let mut query = connection.prepare_cached("SELECT name, entry, next_at FROM schedules WHERE name = ?1")?;
+    query.query_row([name], |row| Ok((schedule(row)?, row.get(2)?))).optional()
 }
 
-fn json(entry: &Entry) -> rusqlite::Result<String> {
-    serde_json::to_string(entry).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+fn schedule(row: &Row<'_>) -> rusqlite::Result<Schedule> {
+    let (name, json): (String, String) = (row.get(0)?, row.get(1)?);
+    read(name, &json).map_err(|error| rusqlite::Error::FromSqlConversionFailure(1, Type::Text, error))
+}
+
+fn read(name: String, json: &str) -> Result<Schedule, Box<dyn Error + Send + Sync>> {
+    let entry: Entry = serde_json::from_str(json)?;
+    let recurrence = match (entry.cron, entry.rate) {
+        (Some(cron), _) => Recurrence::Cron(cron.parse()?),
+        (None, rate) => Recurrence::Rate(rate.unwrap_or_default().parse()?),
+    };
+    let envelope = errand_wire::native::decode(&entry.envelope, &name)?;
+    Ok(Schedule { name, recurrence, timezone: entry.timezone, since: entry.since, paused: entry.paused, envelope })
+}
+
+/// A schedule as JSON.
+fn entry(schedule: &Schedule) -> rusqlite::Result<String> {
+    let (cron, rate) = match &schedule.recurrence {
+        Recurrence::Cron(cron) => (Some(cron.to_string()), None),
+        Recurrence::Rate(rate) => (None, Some(rate.to_string())),
+    };
+    let Schedule { timezone, since, paused, envelope, .. } = schedule.clone();
+    let entry = Entry { cron, rate, timezone, paused, since, envelope: errand_wire::encode(&envelope) };
+    serde_json::to_string(&entry).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
 }
 
 fn unavailable(error: StoreError) -> PublishError {

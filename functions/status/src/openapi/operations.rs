@@ -74,9 +74,19 @@ pub(super) fn describe(operation: Operation) -> Option<Value> {
             .answers(200, "A page.", "ScheduleList")
             .refuses(&[400, 501]),
         Operation::GetSchedule => Call::new("getSchedule", "Schedules", "Tell of a schedule").schedule(),
+        Operation::ChangeSchedule => Call::new("changeSchedule", "Schedules", "Change what a schedule says")
+            .says("The body is a JSON merge patch (RFC 7396) of the schedule's fields. Of cron and rate, what is given takes the place of the other. It stays paused if it is.")
+            .takes("ScheduleChange", json!({ "cron": "0 10 * * mon-fri", "kwargs": { "text": "Good late morning" } }))
+            .schedule()
+            .refuses(&[400, 413, 415, 422]),
         Operation::DeleteSchedule => Call::new("deleteSchedule", "Schedules", "End a schedule").schedule(),
         Operation::PauseSchedule => Call::new("pauseSchedule", "Schedules", "Let a schedule rest").schedule(),
         Operation::ResumeSchedule => Call::new("resumeSchedule", "Schedules", "Let a schedule go on").schedule(),
+        Operation::RunSchedule => Call::new("runSchedule", "Schedules", "Run now what a schedule runs")
+            .says("Beside the runs that are due, and also while it is paused.")
+            .answers(202, "It is on its way.", "TaskResult")
+            .located()
+            .refuses(&[404, 413, 422, 501]),
         Operation::ListDeadLetters => Call::new("listDeadLetters", "Dead letters", "List what was given up")
             .query("id", json!({ "type": "string" }))
             .query("task", json!({ "type": "string" }))

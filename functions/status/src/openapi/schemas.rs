@@ -138,14 +138,20 @@ fn calls(payloads: &Payloads) -> Map<String, Value> {
     let mut own = envelope.clone();
     own.extend(times());
     own.insert("id".to_owned(), id.clone());
-    let mut schedule = envelope;
-    schedule.extend(map(json!({
-        "name": { "type": "string", "pattern": "^[A-Za-z0-9_.-]{1,62}$" },
-        "cron": { "type": "string", "description": "Minute, hour, day of the month, month, day of the week, as crontab has them." },
+    let mut change = envelope;
+    change.extend(map(json!({
+        "cron": { "type": "string", "description": "Minute, hour, day of the month, month, day of the week, as crontab has them, with EventBridge's ?, L, W and #; or @daily and its like." },
         "rate": { "type": "string", "pattern": "^[0-9]+ (minute|hour|day)s?$" },
-        "timezone": { "type": "string", "default": "UTC" },
+        "timezone": { "type": "string", "default": "UTC", "description": "As the IANA names it." },
         "paused": { "type": "boolean", "default": false },
     })));
+    let mut schedule = change.clone();
+    schedule.insert("name".to_owned(), json!({ "type": "string", "pattern": "^[A-Za-z0-9_.-]{1,62}$" }));
+    let mut schedule = sent(&["name", "task"], Value::from(schedule));
+    schedule["oneOf"] = json!([
+        { "required": ["cron"], "properties": { "cron": text(), "rate": { "type": "null" } } },
+        { "required": ["rate"], "properties": { "rate": text(), "cron": { "type": "null" } } },
+    ]);
     let mut notification = conditions();
     notification.extend(times());
     notification.extend(map(json!({
@@ -182,7 +188,8 @@ fn calls(payloads: &Payloads) -> Map<String, Value> {
         "CloudEvents": { "type": "array", "maxItems": 1000, "items": { "description": "A CloudEvent. One that is wrong is answered in its place." } },
         "Notification": sent(&["channels"], Value::from(notification)),
         "Time": { "type": "object", "properties": times(), "anyOf": time_or_countdown },
-        "Schedule": sent(&["name", "task"], Value::from(schedule)),
+        "Schedule": schedule,
+        "ScheduleChange": sent(&[], Value::from(change)),
         "Report": sent(&["status"], json!({
             "status": { "type": "string", "enum": ["RUNNING", "SUCCESSFUL", "FAILED"] },
             "return_value": {},
@@ -218,8 +225,17 @@ fn answers() -> Map<String, Value> {
         "revocable": { "type": "boolean", "description": "Whether this API can revoke it." }, "key": text(),
         "enforced": { "type": "boolean", "description": "Whether calls need a key: not on a machine that was started without any." },
     });
-    let schedule = json!({ "name": text(), "cron": text(), "rate": text(), "timezone": text(), "paused": { "type": "boolean" }, "task": text(), "kwargs": {}, "args": {}, "queue": text() });
-    let schedule = object(&["name", "timezone", "paused", "task"], schedule);
+    let last_run = json!({
+        "type": ["object", "null"], "description": "The last run that was due and of which there is a record.", "required": ["id", "at", "status"],
+        "properties": { "id": { "type": "string", "description": "Its task's." }, "at": { "type": "string", "format": "date-time", "description": "When it was due." }, "status": { "type": "string", "enum": Status::ALL.map(Status::as_str) } },
+    });
+    let schedule = object(
+        &["name", "timezone", "paused", "task", "next_run", "last_run"],
+        json!({
+            "name": text(), "cron": text(), "rate": text(), "timezone": text(), "paused": { "type": "boolean" }, "task": text(), "kwargs": {}, "args": {}, "queue": text(),
+            "next_run": { "type": ["string", "null"], "format": "date-time", "description": "Null while it is paused." }, "last_run": last_run,
+        }),
+    );
     let channels = json!({ "type": "object", "additionalProperties": { "type": "object" } });
     let each = json!({ "type": "array", "items": { "anyOf": [reference("TaskResult"), reference("Problem")] } });
     let letters = |name: &str| {

@@ -132,8 +132,8 @@ impl Schedules for Plan {
         Ok(self.0.lock().unwrap().remove(name).is_some())
     }
 
-    async fn pause(&self, name: &str, paused: bool) -> Result<bool, PublishError> {
-        Ok(self.0.lock().unwrap().get_mut(name).map(|schedule| schedule.paused = paused).is_some())
+    async fn update(&self, schedule: &Schedule) -> Result<bool, PublishError> {
+        Ok(self.0.lock().unwrap().get_mut(&schedule.name).map(|known| *known = schedule.clone()).is_some())
     }
 }
 

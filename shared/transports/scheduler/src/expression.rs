@@ -1,22 +1,34 @@
 //! Recurrences as EventBridge Scheduler writes them, and back.
 
-use errand_core::{Numbers, Recurrence};
+use errand_core::{Cron, Days, Numbers, Recurrence};
 
 const WEEKDAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
 
 /// <https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html>
 pub(crate) fn expression(recurrence: &Recurrence) -> String {
-    let number = |number: u8| number.to_string();
     match recurrence {
         Recurrence::Rate(rate) => format!("rate({rate})"),
         Recurrence::Cron(cron) => {
-            // One of the two days must be `?`. Weekdays are named, since the service counts them from 1.
-            let day = if cron.weekdays.all() { list(cron.days, number) } else { "?".to_owned() };
-            let weekday =
-                if cron.weekdays.all() { "?".to_owned() } else { list(cron.weekdays, |day| WEEKDAYS[usize::from(day)].to_owned()) };
+            let number = |number: u8| number.to_string();
             let (minute, hour, month) = (list(cron.minutes, number), list(cron.hours, number), list(cron.months, number));
+            let (day, weekday) = days(cron);
             format!("cron({minute} {hour} {day} {month} {weekday} *)")
         }
+    }
+}
+
+/// The day of the month and the day of the week, one of which must be `?`. The service counts weekdays from 1: they are named where they can be.
+fn days(cron: &Cron) -> (String, String) {
+    let of_month = |day| (day, "?".to_owned());
+    let of_week = |day| ("?".to_owned(), day);
+    match cron.days {
+        Days::OfMonth(days) => of_month(list(days, |day| day.to_string())),
+        Days::Last => of_month("L".to_owned()),
+        Days::LastWorkday => of_month("LW".to_owned()),
+        Days::Workday(day) => of_month(format!("{day}W")),
+        Days::OfWeek(days) => of_week(list(days, |day| WEEKDAYS[usize::from(day)].to_owned())),
+        Days::LastOfWeek(day) => of_week(format!("{}L", day + 1)),
+        Days::NthOfWeek(day, nth) => of_week(format!("{}#{nth}", day + 1)),
     }
 }
 
@@ -66,8 +78,18 @@ mod tests {
             ("cron 0 0 1,15 jan-mar *", "cron(0 0 1,15 1-3 ? *)"),
             ("cron 30 6 * * 0,6", "cron(30 6 ? * SUN,SAT *)"),
             ("cron 30 6 * * 5-7", "cron(30 6 ? * SUN,FRI-SAT *)"),
+            ("cron @weekly", "cron(0 0 ? * SUN *)"),
+            ("cron 0 0 ? * ?", "cron(0 0 * * ? *)"),
+            ("cron 0 0 L * *", "cron(0 0 L * ? *)"),
+            ("cron 0 0 lw * *", "cron(0 0 LW * ? *)"),
+            ("cron 0 0 15W * ?", "cron(0 0 15W * ? *)"),
+            ("cron 0 0 * * L", "cron(0 0 ? * SAT *)"),
+            ("cron 0 0 * * 5L", "cron(0 0 ? * 6L *)"),
+            ("cron 0 0 * * 7L", "cron(0 0 ? * 1L *)"),
+            ("cron 0 0 * * fri#2", "cron(0 0 ? * 6#2 *)"),
+            ("cron 0 0 * * 0#5", "cron(0 0 ? * 1#5 *)"),
             ("rate 5 minutes", "rate(5 minutes)"),
-            ("rate 1 hours", "rate(1 hours)"),
+            ("rate 1 hour", "rate(1 hour)"),
         ] {
             let recurrence = recurrence(ours).unwrap();
             assert_eq!(expression(&recurrence), theirs);

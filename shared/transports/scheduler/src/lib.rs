@@ -2,6 +2,8 @@
 
 mod delay;
 mod expression;
+#[cfg(test)]
+mod reading;
 mod recurring;
 mod scheduler;
 

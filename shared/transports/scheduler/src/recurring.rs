@@ -3,9 +3,9 @@
 use aws_sdk_scheduler::{
     operation::get_schedule::GetScheduleOutput,
     primitives::DateTime,
-    types::{ActionAfterCompletion, ScheduleState},
+    types::{ActionAfterCompletion, ScheduleState, Target},
 };
-use errand_core::{PublishError, Recurrence, Schedule, Schedules, Timestamp};
+use errand_core::{Envelope, PublishError, Recurrence, Schedule, Schedules, Timestamp};
 use errand_http::aws::Failure;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
@@ -25,25 +25,22 @@ const TIME: &str = "<aws.scheduler.scheduled-time>";
 /// Calls that are under way together.
 const CONCURRENCY: usize = 16;
 
+/// A call that says all of a schedule. The two that do have builders of their own, with the same words.
+macro_rules! whole {
+    ($scheduler:ident, $call:ident, $schedule:ident) => {{
+        let call = $scheduler.client.$call().group_name(&$scheduler.group).name(named(&$schedule.name));
+        let call = call.schedule_expression(expression(&$schedule.recurrence)).schedule_expression_timezone(&$schedule.timezone);
+        let call = call.description(describe(&$schedule.recurrence)).state(state($schedule)).set_start_date(start($schedule));
+        let call = call.action_after_completion(ActionAfterCompletion::None).set_flexible_time_window(at_once());
+        call.target($scheduler.run($schedule)?)
+    }};
+}
+
 impl Schedules for EventBridgeScheduler {
     async fn create(&self, schedule: &Schedule) -> Result<bool, PublishError> {
-        let mut envelope = schedule.envelope.clone();
-        envelope.id = Schedule::run_id(&schedule.name, TIME);
-        let call = self.client.create_schedule().group_name(&self.group).name(named(&schedule.name));
-        let call = call.schedule_expression(expression(&schedule.recurrence)).schedule_expression_timezone(&schedule.timezone);
-        let call =
-            call.description(describe(&schedule.recurrence)).state(state(schedule.paused)).set_start_date(start(&schedule.recurrence));
-        let call = call.action_after_completion(ActionAfterCompletion::None).set_flexible_time_window(at_once());
-        match call.target(self.target(&envelope)?).send().await {
+        match whole!(self, create_schedule, schedule).send().await {
             Ok(_) => Ok(true),
-            Err(error) => match Failure::of(&error) {
-                failure if is(&failure, "ConflictException") => Ok(false),
-                // What we send is checked before, but for the name of the zone, which only the service knows.
-                failure if is(&failure, "ValidationException") => Err(PublishError::Refused(
-                    "EventBridge Scheduler refused the schedule: is the timezone one that the IANA names?".to_owned(),
-                )),
-                failure => Err(publish_error(&failure)),
-            },
+            Err(error) => unless(&Failure::of(&error), "ConflictException"),
         }
     }
 
@@ -64,28 +61,26 @@ impl Schedules for EventBridgeScheduler {
     async fn delete(&self, name: &str) -> Result<bool, PublishError> {
         match self.client.delete_schedule().group_name(&self.group).name(named(name)).send().await {
             Ok(_) => Ok(true),
-            Err(error) => match Failure::of(&error) {
-                failure if is(&failure, "ResourceNotFoundException") => Ok(false),
-                failure => Err(publish_error(&failure)),
-            },
+            Err(error) => unless(&Failure::of(&error), "ResourceNotFoundException"),
         }
     }
 
-    async fn pause(&self, name: &str, paused: bool) -> Result<bool, PublishError> {
-        let Some(found) = self.find(name).await? else { return Ok(false) };
-        let recurrence = found.description().and_then(recurrence);
-        let start = found.start_date().copied().map(|start| ahead(start, recurrence.as_ref(), Timestamp::now()));
-        // An update replaces everything.
-        let call = self.client.update_schedule().group_name(&self.group).name(named(name)).state(state(paused));
-        let call =
-            call.set_schedule_expression(found.schedule_expression).set_schedule_expression_timezone(found.schedule_expression_timezone);
-        let call = call.set_description(found.description).set_start_date(start).set_target(found.target);
-        let call = call.set_flexible_time_window(at_once()).set_action_after_completion(found.action_after_completion);
-        call.send().await.map(|_| true).map_err(|error| publish_error(&Failure::of(&error)))
+    async fn update(&self, schedule: &Schedule) -> Result<bool, PublishError> {
+        // It replaces everything: what is not said gets its default.
+        // <https://docs.aws.amazon.com/scheduler/latest/APIReference/API_UpdateSchedule.html>
+        match whole!(self, update_schedule, schedule).send().await {
+            Ok(_) => Ok(true),
+            Err(error) => unless(&Failure::of(&error), "ResourceNotFoundException"),
+        }
     }
 }
 
 impl EventBridgeScheduler {
+    /// What each run does.
+    fn run(&self, schedule: &Schedule) -> Result<Target, PublishError> {
+        self.target(&Envelope { id: schedule.run_id_of(TIME), ..schedule.envelope.clone() })
+    }
+
     async fn find(&self, name: &str) -> Result<Option<GetScheduleOutput>, PublishError> {
         match self.client.get_schedule().group_name(&self.group).name(named(name)).send().await {
             Ok(found) => Ok(Some(found)),
@@ -98,10 +93,17 @@ impl EventBridgeScheduler {
 
     /// The schedule, if it is one that we made.
     fn read(&self, name: &str, found: &GetScheduleOutput) -> Option<Schedule> {
+        let recurrence = recurrence(found.description()?)?;
+        let since = |time: &DateTime| Timestamp::from_millis(time.secs() * 1000);
+        let since = match &recurrence {
+            Recurrence::Rate(rate) => found.start_date().map(|first| since(first) - rate.interval()),
+            Recurrence::Cron(_) => found.creation_date().map(since),
+        };
         Some(Schedule {
             name: name.to_owned(),
-            recurrence: recurrence(found.description()?)?,
+            recurrence,
             timezone: found.schedule_expression_timezone().unwrap_or("UTC").to_owned(),
+            since: since.unwrap_or_else(Timestamp::now),
             paused: found.state() == Some(&ScheduleState::Disabled),
             envelope: (self.decode)(found.target()?.input()?, name).ok()?,
         })
@@ -112,22 +114,26 @@ fn named(name: &str) -> String {
     format!("{PREFIX}{name}")
 }
 
-fn state(paused: bool) -> ScheduleState {
-    if paused { ScheduleState::Disabled } else { ScheduleState::Enabled }
+fn state(schedule: &Schedule) -> ScheduleState {
+    if schedule.paused { ScheduleState::Disabled } else { ScheduleState::Enabled }
 }
 
-/// A rate's first run is one interval from now, as on one machine; the service would begin at once.
-fn start(recurrence: &Recurrence) -> Option<DateTime> {
-    match recurrence {
-        Recurrence::Rate(rate) => Some(DateTime::from_secs((Timestamp::now() + rate.interval()).seconds())),
+/// The next time of a rate, since the service would begin at once, and takes no start of more than five minutes ago.
+fn start(schedule: &Schedule) -> Option<DateTime> {
+    match schedule.recurrence {
+        Recurrence::Rate(rate) => Some(DateTime::from_secs(rate.next(schedule.since, Timestamp::now()).seconds())),
         Recurrence::Cron(_) => None,
     }
 }
 
-/// A start that is over, moved by whole intervals to the next time that it stands for: the service takes no start of more than five minutes ago.
-fn ahead(start: DateTime, recurrence: Option<&Recurrence>, now: Timestamp) -> DateTime {
-    let Some(Recurrence::Rate(rate)) = recurrence else { return start };
-    let interval = i64::try_from(rate.interval().as_secs()).unwrap_or(i64::MAX);
-    let over = now.seconds() - start.secs();
-    if over < 0 { start } else { DateTime::from_secs(start.secs() + (over / interval + 1) * interval) }
+/// The answer to a call that failed: `false` for the code that says why there is nothing to do.
+fn unless(failure: &Failure, code: &str) -> Result<bool, PublishError> {
+    match failure {
+        failure if is(failure, code) => Ok(false),
+        // What we send is checked before, but that the service knows each of the zones that we know.
+        failure if is(failure, "ValidationException") => {
+            Err(PublishError::Refused("EventBridge Scheduler refused the schedule: does it know the timezone?".to_owned()))
+        }
+        failure => Err(publish_error(failure)),
+    }
 }

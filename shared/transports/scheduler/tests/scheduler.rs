@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use errand_core::{Envelope, Environment, PublishError, Recurrence, Schedules, Timestamp, Transport};
+use errand_core::{Envelope, Environment, PublishError, Recurrence, Schedule, Schedules, Timestamp, Transport};
 use errand_http::aws::sdk_config;
 use errand_testkit::{
     Answer, Stub,
@@ -114,17 +114,52 @@ async fn a_recurring_schedule_says_in_each_run_which_one_it_is() {
 }
 
 #[tokio::test]
-async fn a_schedule_that_began_long_ago_is_paused_in_its_pace() {
-    let found = r#"{"Name":"r.pulse","Description":"rate 5 minutes","ScheduleExpression":"rate(5 minutes)","State":"ENABLED","StartDate":1700000000,
-        "FlexibleTimeWindow":{"Mode":"OFF"},"Target":{"Arn":"arn:aws:sqs:eu-west-1:1:main","RoleArn":"arn:aws:iam::1:role/scheduler","Input":"{}"}}"#;
-    let stub =
-        Stub::start(move |request| Answer::json(200, if request.method == "GET" { found } else { r#"{"ScheduleArn":"arn"}"# })).await;
-    assert_eq!(transport(stub.url()).pause("pulse", true).await, Ok(true));
-    let request = stub.requests().remove(1);
-    let sent: Value = serde_json::from_slice(&request.body).unwrap();
-    assert_eq!((request.method.as_str(), &sent["State"], &sent["Target"]["Arn"]), ("PUT", &json!("DISABLED"), &json!(QUEUE.1)));
-    let (start, now) = (sent["StartDate"].as_f64().unwrap() as i64, Timestamp::now().seconds());
-    assert!(start > now && start <= now + 300 && (start - 1_700_000_000) % 300 == 0, "the next time that it was to run: {start}");
+async fn a_schedule_is_changed_by_one_call_that_says_everything_and_keeps_its_pace() {
+    let stub = Stub::start(|_| Answer::json(200, r#"{"ScheduleArn":"arn"}"#)).await;
+    let since = Timestamp::from_millis(1_700_000_000_000);
+    let pulse = Schedule { since, paused: true, ..schedule("pulse", Recurrence::Rate("5 minutes".parse().unwrap())) };
+    assert_eq!(transport(stub.url()).update(&pulse).await, Ok(true));
+    let requests = stub.requests();
+    let [request] = &requests[..] else { panic!("one call: {requests:?}") };
+    assert_eq!((request.method.as_str(), request.uri.path()), ("PUT", "/schedules/r.pulse"));
+    let mut sent: Value = serde_json::from_slice(&request.body).unwrap();
+    let start = sent["StartDate"].take().as_f64().unwrap() as i64;
+    let now = Timestamp::now().seconds();
+    assert!(start > now && start <= now + 300 && (start - since.seconds()) % 300 == 0, "the next time that it was to run: {start}");
+    assert!(sent.as_object_mut().unwrap().remove("ClientToken").is_some());
+    let wanted = json!({
+        "ActionAfterCompletion": "NONE",
+        "Description": "rate 5 minutes",
+        "FlexibleTimeWindow": { "Mode": "OFF" },
+        "GroupName": "errand",
+        "ScheduleExpression": "rate(5 minutes)",
+        "ScheduleExpressionTimezone": "Europe/Berlin",
+        "StartDate": null,
+        "State": "DISABLED",
+        "Target": { "Arn": QUEUE.1, "RoleArn": ROLE.1, "Input": r#"{"text":"é"}"#, "DeadLetterConfig": { "Arn": "arn:aws:sqs:eu-west-1:1:dead" } },
+    });
+    assert_eq!(sent, wanted);
+    let gone = Stub::start(|_| Answer::json(404, "{}").header("x-amzn-errortype", "ResourceNotFoundException")).await;
+    assert_eq!(transport(gone.url()).update(&pulse).await, Ok(false));
+}
+
+#[tokio::test]
+async fn a_rate_counts_from_one_interval_before_the_start_that_the_service_tells() {
+    let found = r#"{"Name":"r.pulse","Description":"rate 1 minutes","ScheduleExpression":"rate(1 minutes)","State":"ENABLED","StartDate":1700000060,
+        "FlexibleTimeWindow":{"Mode":"OFF"},"Target":{"Arn":"arn:aws:sqs:eu-west-1:1:main","RoleArn":"arn:aws:iam::1:role/scheduler",
+        "Input":"{\"task\":\"console\",\"id\":\"pulse@<aws.scheduler.scheduled-time>\"}"}}"#;
+    let stub = Stub::start(move |_| Answer::json(200, found)).await;
+    let known = transport(stub.url()).get("pulse").await.unwrap().unwrap();
+    assert_eq!((known.since, known.paused, known.envelope.task.as_str()), (Timestamp::from_millis(1_700_000_000_000), false, "console"));
+}
+
+#[tokio::test]
+async fn a_timezone_that_the_service_does_not_know_is_the_callers_to_change() {
+    let stub = Stub::start(|_| Answer::json(400, r#"{"Message":"secret"}"#).header("x-amzn-errortype", "ValidationException")).await;
+    let daily = schedule("daily", Recurrence::Cron("@daily".parse().unwrap()));
+    for refused in [transport(stub.url()).create(&daily).await, transport(stub.url()).update(&daily).await] {
+        assert!(matches!(&refused, Err(PublishError::Refused(why)) if why.contains("timezone")), "{refused:?}");
+    }
 }
 
 #[tokio::test]
