@@ -14,7 +14,7 @@ pub use access::{Access, Caller, Verified, bearer, key_note};
 pub use idempotency::{Begun, Once};
 pub use keys::{ApiKey, RATE_LIMIT, Scope, generate_key};
 pub use problem::ProblemDocument;
-pub use routes::{Operation, Route, route, routes};
+pub use routes::{Operation, Route, WORDS_OF_PATHS, route, routes};
 
 use bytes::Bytes;
 use errand_core::Timestamp;

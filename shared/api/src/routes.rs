@@ -112,6 +112,9 @@ const ROUTES: [(Method, &str, Operation, Option<Scope>); 33] = [
     (Method::GET, "/docs", Operation::Docs, None),
 ];
 
+/// The words that stand in paths where others have a task's id, and so are no ids: what has one could not be asked about.
+pub const WORDS_OF_PATHS: [&str; 3] = ["batch", "drop", "replay"];
+
 /// Where a call goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
@@ -135,8 +138,10 @@ pub fn routes() -> impl Iterator<Item = (&'static Method, &'static str, Operatio
 /// 404 for an unknown path, 405 with `Allow` for a method that its path does not have.
 pub fn route(method: &Method, path: &str) -> Result<Route, ProblemDocument> {
     let mut allowed = Vec::new();
+    // A word of a path is no id: what answers at `/v1/tasks/batch` is told by its own rows alone.
+    let is_word = ROUTES.iter().any(|(_, pattern, ..)| *pattern == path);
     for (known, pattern, operation, scope) in &ROUTES {
-        let Some(id) = matches(pattern, path) else { continue };
+        let Some(id) = matches(pattern, path).filter(|_| !is_word || *pattern == path) else { continue };
         if known == method {
             return Ok(Route { operation: *operation, scope: *scope, id });
         }
@@ -184,7 +189,23 @@ mod tests {
 
     #[test]
     fn a_wrong_method_is_told_the_right_ones() {
-        let response: crate::Response = route(&Method::PATCH, "/v1/tasks").unwrap_err().into();
-        assert_eq!(response.headers()[header::ALLOW], "POST, GET");
+        for (path, allow) in [
+            ("/v1/tasks", "POST, GET"),
+            ("/v1/tasks/batch", "POST"),
+            ("/v1/dead-letters/drop", "POST"),
+            ("/v1/tasks/x", "GET, PATCH, DELETE"),
+        ] {
+            let response: crate::Response = route(&Method::PUT, path).unwrap_err().into();
+            assert_eq!(response.headers()[header::ALLOW], allow, "{path}");
+        }
+    }
+
+    #[test]
+    fn every_word_beside_an_id_is_known_as_one() {
+        let parents = ["/v1/tasks/", "/v1/dead-letters/"];
+        let words = routes().filter_map(|(_, pattern, ..)| parents.iter().find_map(|parent| pattern.strip_prefix(parent)));
+        let words: Vec<&str> = words.filter(|word| !word.contains("{id}")).collect();
+        assert_eq!(words, ["batch", "replay", "drop"]);
+        assert!(words.iter().all(|word| WORDS_OF_PATHS.contains(word)));
     }
 }

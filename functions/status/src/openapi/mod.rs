@@ -4,7 +4,7 @@
 mod operations;
 mod schemas;
 
-use errand_api::{Response, answer, json, routes};
+use errand_api::{Operation, Response, answer, json, routes};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
 
@@ -20,12 +20,16 @@ impl Operations {
         let mut paths: Map<String, Value> = Map::new();
         for (method, path, operation, scope) in routes() {
             let Some(mut described) = describe(operation) else { continue };
+            described["security"] = match scope {
+                _ if operation == Operation::ReportResult => json!([{ "attempt": [] }]),
+                Some(_) if !self.access.is_open() => json!([{ "key": [] }]),
+                _ => json!([]),
+            };
             if let Some(scope) = scope {
-                described["security"] = json!([{ "key": [] }]);
                 described["x-scope"] = json!(scope.as_str());
             }
             if path.contains("{id}") {
-                let id = json!({ "name": "id", "in": "path", "required": true, "schema": { "type": "string", "minLength": 1, "maxLength": 128 } });
+                let id = json!({ "name": "id", "in": "path", "required": true, "schema": schemas::id_of(path) });
                 described["parameters"].as_array_mut().into_iter().for_each(|parameters| parameters.insert(0, id.clone()));
             }
             let entry = paths.entry(path).or_insert_with(|| json!({}));
@@ -41,9 +45,13 @@ impl Operations {
                 "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
             },
             "servers": [{ "url": "/" }],
+            "tags": operations::tags(),
             "paths": paths,
             "components": {
-                "securitySchemes": { "key": { "type": "http", "scheme": "bearer", "description": "An API key." } },
+                "securitySchemes": {
+                    "key": { "type": "http", "scheme": "bearer", "description": "An API key." },
+                    "attempt": { "type": "http", "scheme": "bearer", "description": "The token that a worker was given with the task." },
+                },
                 "schemas": schemas::all(&self.payloads),
                 "responses": schemas::responses(),
             },

@@ -9,18 +9,21 @@ pub(super) fn describe(operation: Operation) -> Option<Value> {
             .takes("Task", json!({ "task": "email", "kwargs": { "to": ["you@example.com"], "subject": "Hello", "body": "It works." } }))
             .idempotent()
             .answers(202, "It is on its way.", "TaskResult")
+            .leads_to(202, "$response.body#/id", &["getTask", "moveTask", "cancelTask"])
             .located()
             .refuses(&[400, 409, 413, 415, 422, 501]),
         Operation::EnqueueBatch => Call::new("sendTasks", "Tasks", "Send up to 1,000 tasks")
             .takes("Batch", json!({ "tasks": [{ "task": "slack", "kwargs": { "channel": "#general", "text": "Deployed." } }] }))
             .idempotent()
             .answers(202, "All are on their way.", "BatchAnswer")
+            .leads_to(202, "$response.body#/tasks/0/id", &["getTask"])
             .answers(207, "Some are on their way: each has its task result or its problem, in the order of the call.", "BatchAnswer")
             .refuses(&[400, 409, 413, 415, 422, 501]),
         Operation::Notify => Call::new("notify", "Notifications", "Tell a user something on several channels")
             .takes("Notification", notification())
             .idempotent()
             .answers(202, "A task for each channel is on its way.", "NotificationAnswer")
+            .leads_to(202, "$response.body#/tasks/0/id", &["getTask"])
             .answers(207, "Some channels are on their way.", "NotificationAnswer")
             .refuses(&[400, 409, 413, 415, 422, 501]),
         Operation::SendEvents => Call::new("sendEvents", "Tasks", "Send the tasks that CloudEvents are")
@@ -66,6 +69,7 @@ pub(super) fn describe(operation: Operation) -> Option<Value> {
         Operation::CreateSchedule => Call::new("createSchedule", "Schedules", "Run a task again and again")
             .takes("Schedule", json!({ "name": "report", "cron": "0 9 * * mon-fri", "timezone": "Europe/Berlin", "task": "console", "kwargs": { "text": "Good morning" } }))
             .answers(201, "It is kept.", "ScheduleAnswer")
+            .leads_to(201, "$response.body#/name", &["getSchedule", "pauseSchedule", "resumeSchedule", "deleteSchedule"])
             .located()
             .answers(200, "The same schedule was there.", "ScheduleAnswer")
             .refuses(&[400, 409, 413, 415, 422, 501]),
@@ -96,6 +100,7 @@ pub(super) fn describe(operation: Operation) -> Option<Value> {
             .query("until", time())
             .query("limit", json!({ "type": "integer", "minimum": 1, "maximum": 1000, "default": 100 }))
             .answers(200, "What was seen.", "DeadLetterList")
+            .leads_to(200, "$response.body#/dead_letters/0/key", &["getDeadLetter", "dropDeadLetter"])
             .refuses(&[400, 501]),
         Operation::GetDeadLetter => Call::new("getDeadLetter", "Dead letters", "Tell of a dead letter, with its body")
             .answers(200, "The letter.", "DeadLetter")
@@ -104,11 +109,11 @@ pub(super) fn describe(operation: Operation) -> Option<Value> {
             .answers(200, "The letter that was forgotten.", "DeadLetter")
             .refuses(&[404, 501]),
         Operation::DropDeadLetters => Call::new("dropDeadLetters", "Dead letters", "Forget some dead letters")
-            .takes("Selection", json!({ "kind": "rejected" }))
+            .takes("Drop", json!({ "kind": "rejected" }))
             .answers(200, "What was forgotten.", "Dropped")
             .refuses(&[400, 413, 415, 422, 501]),
         Operation::ReplayDeadLetters => Call::new("replayDeadLetters", "Dead letters", "Run again what was given up")
-            .takes("Selection", json!({ "ids": ["order-7"], "edit": { "max_attempts": 20 } }))
+            .takes("Replay", json!({ "ids": ["order-7"], "edit": { "max_attempts": 20 } }))
             .answers(200, "What was sent.", "Replayed")
             .refuses(&[400, 413, 415, 422, 501]),
         Operation::ListTemplates => Call::new("listTemplates", "Templates", "List the names of templates")
@@ -119,6 +124,7 @@ pub(super) fn describe(operation: Operation) -> Option<Value> {
         Operation::PutTemplate => Call::new("putTemplate", "Templates", "Keep a template, in place of one of its name")
             .takes("Template", json!({ "channels": { "email": { "subject": "Order {{ order.id }}", "body": "Hello {{ user }}, it is on its way." } }, "locales": { "de": { "email": { "subject": "Bestellung {{ order.id }}", "body": "Hallo {{ user }}, sie ist unterwegs." } } } }))
             .answers(200, "The template.", "TemplateAnswer")
+            .leads_to(200, "$response.body#/name", &["getTemplate", "deleteTemplate"])
             .refuses(&[400, 413, 415, 422]),
         Operation::DeleteTemplate => Call::new("deleteTemplate", "Templates", "Forget a template")
             .answers(200, "It is forgotten.", "Name")
@@ -127,6 +133,7 @@ pub(super) fn describe(operation: Operation) -> Option<Value> {
         Operation::CreateKey => Call::new("createKey", "Keys", "Make an API key")
             .takes("NewKey", json!({ "name": "shop", "scopes": ["send", "read"], "rate": 600 }))
             .answers(201, "The key, which no other answer tells.", "Key")
+            .leads_to(201, "$response.body#/name", &["revokeKey"])
             .refuses(&[400, 409, 413, 415, 422, 503]),
         Operation::RevokeKey => Call::new("revokeKey", "Keys", "Let a key's holder call no more")
             .answers(200, "The key that was.", "Key")
@@ -139,6 +146,19 @@ pub(super) fn describe(operation: Operation) -> Option<Value> {
         Operation::Docs => return None,
     };
     Some(call.0)
+}
+
+/// The groups of calls, in the order in which they are told.
+pub(super) fn tags() -> Value {
+    json!([
+        { "name": "Tasks", "description": "Pieces of work: sent, asked about, moved and cancelled." },
+        { "name": "Notifications", "description": "One message to one user on several channels." },
+        { "name": "Schedules", "description": "Tasks that are run again and again." },
+        { "name": "Dead letters", "description": "What was given up: looked at, mended, run again or forgotten." },
+        { "name": "Templates", "description": "What notifications say." },
+        { "name": "Keys", "description": "Who may call." },
+        { "name": "Service", "description": "Whether it works, and this document." },
+    ])
 }
 
 /// A call that is being described.
@@ -215,6 +235,14 @@ impl Call {
         if let Some(responses) = self.0["responses"].as_object_mut() {
             responses.retain(|status, _| !["401", "403", "429"].contains(&status.as_str()));
         }
+        self
+    }
+
+    /// With the calls that go on from its answer, each with the part of it that is the other's `{id}`.
+    fn leads_to(mut self, status: u16, id: &str, calls: &[&str]) -> Self {
+        let links: Map<String, Value> =
+            calls.iter().map(|call| ((*call).to_owned(), json!({ "operationId": call, "parameters": { "id": id } }))).collect();
+        self.0["responses"][status.to_string()]["links"] = Value::from(links);
         self
     }
 

@@ -1,0 +1,156 @@
+//! Every schema that calls and answers refer to.
+
+mod answers;
+mod calls;
+
+use errand_core::Payloads;
+use serde_json::{Map, Value, json};
+
+use super::operations::reference;
+
+/// Every schema that calls and answers refer to, and one for the payload of each task.
+pub(super) fn all(payloads: &Payloads) -> Map<String, Value> {
+    let mut schemas = answers::answers();
+    schemas.extend(calls::calls(payloads));
+    schemas.extend(payloads.schemas().filter_map(|(task, schema)| Some((kwargs(task), may_be_null(serde_json::from_str(schema).ok()?)))));
+    schemas
+}
+
+/// What may stand for the `{id}` of a path.
+pub(super) fn id_of(path: &str) -> Value {
+    match path.split('/').nth(2) {
+        Some("tasks") => task_id(),
+        Some("schedules" | "templates") => name(),
+        _ => json!({ "type": "string", "minLength": 1 }),
+    }
+}
+
+/// The name of the schema of a task's payload.
+fn kwargs(task: &str) -> String {
+    format!("Kwargs.{task}")
+}
+
+/// A problem document for each status that calls are refused with.
+pub(super) fn responses() -> Map<String, Value> {
+    let statuses = [
+        (400, "The call cannot be read."),
+        (401, "There is no key, or it is not known or has expired."),
+        (403, "The key lacks the scope."),
+        (404, "There is no such thing."),
+        (409, "It is in no state for that."),
+        (413, "It is too large."),
+        (415, "It is not JSON."),
+        (422, "Fields are wrong: errors names each."),
+        (429, "The key has called too often: see RateLimit and Retry-After."),
+        (501, "The operator has not set this up."),
+        (503, "A part does not answer: try again."),
+    ];
+    let problem = |(status, description): (u16, &str)| {
+        let content = json!({ "application/problem+json": { "schema": reference("Problem") } });
+        (status.to_string(), json!({ "description": description, "content": content }))
+    };
+    statuses.map(problem).into_iter().collect()
+}
+
+fn object(required: &[&str], properties: Value) -> Value {
+    json!({ "type": "object", "required": required, "properties": properties })
+}
+
+/// The same for what is sent.
+fn sent(required: &[&str], properties: Value) -> Value {
+    may_be_null(object(required, properties))
+}
+
+/// What is read: a field that need not be there may be null as well, in objects within objects too.
+fn may_be_null(mut schema: Value) -> Value {
+    let required = schema.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
+    for (name, property) in schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
+        *property = may_be_null(property.take());
+        if !required.contains(&json!(name)) {
+            take_null(property);
+        }
+    }
+    if let Some(items) = schema.get_mut("items") {
+        *items = may_be_null(items.take());
+    }
+    for alternative in schema.get_mut("anyOf").and_then(Value::as_array_mut).into_iter().flatten() {
+        *alternative = may_be_null(alternative.take());
+    }
+    schema
+}
+
+/// Adds null to what a schema takes.
+fn take_null(schema: &mut Value) {
+    let null = json!("null");
+    match schema.get_mut("type") {
+        Some(Value::Array(types)) if !types.contains(&null) => types.push(null),
+        Some(one @ Value::String(_)) if *one != null => *one = json!([one.take(), null]),
+        _ => {}
+    }
+    if let Some(values) = schema.get_mut("enum").and_then(Value::as_array_mut) {
+        values.push(Value::Null);
+    }
+    if let Some(alternatives) = schema
+        .get_mut("anyOf")
+        .and_then(Value::as_array_mut)
+        .filter(|alternatives| alternatives.iter().any(|one| one.get("type").is_some() || one.get("$ref").is_some()))
+    {
+        alternatives.push(json!({ "type": "null" }));
+    }
+}
+
+/// Both of two fields, neither of them null.
+fn both(one: &str, other: &str) -> Value {
+    let there = json!({ "not": { "type": "null" } });
+    json!({ "required": [one, other], "properties": { one: there, other: there } })
+}
+
+/// At least one of these fields, and not null.
+fn one_of(names: &[&str]) -> Vec<Value> {
+    names.iter().map(|name| json!({ "required": [name], "properties": { *name: { "not": { "type": "null" } } } })).collect()
+}
+
+/// The id of a task.
+fn task_id() -> Value {
+    json!({ "type": "string", "pattern": "^[!-~]{1,128}$", "not": { "enum": errand_api::WORDS_OF_PATHS } })
+}
+
+/// The name of a schedule or a template.
+fn name() -> Value {
+    json!({ "type": "string", "pattern": "^[A-Za-z0-9_.-]{1,62}$" })
+}
+
+/// Any array, and anything in it.
+fn array() -> Value {
+    json!({ "type": "array", "items": {} })
+}
+
+fn list(name: &str, of: Value) -> Value {
+    object(
+        &[name, "cursor"],
+        json!({ name: { "type": "array", "items": of }, "cursor": { "type": ["string", "null"], "description": "Where to go on; null at the end." } }),
+    )
+}
+
+fn text() -> Value {
+    json!({ "type": "string" })
+}
+
+fn optional_text() -> Value {
+    json!({ "type": ["string", "null"] })
+}
+
+fn time() -> Value {
+    json!({ "type": "string", "format": "date-time" })
+}
+
+fn optional_time() -> Value {
+    json!({ "type": ["string", "null"], "format": "date-time" })
+}
+
+fn map(schemas: Value) -> Map<String, Value> {
+    match schemas {
+        Value::Object(schemas) => schemas,
+        _ => Map::new(),
+    }
+}
