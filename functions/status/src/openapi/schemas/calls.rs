@@ -10,7 +10,7 @@ fn conditions() -> Map<String, Value> {
     let label = |description: &str| json!({ "type": "string", "minLength": 1, "maxLength": 256, "description": description });
     map(json!({
         "queue": { "type": "string", "pattern": r"^[A-Za-z0-9_-]{1,80}(\.fifo)?$", "default": "default" },
-        "max_attempts": { "type": "integer", "minimum": 1, "maximum": native::MAX_ATTEMPTS, "default": 6 },
+        "max_attempts": { "type": "integer", "minimum": 1, "maximum": native::MAX_ATTEMPTS, "description": "The operator's ERRAND_MAX_ATTEMPTS when not said." },
         "callback_url": { "type": "string", "maxLength": 2048, "description": "An https URL to which the result is POSTed, signed as Standard Webhooks." },
         "group": { "type": "string", "pattern": "^[!-~]{1,128}$", "description": "Tenant, or ordering key on a FIFO queue." },
         "user": label("The recipient."),
@@ -29,13 +29,12 @@ fn times() -> Map<String, Value> {
 
 /// The name of a task that is known here, or that a route takes.
 fn task_name(payloads: &Payloads) -> Value {
-    let (patterns, names): (Vec<&str>, Vec<&str>) = payloads.names().partition(|name| name.ends_with('*'));
-    let mut alternatives = vec![json!({ "enum": names })];
-    alternatives.extend(patterns.into_iter().map(|pattern| {
-        let prefix = pattern.trim_end_matches('*');
-        json!({ "pattern": format!("^{}[A-Za-z0-9_.:-]+$", prefix.replace('.', r"\.")) })
-    }));
-    json!({ "type": "string", "minLength": 1, "maxLength": 200, "anyOf": alternatives, "description": "What to do." })
+    let name = |name: &str| match name.strip_suffix('*') {
+        Some(prefix) => format!("{}[A-Za-z0-9_.:-]+", prefix.replace('.', r"\.")),
+        None => name.replace('.', r"\."),
+    };
+    let known: Vec<String> = payloads.names().map(name).collect();
+    json!({ "type": "string", "maxLength": 200, "pattern": format!("^(?:{})$", known.join("|")), "description": "What to do." })
 }
 
 /// What a task takes, by its name, as code tells it: a schema of alternatives would tell all that is wrong with each.
@@ -49,7 +48,7 @@ fn by_task(payloads: &Payloads) -> Vec<Value> {
     };
     let bulk = json!({
         "if": { "required": ["context"], "properties": { "context": { "type": "object", "required": ["bulk"], "properties": { "bulk": { "const": true } } } } },
-        "then": { "properties": { "kwargs": { "type": ["array", "null"] } } },
+        "then": { "properties": { "kwargs": { "type": ["array", "null"], "items": { "type": "object" } } } },
         "else": { "properties": { "kwargs": { "type": ["object", "null"] } } },
     });
     payloads.schemas().map(|(task, _)| payload(task)).chain([bulk]).collect()
@@ -65,7 +64,7 @@ fn selection(more: Value) -> Value {
     let mut selection = sent(&[], Value::from(properties));
     selection["description"] = json!("Letters that are all of what is said; all of them with all.");
     let mut conditions = one_of(&["task", "kind", "reason", "since", "until"]);
-    conditions.push(json!({ "required": ["ids"], "properties": { "ids": { "type": "array", "minItems": 1 } } }));
+    conditions.push(json!({ "required": ["ids"], "properties": { "ids": { "type": "array", "items": text(), "minItems": 1 } } }));
     conditions.push(json!({ "required": ["all"], "properties": { "all": { "const": true } } }));
     selection["anyOf"] = json!(conditions);
     selection

@@ -84,7 +84,7 @@ fn take_null(schema: &mut Value) {
     let null = json!("null");
     match schema.get_mut("type") {
         Some(Value::Array(types)) if !types.contains(&null) => types.push(null),
-        Some(one @ Value::String(_)) if *one != null => *one = json!([one.take(), null]),
+        Some(one @ Value::String(_)) if *one != null => *one = Value::Array(vec![one.take(), null]),
         _ => {}
     }
     if let Some(values) = schema.get_mut("enum").and_then(Value::as_array_mut) {
