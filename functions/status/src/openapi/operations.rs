@@ -69,7 +69,7 @@ pub(super) fn describe(operation: Operation) -> Option<Value> {
         Operation::CreateSchedule => Call::new("createSchedule", "Schedules", "Run a task again and again")
             .takes("Schedule", json!({ "name": "report", "cron": "0 9 * * mon-fri", "timezone": "Europe/Berlin", "task": "console", "kwargs": { "text": "Good morning" } }))
             .answers(201, "It is kept.", "ScheduleAnswer")
-            .leads_to(201, "$response.body#/name", &["getSchedule", "pauseSchedule", "resumeSchedule", "deleteSchedule"])
+            .leads_to(201, "$response.body#/name", &["getSchedule", "changeSchedule", "pauseSchedule", "resumeSchedule", "runSchedule", "deleteSchedule"])
             .located()
             .answers(200, "The same schedule was there.", "ScheduleAnswer")
             .refuses(&[400, 409, 413, 415, 422, 501]),
