@@ -298,3 +298,38 @@ async fn a_notice_is_done_by_its_route_and_is_a_dead_letter_at_once_without_one(
         [("sns-1".to_owned(), json!({ "kind": "Permanent" })), ("m-1".to_owned(), json!({ "kind": "Permanent" }))]
     );
 }
+
+/// The setting of the documentation, as a shell would read it.
+fn documented(setting: &str) -> &'static str {
+    let mut lines = include_str!("../../../docs/senders.md").lines();
+    lines.find_map(|line| line.strip_prefix(setting)?.strip_prefix("='")?.strip_suffix('\'')).unwrap()
+}
+
+#[tokio::test]
+async fn alarms_of_a_topic_go_to_a_channel_by_one_line_of_settings() {
+    let slack = Stub::start(|_| Answer::json(200, r#"{"ok":true,"channel":"C1","ts":"1.2"}"#)).await;
+    let env: Environment = [
+        ("AWS_REGION", "eu-west-1"),
+        ("AWS_ACCESS_KEY_ID", "a"),
+        ("AWS_SECRET_ACCESS_KEY", "s"),
+        ("ERRAND_QUEUE_URL", "https://sqs/1/main"),
+        ("ERRAND_DEAD_LETTER_URL", "https://sqs/1/dead"),
+        ("ERRAND_SLACK_TOKEN", "xoxb-1"),
+        ("ERRAND_SLACK_URL", slack.url()),
+        ("ERRAND_ROUTES", documented("ERRAND_ROUTES")),
+    ]
+    .into_iter()
+    .collect();
+    let function = Function::from_env(&env, errand_catalog::providers).unwrap();
+    let alarm = r#"{"AlarmName":"checkout-5xx","NewStateValue":"ALARM","OldStateValue":"OK","Trigger":{"Threshold":10.0}}"#;
+    let body = published("alarms", "ALARM: \"checkout-5xx\" in EU (Ireland)", alarm);
+    let message = Message { receipt: "r".to_owned(), ..errand_wire::lambda::message(body) };
+    let kept = function.consumer.handle(vec![message], Timestamp::now() + std::time::Duration::from_secs(30)).await;
+    assert!(kept.is_empty());
+    let request = slack.requests().remove(0);
+    let sent: Value = serde_json::from_slice(&request.body).unwrap();
+    assert_eq!(
+        (request.uri.path(), &sent["channel"], &sent["text"]),
+        ("/chat.postMessage", &json!("#ops"), &json!("checkout-5xx is ALARM"))
+    );
+}
