@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use errand_api::{ProblemDocument, Request, Response, json_body};
-use errand_core::{Envelope, Fields, OBJECT_LIMIT, Problem, Problems};
+use errand_core::{Envelope, Fields, OBJECT_LIMIT, Problem, Problems, Refusal};
 use errand_wire::cloudevents;
 use http::{StatusCode, header};
 use serde_json::value::RawValue;
@@ -51,13 +51,9 @@ impl Enqueue {
 impl Call<'_> {
     /// Checks an event's task and data, as a task's of a call.
     fn event(&self, envelope: Envelope) -> Result<Envelope, Problems> {
-        self.payloads.check(&envelope.task, envelope.payload(), false).map_err(|problems| match problems {
-            Some(problems) => problems.under("/data"),
-            None => {
-                let known: Vec<&str> = self.payloads.names().collect();
-                let detail = format!("names no task that is known here; known are: {}", known.join(", "));
-                Problems(vec![Problem { pointer: "/type".to_owned(), detail }])
-            }
+        self.payloads.check(&envelope.task, envelope.payload(), false).map_err(|refusal| match refusal {
+            Refusal::Payload(problems) => problems.under("/data"),
+            refusal => Problems(vec![Problem { pointer: "/type".to_owned(), detail: self.payloads.told(&refusal).unwrap_or_default() }]),
         })?;
         Ok(Envelope { trace: envelope.trace.clone().or_else(|| self.own_trace()), ..envelope })
     }

@@ -2,6 +2,7 @@
 //! `GET /v1/health`.
 
 mod call;
+mod channels;
 mod events;
 mod health;
 mod notification;
@@ -48,7 +49,7 @@ impl Enqueue {
         let notes = store.clone().map(|store| store as Arc<dyn DynNotes>);
         Ok(Self {
             access: Access::new(env, notes.clone())?,
-            payloads: errand_catalog::payloads().with_routes(env)?,
+            payloads: errand_catalog::payloads().with_routes(env)?.with_consumer(env),
             outbox,
             checks,
             store: store.map(|store| store as _),

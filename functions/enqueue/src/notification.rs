@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json, value::RawValue};
 use crate::{
     Enqueue,
     call::Call,
+    channels::Channel,
     send::{Answer, status},
 };
 
@@ -83,49 +84,15 @@ impl Enqueue {
             Some(name) => Some(self.template(name, call).await?),
             None => None,
         };
-        let (mut payloads, mut problems) = (Vec::new(), Vec::new());
-        for (channel, given) in channels {
-            let payload = match &template {
-                Some(template) => template.payload(&channel, locale.as_deref()).cloned(),
-                None => self.payloads.notification(&channel).and_then(|json| serde_json::from_str(json).ok()),
+        let channels = channels.into_iter().map(|(name, given)| {
+            let template = match &template {
+                Some(template) => template.payload(&name, locale.as_deref()).cloned(),
+                None => self.payloads.notification(&name).and_then(|json| serde_json::from_str(json).ok()),
             };
-            match self.payload(&channel, payload, given, &variables, base.context.bulk) {
-                Ok(payload) => payloads.push((channel, payload)),
-                Err(wrong) => problems.extend(wrong.under(&format!("/channels/{channel}")).0),
-            }
-        }
-        if problems.is_empty() { Ok((base, payloads)) } else { Err(ProblemDocument::of_body(Problems(problems))) }
-    }
-
-    /// A channel's payload: what its template makes, and what it was given, as that was written.
-    fn payload(
-        &self,
-        channel: &str,
-        template: Option<Map<String, Value>>,
-        given: Option<&RawValue>,
-        variables: &Map<String, Value>,
-        bulk: bool,
-    ) -> Result<Box<RawValue>, Problems> {
-        let payload = match given {
-            Some(given) if bulk => given.to_owned(),
-            given => {
-                let given = Fields::of(given.map_or("{}", RawValue::get))?.into_entries();
-                // What is given need not be rendered.
-                let is_given = |name: &str| given.iter().any(|(given, _)| given == name);
-                let template = template.unwrap_or_default().into_iter().filter(|(name, _)| !is_given(name)).collect();
-                let mut payload = Object::new();
-                for (name, value) in errand_templates::render(&template, variables)? {
-                    payload.field(&name, &value.to_string());
-                }
-                given.iter().for_each(|(name, value)| payload.field(name, value.get()));
-                payload.raw().ok_or_else(|| Problems::whole("cannot be written as JSON"))?
-            }
-        };
-        self.payloads.check(channel, payload.get(), bulk).map_err(|problems| {
-            let known: Vec<&str> = self.payloads.names().collect();
-            problems.unwrap_or_else(|| Problems::whole(format!("is no channel that is known here; known are: {}", known.join(", "))))
-        })?;
-        Ok(payload)
+            Channel { name, given, template: template.unwrap_or_default() }
+        });
+        let payloads = self.payloads(channels.collect(), variables, base.context.bulk).await?;
+        Ok((base, payloads))
     }
 
     async fn template(&self, name: &str, call: &Call<'_>) -> Result<Template, ProblemDocument> {

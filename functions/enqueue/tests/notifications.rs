@@ -4,10 +4,12 @@
 
 mod world;
 
+use std::sync::Arc;
+
 use errand_core::{Note, NoteKind, Notes, PublishError};
 use errand_testkit::written;
 use serde_json::{Value, json};
-use world::{World, pointers, request};
+use world::{World, pointers, request, told};
 
 const PATH: &str = "/v1/notifications";
 const PREVIEW: &str = "/v1/notifications/preview";
@@ -104,6 +106,138 @@ async fn everything_that_is_wrong_is_told_and_nothing_is_sent() {
         assert_eq!((status, pointers(&problem).as_slice()), (422, wrong), "{body} got {problem}");
     }
     assert_eq!(world.queued(), 0);
+}
+
+/// Each rendering takes its time; the one thread that answers does not wait for them.
+#[tokio::test]
+async fn others_are_answered_while_a_template_is_rendered() {
+    let world = Arc::new(World::new());
+    let nested = "{% for a in list %}{% for b in list %}{% for c in list %}x{% endfor %}{% endfor %}{% endfor %}";
+    template(&world, "endless", &json!({ "channels": { "console": { "text": nested } } })).await;
+    let call = json!({ "template": "endless", "channels": ["console"], "variables": { "list": vec![0; 400] } });
+    let rendering: Vec<_> = (0..40)
+        .map(|_| {
+            let (world, call) = (Arc::clone(&world), call.clone());
+            tokio::spawn(async move { world.post_to(PREVIEW, call).await })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    let (status, health) = told(&world.enqueue.handle(&request("GET", "/v1/health", "")).await);
+    assert_eq!((status, &health["status"]), (200, &json!("ok")));
+    assert!(rendering.iter().any(|call| !call.is_finished()), "the renderings were over before anything else was answered");
+    for call in rendering {
+        let (status, problem) = call.await.unwrap();
+        assert_eq!((status, pointers(&problem)), (422, vec!["/channels/console/text"]));
+        assert_eq!(problem["errors"][0]["detail"], "takes too many steps: the texts of a call may take 250000 together");
+    }
+}
+
+/// What callers are given by others, and would reach a channel as its own markup.
+#[tokio::test]
+async fn values_reach_no_channel_as_markup() {
+    let world = World::new();
+    let mean = "<!channel> & <b>\"Bob\"</b>\n</script>";
+    let texts = json!({
+        "channels": {
+            "slack": {
+                "text": "Order of {{ name }}",
+                "blocks": [
+                    { "type": "header", "text": { "type": "plain_text", "text": "{{ name }}" } },
+                    { "type": "section", "text": { "type": "mrkdwn", "text": "*{{ name }}* <https://x.example/?q={{ name|urlencode }}|open>" } },
+                ],
+            },
+            "email": { "subject": "Order of {{ name }}", "body": "{{ name }}", "html": "<a title=\"{{ name }}\">{{ name|safe }}</a>" },
+            "webhook": { "url": "https://example.com/", "body": { "html": "{{ name }}", "n": 7 } },
+            "console": { "text": "{{ name }}", "html": "{{ name }}" },
+        },
+        "locales": { "de": { "email": { "subject": "{{ name }}", "body": "{{ name }}", "content_subtype": "html" } } },
+    });
+    template(&world, "order", &texts).await;
+    let mut call = json!({
+        "template": "order", "variables": { "name": mean },
+        "channels": { "slack": { "channel": "#x" }, "email": { "to": ["a@example.com"] }, "webhook": {}, "console": {} }
+    });
+    let (status, told) = world.post_to(PREVIEW, &call).await;
+    assert_eq!(status, 200, "{told}");
+    let (slack, html) = (
+        "&lt;!channel&gt; &amp; &lt;b&gt;\"Bob\"&lt;/b&gt;\n&lt;/script&gt;",
+        "&lt;!channel&gt; &amp; &lt;b&gt;&quot;Bob&quot;&lt;/b&gt;\n&lt;/script&gt;",
+    );
+    let told = &told["channels"];
+    assert_eq!(told["slack"]["text"], format!("Order of {slack}"));
+    assert_eq!(told["slack"]["blocks"][0]["text"]["text"], mean, "Slack reads no markup in plain_text");
+    let link = "<https://x.example/?q=%3C%21channel%3E%20%26%20%3Cb%3E%22Bob%22%3C/b%3E%0A%3C/script%3E|open>";
+    assert_eq!(told["slack"]["blocks"][1]["text"]["text"], format!("*{slack}* {link}"));
+    assert_eq!(told["email"]["subject"], "Order of <!channel> & <b>\"Bob\"</b> </script>", "a subject is one line, and no markup");
+    assert_eq!((&told["email"]["body"], &told["email"]["html"]), (&json!(mean), &json!(format!("<a title=\"{html}\">{mean}</a>"))));
+    assert_eq!((&told["webhook"]["body"], &told["console"]), (&json!({ "html": mean, "n": 7 }), &json!({ "text": mean, "html": html })));
+
+    // The body is what the caller says that it is, or the template in this language.
+    call["channels"] = json!({ "email": { "to": ["a@example.com"], "html": null, "content_subtype": "html" } });
+    assert_eq!(world.post_to(PREVIEW, &call).await.1["channels"]["email"]["body"], html);
+    call["channels"] = json!({ "email": { "to": ["a@example.com"] } });
+    call["locale"] = json!("de");
+    assert_eq!(world.post_to(PREVIEW, &call).await.1["channels"]["email"]["body"], html);
+
+    // What channels have of their own, without a template; and what is given, which is not rendered.
+    let own = json!({
+        "short_description": mean, "url": "https://x.example/?a=1&b=2",
+        "channels": { "slack": { "channel": "#x" }, "email": { "to": ["a@example.com"], "content_subtype": "html" }, "webhook": { "url": "https://x.example", "body": "{{ <b> }}" } }
+    });
+    let (status, told) = world.post_to(PREVIEW, &own).await;
+    assert_eq!((status, &told["channels"]["slack"]["text"]), (200, &json!(format!("{slack}\nhttps://x.example/?a=1&amp;b=2"))), "{told}");
+    assert_eq!(told["channels"]["email"]["body"], format!("{html}\n\nhttps://x.example/?a=1&amp;b=2"));
+    assert_eq!(told["channels"]["webhook"]["body"], "{{ <b> }}");
+}
+
+#[tokio::test]
+async fn what_the_consumer_could_not_deliver_is_refused_at_once() {
+    let mut world = World::new();
+    let slack = |kwargs: Value| json!({ "task": "slack", "kwargs": kwargs });
+    let (to_channel, to_nobody) = (slack(json!({ "channel": "#x", "text": "x" })), slack(json!({ "text": "x" })));
+    // Where nobody tells what the consumer has, nothing is known.
+    assert_eq!((world.post(&to_channel).await.0, world.post(&to_nobody).await.0), (202, 202));
+    let told = |settings: &str| errand_catalog::payloads().with_consumer(&[("ERRAND_CONSUMER_SETTINGS", settings)].into_iter().collect());
+    let cases: [(&str, &Value, &[&str], &str); 6] = [
+        ("ERRAND_QUEUE_URL,,", &to_channel, &["/task"], "not configured: set ERRAND_SLACK_TOKEN"),
+        ("ERRAND_SLACK_WEBHOOK_URL", &to_channel, &["/task"], "not configured: set ERRAND_SLACK_TOKEN"),
+        ("ERRAND_SLACK_TOKEN", &to_nobody, &["/kwargs/channel"], "is required, since ERRAND_SLACK_WEBHOOK_URL is not set"),
+        ("ERRAND_QUEUE_URL", &world::mail(), &["/task"], "not configured: set ERRAND_SES_FROM"),
+        ("ERRAND_QUEUE_URL", &slack(json!([{ "text": "x" }])), &["/kwargs"], ""),
+        (
+            "ERRAND_QUEUE_URL",
+            &json!({ "task": "slack", "kwargs": [{ "text": "x" }], "context": { "bulk": true } }),
+            &["/task"],
+            "not configured: set ERRAND_SLACK_TOKEN",
+        ),
+    ];
+    for (settings, task, wrong, detail) in cases {
+        world.enqueue.payloads = told(settings);
+        let (status, problem) = world.post(task).await;
+        assert_eq!((status, pointers(&problem).as_slice()), (422, wrong), "{settings}: {problem}");
+        assert!(detail.is_empty() || problem["errors"][0]["detail"] == detail, "{problem}");
+    }
+    world.enqueue.payloads = told("ERRAND_SES_FROM, ERRAND_SLACK_TOKEN");
+    assert_eq!((world.post(&to_channel).await.0, world.post(world::mail()).await.0), (202, 202));
+    world.enqueue.payloads = told("ERRAND_SES_FROM");
+    let (status, problem) = world.post_to(PATH, json!({ "channels": { "slack": { "channel": "#x", "text": "x" } } })).await;
+    assert_eq!(
+        (status, pointers(&problem), &problem["errors"][0]["detail"]),
+        (422, vec!["/channels/slack"], &json!("not configured: set ERRAND_SLACK_TOKEN"))
+    );
+}
+
+#[tokio::test]
+async fn what_a_template_sees_is_not_larger_than_it_may_be() {
+    let world = World::new();
+    for field in ["variables", "extra_data"] {
+        let call = json!({ "channels": ["console"], field: { "a": "x".repeat(300_000) }, "short_description": "x" });
+        let (status, problem) = world.post_to(PREVIEW, call).await;
+        assert_eq!((status, pointers(&problem)), (422, vec!["/variables"]), "{field}");
+    }
+    // What is rendered is what has a limit.
+    let call = json!({ "channels": { "slack": { "channel": "#x", "text": "x" } }, "variables": { "a": "x".repeat(300_000) } });
+    assert_eq!(world.post_to(PREVIEW, call).await.0, 200);
 }
 
 #[tokio::test]

@@ -33,8 +33,10 @@ pub mod runner;
 mod schedule;
 mod sender;
 mod settings;
+mod signing;
 mod store;
 mod task;
+mod text;
 mod timestamp;
 mod transport;
 
@@ -58,7 +60,7 @@ pub use json::Json;
 pub use notes::{Note, NoteKind, Notes};
 pub use objects::{ForeignObjects, ObjectError, Objects};
 pub use outbox::Outbox;
-pub use payload::{Payload, Payloads};
+pub use payload::{Lack, Payload, Payloads, Refusal, Texts};
 pub use progress::{Places, Progress, Reason};
 pub use provider::{Attempt, Provider, Receipt};
 pub use queue::{DeadLetter, Message, Queue, QueueError};
@@ -72,6 +74,7 @@ pub use sender::Sender;
 pub use settings::{Environment, Secret, SettingsError};
 pub use store::{Begin, Change, Claim, Filter, Finish, Outcome, Page, Report, Status, Store, StoreError, TaskError, TaskResult};
 pub use task::Task;
+pub use text::{Place, Text};
 pub use timestamp::{InvalidTimestamp, Timestamp};
 pub use transport::{PublishError, Published, Transport};
 

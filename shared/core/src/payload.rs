@@ -1,9 +1,13 @@
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
 
 use serde_json::{Map, Value, value::RawValue};
 
 use crate::{
-    Envelope, Environment, Fields, Problems, Routes, SettingsError, limits,
+    Envelope, Environment, Fields, Place, Problem, Problems, Routes, SettingsError, Text, limits,
     mapping::Mapping,
     routes::{Resolve, contested},
 };
@@ -16,6 +20,17 @@ pub trait Payload: Sized + Send + 'static {
 
     /// What it takes as a JSON Schema (2020-12) with examples: what callers are told. `errand-testkit` holds it against [`Payload::read`].
     const SCHEMA: &'static str = r#"{"type": "object"}"#;
+
+    /// What kind of text stands at a place: how the values of variables are written there when a template is rendered.
+    fn text(place: &Place<'_>) -> Text {
+        if place.field() == "html" { Text::Html } else { Text::Plain }
+    }
+
+    /// What is missing to deliver it where only some settings are set, which `has` tells by their names.
+    fn lacks(&self, has: &dyn Fn(&str) -> bool) -> Option<Lack> {
+        let _ = has;
+        None
+    }
 
     /// Reads the payload, noting every problem in `fields`. What is answered after a problem was noted is not used: read all fields before
     /// giving up, so that the caller is told everything at once.
@@ -34,13 +49,66 @@ pub trait Payload: Sized + Send + 'static {
     }
 }
 
-type Check = fn(&str) -> Result<(), Problems>;
+/// Why a payload cannot be delivered with the settings that there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lack {
+    /// This setting must be set.
+    Setting(&'static str),
+    /// This field must be given, unless the setting is set.
+    Field(&'static str, &'static str),
+}
+
+impl fmt::Display for Lack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Setting(setting) => write!(f, "not configured: set {setting}"),
+            Self::Field(_, setting) => write!(f, "is required, since {setting} is not set"),
+        }
+    }
+}
+
+/// Why a task cannot be called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It is not known.
+    Unknown,
+    /// What does it is off.
+    Off(Lack),
+    /// Its payload is wrong.
+    Payload(Problems),
+}
+
+type Check = fn(&str, Option<&BTreeSet<String>>) -> Result<(), Refusal>;
+
+fn check<P: Payload>(kwargs: &str, settings: Option<&BTreeSet<String>>) -> Result<(), Refusal> {
+    let payload = P::from_json(kwargs).map_err(Refusal::Payload)?;
+    match settings.and_then(|settings| payload.lacks(&|name| settings.contains(name))) {
+        None => Ok(()),
+        Some(lack @ Lack::Field(field, _)) => {
+            Err(Refusal::Payload(Problems(vec![Problem { pointer: format!("/{field}"), detail: lack.to_string() }])))
+        }
+        Some(lack) => Err(Refusal::Off(lack)),
+    }
+}
+
+/// [`Payload::text`] of a type.
+pub type Texts = fn(&Place<'_>) -> Text;
+
+/// What takes anything: the tasks of somebody's own code.
+struct Anything;
+
+impl Payload for Anything {
+    fn read(_: &mut Fields<'_>) -> Option<Self> {
+        Some(Self)
+    }
+}
 
 /// What is known of a payload type.
 #[derive(Clone, Copy)]
 pub(crate) struct Kind {
     check: Check,
     notification: &'static str,
+    texts: Texts,
     schema: &'static str,
 }
 
@@ -52,13 +120,15 @@ pub struct Payloads {
     providers: BTreeMap<&'static str, Kind>,
     /// What the tasks of each route take: of several that do them, what the first does; `None` where that is for the user's own code to say.
     routes: Routes<Option<Kind>>,
+    /// The settings of what delivers, by their names, where that is known.
+    settings: Option<BTreeSet<String>>,
 }
 
 impl Payloads {
     /// Adds the payload type of a provider under its tasks. Providers whose payloads are the same are one to callers.
     #[must_use]
     pub fn with<P: Payload>(mut self, provider: &'static str, tasks: &[&'static str]) -> Self {
-        let kind = Kind { check: |kwargs| P::from_json(kwargs).map(drop), notification: P::NOTIFICATION, schema: P::SCHEMA };
+        let kind = Kind { check: check::<P>, notification: P::NOTIFICATION, texts: P::text, schema: P::SCHEMA };
         for task in tasks {
             let kinds = self.tasks.entry(task).or_default();
             kinds.retain(|(other, known)| *other != provider && (known.schema, known.notification) != (kind.schema, kind.notification));
@@ -77,6 +147,21 @@ impl Payloads {
         Ok(Self { routes, ..self })
     }
 
+    /// With the names of the settings that what delivers has: what lacks one is refused then. Where nobody tells, nothing is known, and nothing refused.
+    #[must_use]
+    pub fn with_settings<'a>(self, names: impl IntoIterator<Item = &'a str>) -> Self {
+        Self { settings: Some(names.into_iter().map(ToOwned::to_owned).collect()), ..self }
+    }
+
+    /// The same by `ERRAND_CONSUMER_SETTINGS`, names that are separated by commas: the deployment tells what the consumer has, which is another function.
+    #[must_use]
+    pub fn with_consumer(self, env: &Environment) -> Self {
+        match env.get("ERRAND_CONSUMER_SETTINGS") {
+            Some(names) => self.with_settings(names.split(',').map(str::trim)),
+            None => self,
+        }
+    }
+
     /// What is known of a task: nothing, or that it takes anything, or what it takes.
     fn kind(&self, task: &str) -> Option<Option<Kind>> {
         let known = || self.named(task).map(Some);
@@ -90,21 +175,34 @@ impl Payloads {
     /// Checks a payload; with `bulk`, an array of payloads.
     ///
     /// # Errors
-    /// `None` when no such task is known, else all that is wrong.
-    pub fn check(&self, task: &str, kwargs: &str, bulk: bool) -> Result<(), Option<Problems>> {
-        let Some(Kind { check, .. }) = self.kind(task).ok_or(None)? else { return Ok(()) };
+    /// Why it is refused, with all that is wrong.
+    pub fn check(&self, task: &str, kwargs: &str, bulk: bool) -> Result<(), Refusal> {
+        let Some(Kind { check, .. }) = self.kind(task).ok_or(Refusal::Unknown)? else { return Ok(()) };
+        let settings = self.settings.as_ref();
         if !bulk {
-            return check(kwargs).map_err(Some);
+            return check(kwargs, settings);
         }
-        let items: Vec<&RawValue> =
-            serde_json::from_str(kwargs).map_err(|_| Some(Problems::whole("expected an array of payloads, since context.bulk is true")))?;
-        let problems: Vec<_> = items
-            .iter()
-            .enumerate()
-            .filter_map(|(i, item)| Some(check(item.get()).err()?.under(&format!("/{i}"))))
-            .flat_map(|problems| problems.0)
-            .collect();
-        if problems.is_empty() { Ok(()) } else { Err(Some(Problems(problems))) }
+        let items: Vec<&RawValue> = serde_json::from_str(kwargs)
+            .map_err(|_| Refusal::Payload(Problems::whole("expected an array of payloads, since context.bulk is true")))?;
+        let mut problems = Vec::new();
+        for (place, item) in items.iter().enumerate() {
+            match check(item.get(), settings) {
+                Ok(()) => {}
+                Err(Refusal::Payload(wrong)) => problems.extend(wrong.under(&format!("/{place}")).0),
+                Err(refusal) => return Err(refusal),
+            }
+        }
+        if problems.is_empty() { Ok(()) } else { Err(Refusal::Payload(Problems(problems))) }
+    }
+
+    /// What is said of a task that cannot be called; `None` where it is its payload that is wrong.
+    #[must_use]
+    pub fn told(&self, refusal: &Refusal) -> Option<String> {
+        match refusal {
+            Refusal::Unknown => Some(format!("is no task that is known here; known are: {}", self.names().collect::<Vec<_>>().join(", "))),
+            Refusal::Off(lack) => Some(lack.to_string()),
+            Refusal::Payload(_) => None,
+        }
     }
 
     /// Notes in `fields`, which an envelope was read from, what is wrong with its task and payload.
@@ -115,10 +213,8 @@ impl Payloads {
         }
         match self.check(&envelope.task, envelope.payload(), envelope.context.bulk) {
             Ok(()) => {}
-            Err(Some(problems)) => fields.adopt("kwargs", problems),
-            Err(None) => {
-                fields.refuse("task", format!("is no task that is known here; known are: {}", self.names().collect::<Vec<_>>().join(", ")))
-            }
+            Err(Refusal::Payload(problems)) => fields.adopt("kwargs", problems),
+            Err(refusal) => fields.refuse("task", self.told(&refusal).unwrap_or_default()),
         }
     }
 
@@ -126,6 +222,12 @@ impl Payloads {
     #[must_use]
     pub fn notification(&self, task: &str) -> Option<&'static str> {
         self.kind(task).map(|kind| kind.map_or("{}", |kind| kind.notification))
+    }
+
+    /// [`Payload::text`] of a task: what somebody's own code takes is plain but for fields `html`.
+    #[must_use]
+    pub fn texts(&self, task: &str) -> Texts {
+        self.kind(task).flatten().map_or(Anything::text, |kind| kind.texts)
     }
 
     /// [`Payload::SCHEMA`] of each task that a provider does.

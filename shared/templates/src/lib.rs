@@ -2,6 +2,7 @@
 //!
 //! A name that is not there is an error and not an empty text: who gets a mail should not find out first that a variable was misspelt.
 
+mod language;
 mod render;
 
 use std::collections::BTreeMap;
@@ -10,7 +11,7 @@ use errand_core::{Problem, Problems};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub use render::render;
+pub use render::{OUTPUT_LIMIT, Renderer, STEPS_LIMIT, VARIABLES_LIMIT};
 
 /// The payloads of channels, by the name of the channel; their texts are templates.
 pub type Channels = BTreeMap<String, Map<String, Value>>;
@@ -104,7 +105,7 @@ mod tests {
             "locales": { "de": { "a/b": { "text": "{% endfor %}" } } }
         }));
         let pointers: Vec<String> = wrong.check().unwrap_err().0.into_iter().map(|problem| problem.pointer).collect();
-        assert_eq!(pointers, ["/channels/email/subject", "/channels/email/to/0", "/locales/de/a~1b/text"]);
+        assert_eq!(pointers, ["/channels/email/body", "/channels/email/subject", "/channels/email/to/0", "/locales/de/a~1b/text"]);
         assert!(template(json!({ "channels": {} })).check().is_ok());
     }
 }

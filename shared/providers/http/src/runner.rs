@@ -43,7 +43,8 @@ impl Runner for Http {
 
     fn new(settings: Settings, cx: &Init) -> Result<Self, SettingsError> {
         let keys = settings.secret.as_ref().map(sign::keys).transpose();
-        let keys = keys.map_err(|expected| SettingsError::invalid("ERRAND_HTTP_SECRET", expected))?.unwrap_or_default();
+        let keys =
+            keys.map_err(|expected| SettingsError::invalid("ERRAND_HTTP_SECRET", &format!("expected {expected}")))?.unwrap_or_default();
         Ok(Self { client: cx.shared::<Client>()?.clone(), keys, invocation: cx.invocation() })
     }
 

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use errand_core::{Fields, Payload, from_base64};
+use errand_core::{Fields, Lack, Payload, Place, Text, from_base64};
 use serde_json::Value;
 
 use crate::{address, mime};
@@ -67,6 +67,25 @@ impl Payload for Email {
     const SCHEMA: &'static str = include_str!("payload.schema.json");
     const NOTIFICATION: &'static str =
         r#"{"subject": "{{ short_description }}", "body": "{{ short_description }}{% if url is defined %}\n\n{{ url }}{% endif %}"}"#;
+
+    /// The body's kind is what the payload says it is; one that cannot be told yet, or is none, is taken for HTML. All else is of a header or of a name,
+    /// but for what is in a file.
+    fn text(place: &Place<'_>) -> Text {
+        match place.path {
+            ["html"] => Text::Html,
+            ["body"] => {
+                let says = |name| place.payload.get(name).filter(|value: &&Value| !value.is_null());
+                let plain = says("content_subtype").is_none_or(|subtype| subtype == "plain") || says("html").is_some();
+                if plain { Text::Plain } else { Text::Html }
+            }
+            ["attachments"] | ["attachments", "content"] => Text::Plain,
+            _ => Text::Line,
+        }
+    }
+
+    fn lacks(&self, has: &dyn Fn(&str) -> bool) -> Option<Lack> {
+        (!has("ERRAND_SES_FROM")).then_some(Lack::Setting("ERRAND_SES_FROM"))
+    }
 
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let subject = fields.required::<String>("subject");
@@ -261,6 +280,8 @@ fn content_id(text: &str) -> Result<(), &'static str> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn problems(json: &str) -> String {
@@ -277,6 +298,37 @@ mod tests {
         .unwrap();
         assert_eq!((mail.body, mail.html.as_deref()), (None, Some("<b>hi</b>")));
         assert_eq!(mail.headers, [("X-Order".to_owned(), "42".to_owned())]);
+    }
+
+    #[test]
+    fn the_body_is_of_the_kind_that_the_mail_says() {
+        let kind = |mail: Value, path: &[&str]| {
+            let mail = mail.as_object().unwrap();
+            Email::text(&Place { payload: mail, parent: mail, path })
+        };
+        let cases = [
+            (json!({}), Text::Plain),
+            (json!({ "content_subtype": null }), Text::Plain),
+            (json!({ "content_subtype": "plain" }), Text::Plain),
+            (json!({ "content_subtype": "html" }), Text::Html),
+            (json!({ "content_subtype": "html", "html": null }), Text::Html),
+            (json!({ "content_subtype": "html", "html": "<b>x</b>" }), Text::Plain),
+            // What becomes of it nobody knows before it is rendered.
+            (json!({ "content_subtype": "{{ subtype }}" }), Text::Html),
+        ];
+        for (mail, wanted) in cases {
+            assert_eq!(kind(mail.clone(), &["body"]), wanted, "{mail}");
+        }
+        for (path, wanted) in [
+            (&["html"] as &[&str], Text::Html),
+            (&["subject"], Text::Line),
+            (&["to"], Text::Line),
+            (&["headers", "X-A"], Text::Line),
+            (&["attachments", "filename"], Text::Line),
+            (&["attachments", "content"], Text::Plain),
+        ] {
+            assert_eq!(kind(json!({}), path), wanted, "{path:?}");
+        }
     }
 
     #[test]

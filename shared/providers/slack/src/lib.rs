@@ -2,6 +2,7 @@
 
 #[cfg(feature = "client")]
 mod answer;
+mod blocks;
 mod payload;
 #[cfg(feature = "client")]
 mod slack;

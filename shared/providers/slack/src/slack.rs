@@ -1,11 +1,14 @@
 use std::time::Duration;
 
-use errand_core::{Attempt, DeliveryError, ErrorKind, Init, Provider, Receipt, Secret, SettingsError};
+use errand_core::{Attempt, DeliveryError, ErrorKind, Init, Lack, Payload, Provider, Receipt, Secret, SettingsError};
 use errand_http::Client;
 use http::header;
 use serde::Deserialize;
 
-use crate::{Message, answer, payload};
+use crate::{
+    Message, answer,
+    payload::{self, TOKEN, WEBHOOK_URL},
+};
 
 /// For one call, from the connection to the end of the answer.
 const TIMEOUT: Duration = Duration::from_secs(8);
@@ -40,17 +43,14 @@ impl Provider for Slack {
 
     fn new(settings: Settings, cx: &Init) -> Result<Self, SettingsError> {
         if settings.token.is_none() && settings.webhook_url.is_none() {
-            return Err(SettingsError {
-                problem: "must be set, or ERRAND_SLACK_WEBHOOK_URL".to_owned(),
-                ..SettingsError::missing("ERRAND_SLACK_TOKEN")
-            });
+            return Err(SettingsError { problem: "must be set, or ERRAND_SLACK_WEBHOOK_URL".to_owned(), ..SettingsError::missing(TOKEN) });
         }
         let token = settings.token.as_ref().map(Secret::expose);
         if token.is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {
-            return Err(SettingsError::invalid("ERRAND_SLACK_TOKEN", "holds a character that no token has"));
+            return Err(SettingsError::invalid(TOKEN, "holds a character that no token has"));
         }
         if let Some(Err(expected)) = settings.webhook_url.as_ref().map(|url| payload::webhook_url(url.expose())) {
-            return Err(SettingsError::invalid("ERRAND_SLACK_WEBHOOK_URL", &format!("expected {expected}")));
+            return Err(SettingsError::invalid(WEBHOOK_URL, &format!("expected {expected}")));
         }
         if !settings.url.parse::<http::Uri>().is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https"))) {
             return Err(SettingsError::invalid("ERRAND_SLACK_URL", "expected the base URL of the Web API, such as https://slack.com/api"));
@@ -72,18 +72,23 @@ impl Provider for Slack {
                 error
             }),
             (Some(url), _) => self.post_to_webhook(url, body).await,
-            (None, Some(_)) if message.channel.is_none() => {
-                Err(DeliveryError::new(ErrorKind::InvalidPayload, "/kwargs/channel: is required, since no incoming webhook is set"))
-            }
-            (None, Some(token)) => self.post_message(token, body).await,
-            (None, None) => {
-                Err(DeliveryError::new(ErrorKind::Misconfigured, "a message to a channel needs a token: set ERRAND_SLACK_TOKEN"))
-            }
+            (None, Some(token)) if message.channel.is_some() => self.post_message(token, body).await,
+            (None, _) => Err(self.lack(&message)),
         }
     }
 }
 
 impl Slack {
+    /// Why a message cannot be delivered with the settings that there are.
+    fn lack(&self, message: &Message) -> DeliveryError {
+        let has =
+            |name: &str| (name == TOKEN && self.settings.token.is_some()) || (name == WEBHOOK_URL && self.settings.webhook_url.is_some());
+        match message.lacks(&has) {
+            Some(lack @ Lack::Field(field, _)) => DeliveryError::new(ErrorKind::InvalidPayload, format!("/kwargs/{field}: {lack}")),
+            lack => DeliveryError::new(ErrorKind::Misconfigured, lack.unwrap_or(Lack::Setting(TOKEN)).to_string()),
+        }
+    }
+
     async fn post_message(&self, token: &Secret, body: Vec<u8>) -> Result<Receipt, DeliveryError> {
         let url = format!("{}/chat.postMessage", self.settings.url.trim_end_matches('/'));
         let request = http::Request::post(url).header(header::AUTHORIZATION, format!("Bearer {}", token.expose()));
@@ -105,7 +110,6 @@ impl Slack {
 
 #[cfg(test)]
 mod tests {
-    use errand_core::Payload;
     use errand_testkit::{Answer, Stub, answers, provider::attempt};
 
     use super::*;

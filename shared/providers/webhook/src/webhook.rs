@@ -40,7 +40,8 @@ impl Provider for Webhook {
 
     fn new(settings: Settings, cx: &Init) -> Result<Self, SettingsError> {
         let keys = settings.secret.as_ref().map(sign::keys).transpose();
-        let keys = keys.map_err(|expected| SettingsError::invalid("ERRAND_WEBHOOK_SECRET", expected))?.unwrap_or_default();
+        let keys =
+            keys.map_err(|expected| SettingsError::invalid("ERRAND_WEBHOOK_SECRET", &format!("expected {expected}")))?.unwrap_or_default();
         if settings.secret.is_some() && keys.is_empty() {
             return Err(SettingsError::invalid("ERRAND_WEBHOOK_SECRET", "holds no secret: calls would not be signed"));
         }
@@ -61,7 +62,7 @@ impl Provider for Webhook {
 
     async fn deliver(&self, call: Call, attempt: &Attempt) -> Result<Receipt, DeliveryError> {
         let own = call.secret.as_ref().map(sign::key).transpose();
-        let own = own.map_err(|expected| DeliveryError::new(ErrorKind::InvalidPayload, format!("/kwargs/secret: {expected}")))?;
+        let own = own.map_err(|expected| DeliveryError::new(ErrorKind::InvalidPayload, format!("/kwargs/secret: expected {expected}")))?;
         let request = request(call, own.as_ref().map_or(&self.keys, std::slice::from_ref), attempt)?;
         let answered = self.client.send(request, self.timeout).await.map_err(DeliveryError::from);
         let error = match answered {

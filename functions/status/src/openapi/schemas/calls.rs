@@ -1,5 +1,6 @@
 use errand_api::{RATE_LIMIT, Scope};
 use errand_core::{Payloads, TaskResult};
+use errand_templates::VARIABLES_LIMIT;
 use errand_wire::native;
 use serde_json::{Map, Value, json};
 
@@ -107,7 +108,7 @@ pub(super) fn calls(payloads: &Payloads) -> Map<String, Value> {
         "silent": { "type": "boolean", "default": false, "description": "Not for the inbox." },
         "template": name(),
         "locale": { "type": "string", "pattern": "^[A-Za-z0-9_-]{2,35}$" },
-        "variables": { "type": "object", "description": "What the template names beside the fields." },
+        "variables": { "type": "object", "description": format!("What the template names beside the fields: at most {VARIABLES_LIMIT} bytes of JSON together with them.") },
     })));
     let channels = json!({ "type": "object", "additionalProperties": { "type": "object" } });
     let error = sent(&["exception_class_path"], json!({ "exception_class_path": text(), "traceback": text() }));
