@@ -60,7 +60,9 @@ pub(crate) async fn serve(options: &Options, env: &Environment) -> Result<(), Bo
     let intake = Intake { objects: None, verifier: Verifier::from_env(env, errand_http::Client::new())? };
     let consumer = Arc::new(Consumer { intake, engine });
     let schedules = LocalSchedules::open(database.clone()).await?;
-    let payloads = errand_catalog::payloads().with_routes(env)?;
+    // Mail is caught where nothing sends it.
+    let settings = env.with_prefix("ERRAND_").map(|(name, _)| name).chain(["ERRAND_SES_FROM"]);
+    let payloads = errand_catalog::payloads().with_routes(env)?.with_settings(settings);
     let enqueue = Enqueue {
         access: access()?,
         payloads: payloads.clone(),

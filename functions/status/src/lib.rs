@@ -49,7 +49,7 @@ impl Operations {
         let store = Arc::new(errand_catalog::store(env, &sdk).ok_or_else(|| SettingsError::missing("ERRAND_TABLE"))?);
         Ok(Self {
             access: Access::new(env, Some(store.clone()))?,
-            payloads: errand_catalog::payloads().with_routes(env)?,
+            payloads: errand_catalog::payloads().with_routes(env)?.with_consumer(env),
             store: store.clone(),
             notes: store.clone(),
             note_list: store,
