@@ -5,6 +5,7 @@ mod cli;
 mod client;
 mod decode;
 mod guard;
+mod listen;
 mod lock;
 mod mail;
 mod objects;

@@ -1,4 +1,4 @@
-use std::{error::Error, future::IntoFuture, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{error::Error, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use clap::Args;
 use errand_api::Access;
@@ -14,6 +14,7 @@ use tokio::{net::TcpListener, signal::unix::SignalKind, sync::watch, task::JoinS
 
 use crate::{
     aws, guard,
+    listen::{self, Patience, Places},
     lock::Lock,
     mail::{Catcher, Inbox},
     objects::Files,
@@ -31,6 +32,8 @@ pub(crate) struct Options {
     /// The folder for what must survive: the queue, results, caught mail
     #[arg(long, value_name = "FOLDER", default_value = ".errand")]
     data: PathBuf,
+    #[command(flatten)]
+    patience: Patience,
 }
 
 /// Batches that are worked on together.
@@ -43,6 +46,7 @@ pub(crate) async fn serve(options: &Options, env: &Environment) -> Result<(), Bo
     let _lock = Lock::take(&options.data)?;
     let listener = TcpListener::bind(options.listen).await.map_err(|error| format!("cannot listen on {}: {error}", options.listen))?;
     let address = listener.local_addr()?;
+    let connections = Places::share("connections", 2, 1000);
     let database = Database::open(&options.data.join("errand.sqlite3")).await?;
     let store = Arc::new(SqliteStore::new(database.clone()));
     let notes = Arc::new(SqliteNotes::new(database.clone()));
@@ -67,7 +71,7 @@ pub(crate) async fn serve(options: &Options, env: &Environment) -> Result<(), Bo
         access: access()?,
         payloads: payloads.clone(),
         outbox: outbox.clone(),
-        checks: vec![Arc::new(queue.clone())],
+        checks: vec![Arc::new(queue.clone()), Arc::new(connections.clone())],
         store: Some(store.clone()),
         notes: Some(notes.clone()),
     };
@@ -90,17 +94,16 @@ pub(crate) async fn serve(options: &Options, env: &Environment) -> Result<(), Bo
         workers.spawn(worker::work(queue.clone(), Arc::clone(&consumer), invocation, stopped.clone()));
     }
     workers.spawn(schedules::run(schedules, outbox, stopped.clone()));
-    let mut until = stopped.clone();
-    let server = axum::serve(listener, web::router(functions, inbox)).with_graceful_shutdown(async move {
-        let _ = until.wait_for(|stop| *stop).await;
-    });
-    let server = tokio::spawn(server.into_future());
+    let (router, patience, until) = (web::router(functions, inbox), options.patience, stopped.clone());
+    let server = tokio::spawn(listen::accept(listener, connections, stopped, move |stream, place| {
+        listen::http::serve(stream, place, router.clone(), patience, until.clone())
+    }));
     greet(address, access()?.is_open());
     told_to_stop().await?;
     tracing::info!("stopping: finishing what runs");
     stop.send_replace(true);
     workers.join_all().await;
-    server.await??;
+    server.await?;
     Ok(())
 }
 

@@ -1,5 +1,5 @@
 //! The traits with their futures on the heap, so that a function can choose an implementation by its settings. Nobody implements these:
-//! each has one blanket implementation.
+//! each has one blanket implementation. What has its health told, and is no transport, implements [`DynCheck`].
 
 use std::time::Duration;
 

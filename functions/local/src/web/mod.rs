@@ -6,7 +6,7 @@ mod sign_in;
 pub(crate) use page::Page;
 pub(crate) use sign_in::Visitor;
 
-use std::sync::Arc;
+use std::{error::Error, iter::successors, sync::Arc};
 
 use axum::{
     Extension, Router,
@@ -21,9 +21,11 @@ use errand_api::{Operation, ProblemDocument, Scope, route};
 use errand_core::{OBJECT_LIMIT, Timestamp};
 use errand_enqueue::Enqueue;
 use errand_status::Operations;
+use http_body_util::LengthLimitError;
 
 use crate::{
     guard,
+    listen::http::Late,
     mail::{self, Inbox},
     web::sign_in::Sessions,
 };
@@ -78,9 +80,19 @@ async fn api(State(functions): State<Functions>, request: Request) -> Response {
 /// Reads a request's body, up to a little more than is accepted: the function then tells the limit.
 async fn whole(request: Request) -> Result<errand_api::Request, ProblemDocument> {
     let (parts, body) = request.into_parts();
-    let too_large = |_| ProblemDocument::new(StatusCode::PAYLOAD_TOO_LARGE, &format!("at most {OBJECT_LIMIT} bytes are accepted"));
-    let body = to_bytes(body, 2 * OBJECT_LIMIT).await.map_err(too_large)?;
-    Ok(errand_api::Request::from_parts(parts, body))
+    match to_bytes(body, 2 * OBJECT_LIMIT).await {
+        Ok(body) => Ok(errand_api::Request::from_parts(parts, body)),
+        Err(error) if is::<Late>(&error) => Err(ProblemDocument::new(StatusCode::REQUEST_TIMEOUT, &Late.to_string())),
+        Err(error) if is::<LengthLimitError>(&error) => {
+            Err(ProblemDocument::new(StatusCode::PAYLOAD_TOO_LARGE, &format!("at most {OBJECT_LIMIT} bytes are accepted")))
+        }
+        Err(_) => Err(ProblemDocument::new(StatusCode::BAD_REQUEST, "the body broke off")),
+    }
+}
+
+/// Whether an error has this cause.
+fn is<E: Error + 'static>(error: &(dyn Error + 'static)) -> bool {
+    successors(Some(error), |&error| error.source()).any(|error| error.is::<E>())
 }
 
 /// A server without keys answers only who calls it by this machine's name.
