@@ -12,14 +12,14 @@ use std::{
 use aws_sdk_sqs::types::{QueueAttributeName, SendMessageBatchRequestEntry};
 use errand_tests::{
     Stack,
-    faults::{Audit, DUPLICATES, Dice, Fault, Processes, Queue, Report, Services, Sink, body, create_table},
+    faults::{Audit, DUPLICATES, Dice, FIRST, Fault, Kind, LISTED, Processes, Queue, Report, Services, Sink, body, create_table},
     until,
 };
 
 /// Consumers that run at once.
 const PROCESSES: usize = 4;
 
-/// How long nothing may get done before the test gives up. A message whose process was killed waits for eleven seconds.
+/// How long nothing may get done before the test gives up. A message whose process was killed waits for twelve seconds.
 const STALL: Duration = Duration::from_secs(120);
 
 /// Prints the books, keeps them beside the tests' logs, and fails if they say what must not be.
@@ -37,9 +37,12 @@ fn message_count() -> u32 {
     std::env::var("ERRAND_TEST_MESSAGES").ok().and_then(|count| count.parse().ok()).unwrap_or(20_000)
 }
 
-/// The settings of a consumer whose services are at `services`.
-fn settings(services: &str, table: &str) -> Vec<(String, String)> {
+/// The settings of a consumer whose services are at `services`, and whose list begins at the sink.
+fn settings(services: &str, table: &str, sink: &str) -> Vec<(String, String)> {
+    let routes = format!(r#"{{"{LISTED}":[{{"http":"{sink}{FIRST}","timeout_seconds":1}},{{"task":"webhook"}}]}}"#);
     let vars = [
+        ("ERRAND_ROUTES", routes.as_str()),
+        ("ERRAND_TIMEOUT_SECONDS", "6"),
         ("AWS_LAMBDA_FUNCTION_NAME", "consumer"),
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
         ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
@@ -66,14 +69,14 @@ async fn nothing_is_lost_and_nothing_comes_twice_without_a_reason() {
     let stack = Stack::new();
     let (dice, seed) = Dice::from_env();
     let dice = Arc::new(dice);
-    let audit = Arc::new(Audit::new(message_count(), &dice));
+    let audit = Arc::new(Audit::new(message_count(), &dice, true));
     let queue = Arc::new(Queue::new(&audit, &dice));
     let table = format!("errand-faults-{}", std::process::id());
     create_table(&stack.sdk, &table).await;
     let sink = Sink::start(&audit, &dice).await;
     let services = Services::start(&queue, &audit, &dice, &stack.endpoint).await;
     let started = Instant::now();
-    let mut processes = Processes::start(PROCESSES, settings(&services, &table), &queue, &audit, &sink.url).await;
+    let mut processes = Processes::start(PROCESSES, settings(&services, &table, &sink.url), &queue, &audit, &sink.url).await;
     while !queue.is_empty() {
         processes.kill_one(&dice).await;
         assert!(queue.idle() < STALL, "{} messages are left, and nothing gets done (seed {seed})", queue.len());
@@ -91,6 +94,8 @@ async fn nothing_is_lost_and_nothing_comes_twice_without_a_reason() {
             ("claims that the store did not take", Fault::Unclaimed),
             ("deliveries that the store did not take", Fault::Unrecorded),
             ("failures that the store did not take", Fault::Unsettled),
+            ("ends of bulks' invocations that the store did not take", Fault::Forgotten),
+            ("calls that the first of the list did not do", Fault::Declined),
             ("deliveries answered 200", Fault::Delivered),
             ("dead letters: all poison, and what of it came twice", Fault::Buried),
         ],
@@ -103,10 +108,10 @@ async fn nothing_is_lost_and_nothing_comes_twice_without_a_reason() {
 /// Puts the messages of the books straight on the stack's queue, and some of them twice.
 async fn send(stack: &Stack, audit: &Audit, dice: &Dice, url: &str) {
     let mut bodies: Vec<String> = Vec::new();
-    for number in audit.numbers() {
+    for number in audit.messages() {
         bodies.push(body(audit, number, url));
         if dice.falls(DUPLICATES) {
-            audit.note(number, Fault::Duplicated);
+            audit.note_message(number, Fault::Duplicated);
             bodies.push(body(audit, number, url));
         }
     }
@@ -139,11 +144,11 @@ async fn count_dead_letters(stack: &Stack, audit: &Audit, seen: &mut BTreeSet<St
         let number = message
             .body()
             .and_then(|body| audit.number(body))
-            .filter(|number| kind == Some("malformed") || audit.poison(*number).is_none());
+            .filter(|number| kind == Some("malformed") || !matches!(audit.kind(*number), Kind::Poison(_)));
         if let (Some(number), Some(id)) = (number, message.message_id)
             && seen.insert(id)
         {
-            audit.note(number, Fault::Buried);
+            audit.note_message(number, Fault::Buried);
         }
     }
     count
@@ -155,7 +160,7 @@ async fn the_deployed_stack_loses_nothing_either() {
     let stack = Stack::new();
     let (dice, seed) = Dice::from_env();
     let dice = Arc::new(dice);
-    let audit = Arc::new(Audit::new(2_500, &dice));
+    let audit = Arc::new(Audit::new(2_500, &dice, false));
     let sink = Sink::start(&audit, &dice).await;
     let started = Instant::now();
     let before = messages(&stack).await;

@@ -275,3 +275,59 @@ impl Resolve for Payloads {
         leg.filter(|_| mapping.payload.is_none())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Mail;
+
+    impl Payload for Mail {
+        const SCHEMA: &'static str = r#"{"title":"mail"}"#;
+
+        fn read(fields: &mut Fields<'_>) -> Option<Self> {
+            fields.required::<String>("to").map(|_| Self)
+        }
+    }
+
+    struct Letter;
+
+    impl Payload for Letter {
+        fn read(fields: &mut Fields<'_>) -> Option<Self> {
+            fields.required::<String>("street").map(|_| Self)
+        }
+    }
+
+    fn routed(payloads: Payloads, routes: &str) -> Result<Payloads, String> {
+        payloads.with_routes(&[("ERRAND_ROUTES", routes)].into_iter().collect()).map_err(|error| error.to_string())
+    }
+
+    fn takes(payloads: &Payloads, task: &str, kwargs: &str) -> bool {
+        payloads.check(task, kwargs, false).is_ok()
+    }
+
+    #[test]
+    fn two_payloads_of_one_task_need_a_route_that_says_which() {
+        let both = || Payloads::default().with::<Mail>("ses", &["post"]).with::<Letter>("printer", &["post"]);
+        assert_eq!(routed(both(), "{}").err().unwrap(), "ERRAND_ROUTES: post: ses and printer do it: say which, or in which order");
+        let payloads = routed(both(), r#"{"post":["printer","ses"],"mine":{"task":"post"}}"#).unwrap();
+        for task in ["post", "mine"] {
+            assert!(takes(&payloads, task, r#"{"street":"x"}"#) && !takes(&payloads, task, r#"{"to":"x"}"#), "{task}");
+        }
+        let alike = Payloads::default().with::<Mail>("ses", &["post"]).with::<Mail>("smtp", &["post"]);
+        assert!(routed(alike, "{}").is_ok(), "to callers they are one");
+    }
+
+    #[test]
+    fn a_mapping_takes_what_its_task_takes_unless_it_makes_the_payload_itself() {
+        let payloads = || Payloads::default().with::<Mail>("ses", &["post"]);
+        let routes = r#"{"same":{"task":"post"},"made":{"task":"post","payload":{"to":"/args/0"}},"mine":{"task":"a.function"},"app":{"http":"https://x"}}"#;
+        let routed_payloads = routed(payloads(), routes).unwrap();
+        assert!(takes(&routed_payloads, "same", r#"{"to":"x"}"#) && !takes(&routed_payloads, "same", "{}"));
+        assert!(["made", "mine", "app"].iter().all(|task| takes(&routed_payloads, task, "{}")));
+        assert_eq!(
+            routed(payloads(), r#"{"a":{"task":"b"},"b":{"task":"a"}}"#).err().unwrap(),
+            "ERRAND_ROUTES: a: it leads back to itself: a > b > a"
+        );
+    }
+}

@@ -1,7 +1,7 @@
 //! Messages that hold several envelopes, and those that no queue can hold back: each becomes a message of its own, to be tried again by itself. Without a store also
 //! the payloads of a bulk, where nobody would remember which of them are delivered.
 
-use errand_core::{Envelope, Message, PublishError};
+use errand_core::{Envelope, Message, PublishError, limits};
 use serde_json::value::RawValue;
 use tracing::{error, info, warn};
 
@@ -31,9 +31,10 @@ impl Engine {
         self.hide_or_bury(message, delay, &format!("its parts could not be sent: {first}")).await
     }
 
-    /// Whether a bulk can be split where it must be: what follows on it follows once, on the whole.
+    /// Whether a bulk can be split where it must be: what follows on it follows once, on the whole, and its payloads' keys have to be ids.
     pub(crate) fn splits(&self, envelope: &Envelope) -> bool {
-        self.store.is_none() && self.outbox.is_some() && !envelope.context.follow_ups
+        let has_ids = || limits::id(&format!("{}-{}", envelope.id, u32::MAX)).is_ok();
+        self.store.is_none() && self.outbox.is_some() && !envelope.context.follow_ups && has_ids()
     }
 
     /// Sends payloads of a bulk by themselves. Their ids are the keys that they have in the bulk.

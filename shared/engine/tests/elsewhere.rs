@@ -10,8 +10,8 @@ use std::{
 };
 
 use errand_core::{
-    Attempt, DeliveryError, Envelope, Environment, ErrorKind, Init, Job, Outcome, Ran, Registry, Report, Runner, SettingsError, Status,
-    Store, TaskResult,
+    Attempt, DeliveryError, Envelope, Environment, ErrorKind, Init, Job, Outcome, Provider, Ran, Receipt, Registry, Report, Runner,
+    SettingsError, Status, Store, TaskResult,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -231,4 +231,49 @@ async fn a_function_is_given_its_arguments_and_its_value_is_the_result() {
     let wanted = [("both", ErrorKind::InvalidPayload), ("none", ErrorKind::Rejected), ("wrong", ErrorKind::InvalidPayload)];
     assert_eq!(buried, wanted.map(|(id, kind)| (id.to_owned(), kind)));
     assert!(!format!("{:?}", value("wrong").await.errors).contains("hunter2"));
+}
+
+/// Another provider that does what [`Actor`] does.
+#[derive(Clone)]
+struct Other(Actor);
+
+impl Provider for Other {
+    const NAME: &'static str = "other";
+    const TASKS: &'static [&'static str] = Actor::TASKS;
+    type Settings = ();
+    type Payload = Script;
+
+    fn new((): (), _: &Init) -> Result<Self, SettingsError> {
+        Ok(Self(Actor::default()))
+    }
+
+    async fn deliver(&self, payload: Script, attempt: &Attempt) -> Result<Receipt, DeliveryError> {
+        self.0.deliver(payload, attempt).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_two_providers_do_a_task_its_route_says_which() {
+    let other = Other(Actor::default());
+    let with = |routes: &str| routed_with(routes, |registry| registry.insert(other.clone()));
+    for silent in ["{}", r#"{"*":"other"}"#, r#"{"mine":{"task":"act"}}"#] {
+        let error = with(silent).err().unwrap().to_string();
+        assert_eq!(error, "ERRAND_ROUTES: act: actor and other do it: say which, or in which order");
+    }
+    let world = with(r#"{"act":"other","mine":{"task":"act"},"ours":{"task":"mine"}}"#).unwrap();
+    assert!(world.run(vec![say("a", "ok"), record(task("b", "mine")), record(task("c", "ours"))]).await.is_empty());
+    let mut done = other.0.delivered.lock().unwrap().clone();
+    done.sort();
+    assert_eq!((world.delivered().len(), done), (0, vec!["a".to_owned(), "b".to_owned(), "c".to_owned()]), "a mapping follows it");
+    let world = with(r#"{"act":["actor","other"]}"#).unwrap();
+    assert!(world.run(vec![say("d", "ok")]).await.is_empty());
+    assert_eq!(world.delivered(), ["d"]);
+
+    // A function is another one as well; one of the same name stands in for the one before.
+    let error = routed_with("{}", |registry| registry.task("act", async |(): (), _: Attempt| Ok(7))).err().unwrap().to_string();
+    assert!(error.contains("actor and function do it"), "{error}");
+    let stand_in = Actor::default();
+    let world = routed_with("{}", |registry| registry.insert(stand_in.clone())).unwrap();
+    assert!(world.run(vec![say("e", "ok")]).await.is_empty());
+    assert_eq!((world.delivered().len(), stand_in.delivered.lock().unwrap().len()), (0, 1));
 }

@@ -6,20 +6,37 @@ use std::{
 
 use errand_core::Timestamp;
 
-use super::{Dice, POISON};
+use super::{BULK_SIZE, BULKS, Dice, LISTS, POISON};
 
-/// What happened to each message's id, in few bytes for each: there may be a million.
+/// What happened to each message's id, and in a bulk to each payload's, in few bytes for each: there may be a million.
 pub struct Audit {
     prefix: String,
     entries: Vec<Entry>,
     totals: [AtomicU64; Fault::COUNT],
 }
 
-#[derive(Default)]
 struct Entry {
-    /// 0 for a task; else the kind of poison, from 1 on.
-    poison: u8,
+    kind: Kind,
     happened: [AtomicU8; Fault::COUNT],
+}
+
+/// What an entry of the books is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A task.
+    Task {
+        /// Whether a list does it.
+        listed: bool,
+    },
+    /// The first payload of a bulk, whose message it names; the others follow.
+    Bulk {
+        /// Whether a list does it.
+        listed: bool,
+    },
+    /// Another payload of a bulk.
+    Payload,
+    /// A message that is no envelope, of one of four kinds.
+    Poison(u8),
 }
 
 /// What can happen to an id.
@@ -37,6 +54,10 @@ pub enum Fault {
     Unrecorded,
     /// The store did not take that an attempt failed.
     Unsettled,
+    /// The store did not take how far a bulk came.
+    Forgotten,
+    /// The first of a list did not do it.
+    Declined,
     /// The store did not take a claim.
     Unclaimed,
     /// Its message came once more.
@@ -46,21 +67,37 @@ pub enum Fault {
 }
 
 impl Fault {
-    const COUNT: usize = 9;
+    const COUNT: usize = 11;
 }
 
 impl Audit {
-    /// Books for so many messages, some of which are poison.
+    /// Books for so many messages, some of which are poison and some bulks; where there is a list, it does some.
     #[must_use]
-    pub fn new(count: u32, dice: &Dice) -> Self {
-        let poison = |_| if dice.falls(POISON) { 1 + u8::try_from(dice.below(4)).unwrap_or_default() } else { 0 };
-        let entries = (0..count).map(|number| Entry { poison: poison(number), ..Entry::default() }).collect();
+    pub fn new(count: u32, dice: &Dice, list: bool) -> Self {
+        let entry = |kind| Entry { kind, happened: Default::default() };
+        let mut entries = Vec::new();
+        for _ in 0..count {
+            let listed = list && dice.falls(LISTS);
+            if dice.falls(POISON) {
+                entries.push(entry(Kind::Poison(u8::try_from(dice.below(4)).unwrap_or_default())));
+            } else if dice.falls(BULKS) {
+                entries.push(entry(Kind::Bulk { listed }));
+                entries.extend((1..BULK_SIZE).map(|_| entry(Kind::Payload)));
+            } else {
+                entries.push(entry(Kind::Task { listed }));
+            }
+        }
         Self { prefix: format!("f{}-", Timestamp::now().millis()), entries, totals: Default::default() }
     }
 
-    /// The numbers of the messages.
+    /// The numbers of all that is to be delivered or buried.
     pub fn numbers(&self) -> impl Iterator<Item = u32> {
         0..u32::try_from(self.entries.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The numbers of the messages.
+    pub fn messages(&self) -> impl Iterator<Item = u32> {
+        self.numbers().filter(|number| self.kind(*number) != Kind::Payload)
     }
 
     /// The id of a message's envelope.
@@ -69,23 +106,36 @@ impl Audit {
         format!("{}{number}", self.prefix)
     }
 
-    /// The number in a text that holds an id of these books.
+    /// The number in a text that holds an id of these books, or the key of a payload.
     #[must_use]
     pub fn number(&self, text: &str) -> Option<u32> {
-        let digits = text.split_once(self.prefix.as_str())?.1;
-        let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
-        digits[..end].parse().ok()
+        let digits = |text: &str| text.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default().parse::<u32>().ok();
+        let rest = text.split_once(self.prefix.as_str())?.1;
+        let number = digits(rest)?;
+        let place = rest.trim_start_matches(|c: char| c.is_ascii_digit()).strip_prefix('-').and_then(digits);
+        Some(number + place.unwrap_or_default())
     }
 
-    /// The kind of poison that a message is, if it is.
+    /// What an entry is of.
     #[must_use]
-    pub fn poison(&self, number: u32) -> Option<u8> {
-        self.entries[number as usize].poison.checked_sub(1)
+    pub fn kind(&self, number: u32) -> Kind {
+        self.entries[number as usize].kind
     }
 
-    /// Notes what happened to an id.
+    /// Notes what happened to one that is to be delivered.
     pub fn note(&self, number: u32, fault: Fault) {
         self.totals[fault as usize].fetch_add(1, Ordering::Relaxed);
+        self.count_one(number, fault);
+    }
+
+    /// Notes what happened to a message, and so to all that is in it.
+    pub fn note_message(&self, number: u32, fault: Fault) {
+        self.totals[fault as usize].fetch_add(1, Ordering::Relaxed);
+        let size = if matches!(self.kind(number), Kind::Bulk { .. }) { BULK_SIZE } else { 1 };
+        (number..number + size).for_each(|number| self.count_one(number, fault));
+    }
+
+    fn count_one(&self, number: u32, fault: Fault) {
         let count = &self.entries[number as usize].happened[fault as usize];
         count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| count.checked_add(1)).ok();
     }
@@ -99,7 +149,8 @@ impl Audit {
     /// Whether every task was delivered and all poison buried.
     #[must_use]
     pub fn complete(&self) -> bool {
-        self.numbers().all(|number| self.count(number, if self.poison(number).is_some() { Fault::Buried } else { Fault::Delivered }) > 0)
+        let end = |number| if matches!(self.kind(number), Kind::Poison(_)) { Fault::Buried } else { Fault::Delivered };
+        self.numbers().all(|number| self.count(number, end(number)) > 0)
     }
 
     fn count(&self, number: u32, fault: Fault) -> u32 {
@@ -109,21 +160,31 @@ impl Audit {
     /// Closes the books.
     #[must_use]
     pub fn report(&self) -> Report {
-        let mut report = Report { messages: self.entries.len() as u64, ..Report::default() };
+        let mut report = Report { messages: self.messages().count() as u64, ..Report::default() };
+        for number in self.messages() {
+            match self.kind(number) {
+                Kind::Bulk { listed } => (report.bulks, report.listed) = (report.bulks + 1, report.listed + u64::from(listed)),
+                Kind::Task { listed } => report.listed += u64::from(listed),
+                Kind::Poison(_) => report.poison += 1,
+                Kind::Payload => {}
+            }
+        }
         for number in self.numbers() {
             let count = |fault| self.count(number, fault);
             let (sent, buried) = (count(Fault::Delivered) + count(Fault::Cut), count(Fault::Buried));
-            if self.poison(number).is_some() {
-                report.poison += 1;
+            if matches!(self.kind(number), Kind::Poison(_)) {
                 report.wrong(sent > 0 || buried == 0, || format!("poison {number}: sent {sent} times, buried {buried} times"));
                 continue;
             }
             report.wrong(count(Fault::Delivered) == 0, || format!("task {number} was not delivered"));
             report.wrong(buried > 0, || format!("task {number} is a dead letter"));
             let mut left = sent.saturating_sub(1);
-            for (fault, name) in
-                [(Fault::Cut, "an answer that was cut"), (Fault::Killed, "a kill"), (Fault::Unrecorded, "a delivery that was not recorded")]
-            {
+            for (fault, name) in [
+                (Fault::Cut, "an answer that was cut"),
+                (Fault::Killed, "a kill"),
+                (Fault::Unrecorded, "a delivery that was not recorded"),
+                (Fault::Forgotten, "a bulk whose progress was not recorded"),
+            ] {
                 let explained = left.min(count(fault));
                 *report.second.entry(name).or_default() += u64::from(explained);
                 left -= explained;
@@ -140,6 +201,8 @@ impl Audit {
 pub struct Report {
     messages: u64,
     poison: u64,
+    bulks: u64,
+    listed: u64,
     /// Second deliveries by what explains them.
     second: BTreeMap<&'static str, u64>,
     unexplained: u64,
@@ -174,6 +237,8 @@ impl fmt::Display for Report {
         let mut line = |name: &str, value: &dyn fmt::Display| writeln!(f, "  {name:<60} {value:>10}");
         line("messages", &self.messages)?;
         line("of them poison", &self.poison)?;
+        line(&format!("of them bulks of {BULK_SIZE}"), &self.bulks)?;
+        line("of them done by a list", &self.listed)?;
         for (name, value) in &self.facts {
             line(name, value)?;
         }

@@ -7,7 +7,7 @@ mod runtime;
 mod services;
 mod sink;
 
-pub use audit::{Audit, Fault, Report};
+pub use audit::{Audit, Fault, Kind, Report};
 pub use processes::Processes;
 pub use queue::Queue;
 pub use services::{Services, create_table};
@@ -25,6 +25,21 @@ pub const THROTTLES: u32 = 10;
 pub const DUPLICATES: u32 = 50;
 /// Messages that are no envelopes.
 pub const POISON: u32 = 5;
+/// Messages that are bulks.
+pub const BULKS: u32 = 2;
+/// Messages that a list does, where there is one.
+pub const LISTS: u32 = 250;
+
+/// Payloads in a bulk.
+pub const BULK_SIZE: u32 = 100;
+
+/// The task that a list does: the sink's [`FIRST`] path, which declines most, and then a webhook.
+pub const LISTED: &str = "listed";
+/// What the first of the list does not do.
+pub const DECLINES: u32 = 700;
+
+/// Where the first of the list is.
+pub const FIRST: &str = "/first";
 
 /// Random numbers that can be had again.
 pub struct Dice(Mutex<fastrand::Rng>);
@@ -48,17 +63,22 @@ impl Dice {
     }
 }
 
-/// What the message of this number holds: a task for the sink, or poison of one of four kinds.
+/// What the message of this number holds: a task for the sink, a bulk of them, or poison of one of four kinds.
 #[must_use]
 pub fn body(audit: &Audit, number: u32, url: &str) -> String {
     let id = audit.id(number);
-    match audit.poison(number) {
-        None => format!(r#"{{"id":"{id}","task":"webhook","max_attempts":100,"kwargs":{{"url":"{url}","body":{{"number":{number}}}}}}}"#),
-        Some(kind) => match kind % 4 {
-            0 => format!(r#"{{"id":"{id}","#),
-            1 => format!(r#"{{"id":"{id}","kwargs":{{}}}}"#),
-            2 => format!(r#"{{"id":"{id}","task":"webhook","kwargs":[5]}}"#),
-            _ => format!(r#"["{id}"]"#),
-        },
+    let task = |listed| if listed { LISTED } else { "webhook" };
+    let payload = |number: u32| format!(r#"{{"url":"{url}","body":{{"number":{number}}}}}"#);
+    match audit.kind(number) {
+        Kind::Task { listed } => format!(r#"{{"id":"{id}","task":"{}","max_attempts":100,"kwargs":{}}}"#, task(listed), payload(number)),
+        Kind::Bulk { listed } => {
+            let payloads: Vec<String> = (number..number + BULK_SIZE).map(payload).collect();
+            let (task, payloads) = (task(listed), payloads.join(","));
+            format!(r#"{{"id":"{id}","task":"{task}","max_attempts":100,"context":{{"bulk":true}},"kwargs":[{payloads}]}}"#)
+        }
+        Kind::Poison(0) => format!(r#"{{"id":"{id}","#),
+        Kind::Poison(1) => format!(r#"{{"id":"{id}","kwargs":{{}}}}"#),
+        Kind::Poison(2) => format!(r#"{{"id":"{id}","task":"webhook","kwargs":[5]}}"#),
+        Kind::Poison(_) | Kind::Payload => format!(r#"["{id}"]"#),
     }
 }

@@ -51,10 +51,10 @@ impl Queue {
     pub fn new(audit: &Audit, dice: &Dice) -> Self {
         let inner = Inner { messages: HashMap::new(), order: BinaryHeap::new(), next_key: 0, changed: Instant::now() };
         let queue = Self(Mutex::new(inner));
-        for number in audit.numbers() {
+        for number in audit.messages() {
             let (twice, haunts) = (dice.falls(super::DUPLICATES / 2), dice.falls(super::DUPLICATES / 2));
             if twice || haunts {
-                audit.note(number, Fault::Duplicated);
+                audit.note_message(number, Fault::Duplicated);
             }
             queue.inner().add(number, None, Instant::now(), haunts);
             if twice {

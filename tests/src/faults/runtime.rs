@@ -22,11 +22,11 @@ use super::{
     queue::Received,
 };
 
-/// How long an invocation may take: a receiver's second, the engine's margin of two, and some.
-const TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an invocation may take: a receiver's second, the engine's margin of two, and some; and the shortest that a consumer can be told.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(6);
 
 /// How long a batch is hidden: longer than its claims hold, which is five seconds longer than the invocation.
-const VISIBILITY: Duration = Duration::from_secs(11);
+const VISIBILITY: Duration = Duration::from_secs(12);
 
 /// Messages of one invocation.
 const BATCH: usize = 10;
@@ -71,7 +71,7 @@ impl Runtime {
         let mut in_hand = self.in_hand();
         in_hand.closed = true;
         for message in in_hand.invocations.drain().flat_map(|(_, batch)| batch) {
-            self.audit.note(message.number, Fault::Killed);
+            self.audit.note_message(message.number, Fault::Killed);
         }
     }
 

@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 
 use super::{
     Dice, Queue, THROTTLES,
-    audit::{Audit, Fault},
+    audit::{Audit, Fault, Kind},
 };
 
 /// What a consumer asks of SQS and of DynamoDB: the queue of the test, and a real table behind a proxy that throttles.
@@ -62,8 +62,9 @@ impl Services {
         let body = call["MessageBody"].as_str().unwrap_or_default();
         let kind = &call["MessageAttributes"]["errand-kind"]["StringValue"];
         // Poison that is given up for another reason is not as it must be.
-        if let Some(number) = self.audit.number(body).filter(|number| kind == "malformed" || self.audit.poison(*number).is_none()) {
-            self.audit.note(number, Fault::Buried);
+        let is_poison = |number: u32| matches!(self.audit.kind(number), Kind::Poison(_));
+        if let Some(number) = self.audit.number(body).filter(|number| kind == "malformed" || !is_poison(*number)) {
+            self.audit.note_message(number, Fault::Buried);
         }
         reply(StatusCode::OK, r#"{"MessageId":"m"}"#)
     }
@@ -103,15 +104,15 @@ impl Services {
         }
         throttled.insert(call.to_owned());
         let told: Value = serde_json::from_slice(body).unwrap_or_default();
+        let Some(number) = told["Key"]["id"]["S"].as_str().and_then(|id| self.audit.number(id)) else { return true };
         let fault = match told["ExpressionAttributeValues"][":status"]["S"].as_str() {
             None => Fault::Unclaimed,
-            // Only this leaves a later claim in the belief that nothing was delivered.
+            // Only these leave a later claim in the belief that nothing was delivered, or less than was.
             Some("SUCCESSFUL") => Fault::Unrecorded,
+            Some(_) if matches!(self.audit.kind(number), Kind::Bulk { .. }) => Fault::Forgotten,
             Some(_) => Fault::Unsettled,
         };
-        if let Some(number) = told["Key"]["id"]["S"].as_str().and_then(|id| self.audit.number(id)) {
-            self.audit.note(number, fault);
-        }
+        self.audit.note_message(number, fault);
         true
     }
 }

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -6,8 +6,8 @@ use tokio::{
 };
 
 use super::{
-    CUTS, Dice, RATE_LIMITS,
-    audit::{Audit, Fault},
+    BULK_SIZE, CUTS, DECLINES, Dice, FIRST, RATE_LIMITS,
+    audit::{Audit, Fault, Kind},
 };
 
 /// A receiver of webhooks that keeps book. It reads each request whole; sometimes it asks for later, and sometimes it hangs up in place of an answer,
@@ -39,7 +39,13 @@ impl Sink {
 /// Answers the requests on a connection, until it ends or is cut.
 async fn serve(stream: TcpStream, audit: &Audit, dice: &Dice) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
-    while let Some(number) = request(&mut stream, audit).await? {
+    while let Some((number, is_first)) = request(&mut stream, audit).await? {
+        tokio::time::sleep(pace(audit, number)).await;
+        if is_first && dice.falls(DECLINES) {
+            audit.note(number, Fault::Declined);
+            stream.write_all(b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n").await?;
+            continue;
+        }
         if dice.falls(CUTS) {
             audit.note(number, Fault::Cut);
             return Ok(());
@@ -56,14 +62,23 @@ async fn serve(stream: TcpStream, audit: &Audit, dice: &Dice) -> std::io::Result
     Ok(())
 }
 
-/// Reads one request whole; answers the number of the message that it is for.
-async fn request(stream: &mut BufReader<TcpStream>, audit: &Audit) -> std::io::Result<Option<u32>> {
-    let (mut number, mut length) = (None, 0_u64);
+/// How long a receiver takes: those of bulks so long that one outlasts an invocation here and there.
+fn pace(audit: &Audit, number: u32) -> Duration {
+    match audit.kind(number) {
+        Kind::Bulk { .. } | Kind::Payload => Duration::from_millis(u64::from(number / BULK_SIZE % 4) * 100),
+        Kind::Task { .. } | Kind::Poison(_) => Duration::ZERO,
+    }
+}
+
+/// Reads one request whole; answers the number of what it is for, and whether it is for the first of the list.
+async fn request(stream: &mut BufReader<TcpStream>, audit: &Audit) -> std::io::Result<Option<(u32, bool)>> {
+    let (mut number, mut length, mut is_first) = (None, 0_u64, false);
     loop {
         let mut line = String::new();
         if stream.read_line(&mut line).await? == 0 {
             return Ok(None);
         }
+        is_first |= line.starts_with(&format!("POST {FIRST} "));
         match line.trim_end().split_once(": ") {
             Some((name, value)) if name.eq_ignore_ascii_case("webhook-id") => number = audit.number(value),
             Some((name, value)) if name.eq_ignore_ascii_case("content-length") => length = value.parse().unwrap_or_default(),
@@ -72,5 +87,5 @@ async fn request(stream: &mut BufReader<TcpStream>, audit: &Audit) -> std::io::R
         }
     }
     stream.take(length).read_to_end(&mut Vec::new()).await?;
-    Ok(number)
+    Ok(number.map(|number| (number, is_first)))
 }
