@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use errand_core::{BoxFuture, DeliveryError, DynForeignObjects, Envelope, ErrorKind, Message, Sender};
+use errand_core::{BoxFuture, DeliveryError, DynForeignObjects, Envelope, ErrorKind, Message, Sender, tell_unread};
 use errand_engine::Record;
 use errand_wire::{Content, Decoded, Pointer};
 use futures_util::{FutureExt, future::join_all};
@@ -72,7 +72,8 @@ impl Intake {
 }
 
 /// The envelopes of a message. What others have sent belongs to the queue that it came on.
-fn envelopes(Decoded { sender, content, .. }: Decoded, message: &Message) -> Vec<Envelope> {
+fn envelopes(Decoded { sender, content, unread, .. }: Decoded, message: &Message) -> Vec<Envelope> {
+    tell_unread("message", &unread);
     let mut envelopes = match content {
         Content::Envelopes(envelopes) => envelopes,
         Content::Nothing(why) => {

@@ -23,7 +23,7 @@ impl Call<'_> {
     }
 
     fn read(&self, body: &str, place: usize) -> Result<Envelope, Problems> {
-        let mut fields = Fields::of(body)?;
+        let mut fields = Fields::of(body)?.strict();
         let mut envelope = native::read(&mut fields, || self.new_id(place));
         if let Some(envelope) = &mut envelope {
             self.complete(&mut fields, envelope);

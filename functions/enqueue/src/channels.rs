@@ -39,13 +39,13 @@ impl Enqueue {
     ) -> Result<Vec<(String, Box<RawValue>)>, ProblemDocument> {
         let job = |Channel { name, given, template }: &Channel<'_>| {
             let texts = self.payloads.texts(name);
-            let Some(given) = given else { return Job { template: template.clone(), given: Map::new(), texts } };
+            let template = self.payloads.with_own_names(name, template.clone());
+            let Some(given) = given else { return Job { template, given: Map::new(), texts } };
             if bulk {
                 return Job { template: Map::new(), given: Map::new(), texts };
             }
-            let given: Map<String, Value> = serde_json::from_str(given.get()).unwrap_or_default();
-            let left = template.iter().filter(|(name, _)| !given.contains_key(*name));
-            Job { template: left.map(|(name, value)| (name.clone(), value.clone())).collect(), given, texts }
+            let given = self.payloads.with_own_names(name, serde_json::from_str(given.get()).unwrap_or_default());
+            Job { template: template.into_iter().filter(|(name, _)| !given.contains_key(name)).collect(), given, texts }
         };
         let rendered = render(channels.iter().map(job).collect(), variables).await?;
         let (mut payloads, mut problems) = (Vec::new(), Vec::new());

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use errand_api::{ProblemDocument, Request, Response, json_body};
-use errand_core::{Envelope, Fields, OBJECT_LIMIT, Problem, Problems, Refusal};
+use errand_core::{Envelope, Fields, OBJECT_LIMIT, Problems, Refusal};
 use errand_wire::cloudevents;
 use http::{StatusCode, header};
 use serde_json::value::RawValue;
@@ -53,7 +53,7 @@ impl Call<'_> {
     fn event(&self, envelope: Envelope) -> Result<Envelope, Problems> {
         self.payloads.check(&envelope.task, envelope.payload(), false).map_err(|refusal| match refusal {
             Refusal::Payload(problems) => problems.under("/data"),
-            refusal => Problems(vec![Problem { pointer: "/type".to_owned(), detail: self.payloads.told(&refusal).unwrap_or_default() }]),
+            refusal => Problems::at("/type", self.payloads.told(&refusal).unwrap_or_default()),
         })?;
         Ok(Envelope { trace: envelope.trace.clone().or_else(|| self.own_trace()), ..envelope })
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use errand_api::{ProblemDocument, Request, Response, json, json_body};
-use errand_core::{Context, Envelope, Fields, NoteKind, OBJECT_LIMIT, Problem, Problems, json::Object, limits};
+use errand_core::{Context, Envelope, Fields, NoteKind, OBJECT_LIMIT, Problems, json::Object, limits};
 use errand_templates::Template;
 use errand_wire::native;
 use http::StatusCode;
@@ -102,18 +102,22 @@ impl Enqueue {
         };
         text.and_then(|text| serde_json::from_str(&text).ok()).ok_or_else(|| {
             let detail = "there is no template of this name: see GET /v1/templates".to_owned();
-            ProblemDocument::of_body(Problems(vec![Problem { pointer: "/template".to_owned(), detail }]))
+            ProblemDocument::of_body(Problems::at("/template", detail))
         })
     }
 }
 
 fn read<'a>(body: &'a str, call: &Call<'_>) -> Result<Notification<'a>, Problems> {
-    let mut fields = Fields::of(body)?;
+    let mut fields = Fields::of(body)?.strict();
     let id = fields.text("id", id).unwrap_or_else(|| call.new_id(0));
-    let bulk = fields.object("context", |context| context.optional::<bool>("bulk")).unwrap_or_default();
+    let bulk = |context: &mut Fields<'_>| {
+        context.free();
+        context.optional::<bool>("bulk")
+    };
+    let bulk = fields.object("context", bulk).unwrap_or_default();
     let channels = channels(&mut fields, bulk);
     let recipient = fields.text("recipient", limits::label);
-    if recipient.is_some() && fields.raw("user").is_some() {
+    if recipient.is_some() && fields.has("user") {
         fields.refuse("recipient", "expected either user or recipient, got both");
     }
     let facts = facts(&mut fields);
@@ -122,7 +126,7 @@ fn read<'a>(body: &'a str, call: &Call<'_>) -> Result<Notification<'a>, Problems
     base.user = base.user.or(recipient);
     call.complete(&mut fields, &mut base);
     for other in ["task", "task_name", "args", "kwargs", "claim_check", "notification_id"] {
-        if fields.raw(other).is_some() {
+        if fields.has(other) {
             fields.refuse(other, "is not for notifications: each channel is a task, and its payload stands in channels");
         }
     }

@@ -124,7 +124,7 @@ pub(crate) fn status(answers: &[Answer]) -> StatusCode {
 /// The tasks in a batch's body.
 fn tasks(body: &str) -> Result<Vec<&RawValue>, ProblemDocument> {
     let read = || {
-        let mut fields = Fields::of(body)?;
+        let mut fields = Fields::of(body)?.strict();
         let tasks = fields.required::<Vec<&RawValue>>("tasks");
         if tasks.as_ref().is_some_and(|tasks| !(1..=MOST).contains(&tasks.len())) {
             fields.refuse("tasks", format!("expected 1 to {MOST} tasks"));

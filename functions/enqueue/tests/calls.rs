@@ -82,16 +82,58 @@ async fn a_bad_call_is_told_everything_that_is_wrong_and_queues_nothing() {
     let (_, both) = world.post(json!({ "task": "console", "countdown": 1, "run_after": "2027-01-01T00:00:00Z" })).await;
     assert_eq!(pointers(&both), ["/countdown"]);
     let (_, unknown) = world.post(json!({ "task": "no.such.task" })).await;
-    assert!(unknown["errors"][0]["detail"].as_str().unwrap().ends_with("known are: console, email, slack, webhook"));
+    assert!(unknown["errors"][0]["detail"].as_str().unwrap().ends_with("known are: console, email, slack, webhook, app.*"));
     assert_eq!(world.queued(), 0);
+}
+
+#[tokio::test]
+async fn what_nobody_reads_is_refused_with_what_was_meant() {
+    let world = World::new();
+    let payload = |field: &str| {
+        let mut task = mail();
+        task["kwargs"][field] = json!("x");
+        task
+    };
+    let file = |field: &str| {
+        let mut task = mail();
+        task["kwargs"]["attachments"] = json!([{ "filename": "a", "content": "", field: "x" }]);
+        task
+    };
+    for (body, pointer, meant) in [
+        (with("run_at", json!("2099-01-01T00:00:00Z")), "/run_at", "did you mean run_after?"),
+        (with("delay", json!(60)), "/delay", "did you mean countdown?"),
+        (with("max_retries", json!(1)), "/max_retries", "did you mean max_attempts?"),
+        (with("kwarg", json!({})), "/kwarg", "did you mean kwargs?"),
+        (with("colour", json!(null)), "/colour", "known are "),
+        (with("args", json!([1])), "/args", "email takes all that it reads in kwargs"),
+        (payload("attachment"), "/kwargs/attachment", "did you mean attachments?"),
+        (file("contenttype"), "/kwargs/attachments/0/contenttype", "did you mean content_type?"),
+        (
+            json!({ "task": "email", "kwargs": [mail()["kwargs"], payload("bbc")["kwargs"]], "context": { "bulk": true } }),
+            "/kwargs/1/bbc",
+            "bcc",
+        ),
+    ] {
+        let (status, problem) = world.post(&body).await;
+        assert_eq!((status, pointers(&problem).as_slice()), (422, &[pointer][..]), "{body} got {problem}");
+        assert!(problem["errors"][0]["detail"].as_str().unwrap().contains(meant), "{problem}");
+    }
+    assert_eq!(world.queued(), 0);
+    let free = json!({ "task": "console", "args": [], "kwargs": { "any": 1 }, "context": { "any": 1 } });
+    assert_eq!(world.post(free).await.0, 202, "what is free is the caller's own");
+    let (status, told) = world.post_to("/v1/tasks/batch", &json!({ "tasks": [mail(), with("delay", json!(1))] })).await;
+    assert_eq!((status, pointers(&told["tasks"][1]).as_slice()), (207, &["/delay"][..]));
+    assert_eq!(world.post_to("/v1/tasks/batch", &json!({ "tasks": [mail()], "task": 1 })).await.0, 422);
 }
 
 #[tokio::test]
 async fn what_is_no_json_object_or_too_much_is_refused_by_its_status() {
     let world = World::new();
-    for body in ["", "{", "[]", "7", "\u{feff}{}", r#"{"task":"a","task":"b"}"#] {
+    for body in ["", "{", "[]", "7", "\u{feff}{}"] {
         assert_eq!(world.post(body).await.0, 400, "{body}");
     }
+    let (status, problem) = world.post(r#"{"task":"a","task":"b"}"#).await;
+    assert_eq!((status, pointers(&problem).as_slice()), (422, &["/task"][..]));
     assert_eq!(world.post(format!(r#"{{"task":"console","kwargs":{{"a":"{}"}}}}"#, "x".repeat(BODY_LIMIT))).await.0, 413);
     assert_eq!(world.post(format!(r#"{{"task":"console","kwargs":{{"a":{}}}}}"#, "[".repeat(99) + &"]".repeat(99))).await.0, 400);
     let mut form = request("POST", "/v1/tasks", mail());
@@ -151,7 +193,7 @@ async fn a_task_is_sent_noted_and_answered_as_it_was_written() {
     let world = World::new();
     let (args, body, context) = (written::array(), written::object(), r#"{ "z":1e400, "a":null }"#);
     let kwargs = format!(r#"{{"url":"https://example.com","body":{body:?}}}"#);
-    let task = format!(r#"{{"task":"webhook","args":{args:?},"id":"a","kwargs":{kwargs},"context":{context},"countdown":9}}"#);
+    let task = format!(r#"{{"task":"app.ship","args":{args:?},"id":"a","kwargs":{kwargs},"context":{context},"countdown":9}}"#);
     let batch = format!(r#"{{"tasks":[{}]}}"#, task.replace(r#""id":"a""#, r#""id":"b""#));
     for (path, body) in [("/v1/tasks", task), ("/v1/tasks/batch", batch)] {
         let response = world.enqueue.handle(&request("POST", path, body)).await;

@@ -50,6 +50,27 @@ async fn each_channel_becomes_a_task_with_its_payload() {
 }
 
 #[tokio::test]
+async fn what_nobody_reads_is_refused_and_a_payload_may_say_it_by_another_name() {
+    let world = World::new();
+    let call = |field: &str, value: Value| {
+        let mut call = json!({ "short_description": "Hi", "channels": { "email": { "to": ["ann@example.com"] } } });
+        call[field] = value;
+        call
+    };
+    for (body, pointer) in [
+        (call("local", json!("de")), "/local"),
+        (call("variable", json!({})), "/variable"),
+        (call("channels", json!({ "email": { "to": ["ann@example.com"], "attachment": [] } })), "/channels/email/attachment"),
+    ] {
+        let (status, problem) = world.post_to(PATH, &body).await;
+        assert_eq!((status, pointers(&problem).as_slice()), (422, &[pointer][..]), "{body} got {problem}");
+    }
+    assert_eq!(world.queued(), 0);
+    let (status, told) = world.post_to(PREVIEW, &call("channels", json!({ "email": { "to": "ann@example.com", "text": "own" } }))).await;
+    assert_eq!((status, &told["channels"]["email"]), (200, &json!({ "to": "ann@example.com", "subject": "Hi", "text": "own" })), "{told}");
+}
+
+#[tokio::test]
 async fn a_template_says_it_in_the_users_language() {
     let world = World::new();
     template(

@@ -53,6 +53,9 @@ struct Line<'a> {
     refused: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ignored: Option<&'static str>,
+    /// Where fields stand that nobody reads.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    unread: &'a [String],
     /// Where the body is, of a message that holds no more than that.
     #[serde(skip_serializing_if = "Option::is_none")]
     elsewhere: Option<String>,
@@ -60,7 +63,7 @@ struct Line<'a> {
 
 impl<'a> Line<'a> {
     fn of(message_id: &'a str, sender: Option<Sender>) -> Self {
-        Self { message_id, sender, envelope: None, refused: None, ignored: None, elsewhere: None }
+        Self { message_id, sender, envelope: None, refused: None, ignored: None, unread: &[], elsewhere: None }
     }
 }
 
@@ -77,7 +80,7 @@ fn tell(message: &Message) -> Vec<String> {
             return vec![Line { refused: Some(refused.problems.to_string()), ..Line::of(&message.id, refused.sender) }.to_string()];
         }
     };
-    let line = || Line::of(&message.id, Some(decoded.sender));
+    let line = || Line { unread: &decoded.unread, ..Line::of(&message.id, Some(decoded.sender)) };
     match decoded.content {
         Content::Envelopes(envelopes) => {
             let told = |envelope| Line { envelope: RawValue::from_string(errand_wire::encode(envelope)).ok(), ..line() }.to_string();
@@ -161,6 +164,7 @@ mod tests {
             lines("hello"),
             [r#"{"message_id":"message","sender":null,"refused":"is not JSON: expected value (line 1, column 1)"}"#]
         );
+        assert!(lines(r#"{"task":"t","run_at":"now","id":"m"}"#)[0].ends_with(r#","unread":["/run_at"]}"#));
         assert!(lines(r#"{"Event":"s3:TestEvent"}"#)[0].contains(r#""sender":"s3","ignored":"a test event of S3"#));
         let attribute = r#"{"messageId":"m","body":"{\"n\":1}","messageAttributes":{"task":{"stringValue":"t","dataType":"String"}}}"#;
         assert!(lines(attribute)[0].contains(r#""envelope":{"task":"t","id":"m","kwargs":{"n":1}"#));

@@ -58,11 +58,8 @@ impl Operations {
 }
 
 fn read(body: &str, now: Timestamp) -> Result<ApiKey, Problems> {
-    let mut fields = Fields::of(body)?;
-    if fields.raw("name").is_none() {
-        fields.refuse("name", "is required");
-    }
-    let name = fields.text("name", ApiKey::check_name).unwrap_or_default();
+    let mut fields = Fields::of(body)?.strict();
+    let name = fields.required_text("name", ApiKey::check_name).unwrap_or_default();
     let scopes = fields.list::<Scope>("scopes");
     if scopes.is_empty() && fields.raw("scopes").is_none_or(|scopes| scopes.get().starts_with('[')) {
         fields.refuse("scopes", "is required: one or more of send, read, admin");
@@ -71,10 +68,7 @@ fn read(body: &str, now: Timestamp) -> Result<ApiKey, Problems> {
     if expires.is_some_and(|expires| expires <= now) {
         fields.refuse("expires", "expected a time that is ahead");
     }
-    let rate = fields.optional::<u32>("rate");
-    if rate.is_some_and(|rate| !(1..=RATE_LIMIT).contains(&rate)) {
-        fields.refuse("rate", format!("expected 1 to {RATE_LIMIT} calls in a minute"));
-    }
+    let rate = fields.number("rate", 1..=RATE_LIMIT.into()).and_then(|rate| rate.try_into().ok());
     fields.finish(Some(ApiKey { name, scopes, expires, rate }))
 }
 

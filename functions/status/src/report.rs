@@ -47,7 +47,7 @@ fn unauthorised() -> ProblemDocument {
 
 fn read(body: &str) -> Result<Outcome, Problems> {
     errand_wire::check_body(body, BODY_LIMIT)?;
-    let mut fields = Fields::of(body)?;
+    let mut fields = Fields::of(body)?.strict();
     let status = fields.required::<Status>("status");
     let value = fields.raw("return_value").map(Json::from).unwrap_or_default();
     if value.get().len() > VALUE_LIMIT {

@@ -132,16 +132,13 @@ impl Operations {
 /// Reads the body of a call: a schedule's fields, and those of the envelope that each run is.
 fn read(body: &str, payloads: &Payloads) -> Result<Schedule, Problems> {
     errand_wire::check_body(body, BODY_LIMIT)?;
-    let mut fields = Fields::of(body)?;
-    if fields.raw("name").is_none() {
-        fields.refuse("name", "is required");
-    }
-    let name = fields.text("name", limits::schedule).unwrap_or_default();
+    let mut fields = Fields::of(body)?.strict();
+    let name = fields.required_text("name", limits::schedule).unwrap_or_default();
     let recurrence = recurrence(&mut fields);
     let timezone = timezone(&mut fields);
     let paused = fields.optional::<bool>("paused").unwrap_or_default();
     for other in ["id", "run_after", "countdown", "expires", "claim_check"] {
-        if fields.raw(other).is_some() {
+        if fields.has(other) {
             fields.refuse(other, "is not for schedules: each run has an id and a time of its own");
         }
     }

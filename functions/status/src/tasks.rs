@@ -115,7 +115,7 @@ impl Operations {
 
 /// The body of a move: `run_after`, or `countdown` in seconds.
 fn new_time(body: &str, now: Timestamp) -> Result<Timestamp, Problems> {
-    let mut fields = Fields::of(body)?;
+    let mut fields = Fields::of(body)?.strict();
     let countdown = native::countdown(&mut fields).map(|delay| now + delay);
     let time = if fields.raw("countdown").is_some() { countdown } else { fields.required::<Timestamp>("run_after") };
     if time.is_some_and(|time| time.since(now) > native::LONGEST_DELAY) {

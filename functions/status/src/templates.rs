@@ -1,8 +1,8 @@
 //! Templates of notifications.
 
 use errand_api::{ProblemDocument, Request, Response, json, json_body};
-use errand_core::{Fields, Note, NoteKind, Problem, Problems, Timestamp, limits};
-use errand_templates::Template;
+use errand_core::{Fields, Note, NoteKind, Payloads, Problems, Timestamp, limits};
+use errand_templates::{Channels, Template};
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -31,7 +31,7 @@ impl Operations {
         if let Err(expected) = limits::schedule(name) {
             return Err(ProblemDocument::new(StatusCode::BAD_REQUEST, &format!("the name: expected {expected}")));
         }
-        let template = read(json_body(request, Note::LIMIT)?).map_err(ProblemDocument::of_body)?;
+        let template = read(json_body(request, Note::LIMIT)?, &self.payloads).map_err(ProblemDocument::of_body)?;
         let text = serde_json::to_string(&template).unwrap_or_default();
         if text.len() > Note::LIMIT {
             return Err(ProblemDocument::new(StatusCode::PAYLOAD_TOO_LARGE, &format!("the template is larger than {} bytes", Note::LIMIT)));
@@ -45,16 +45,30 @@ impl Operations {
     }
 }
 
-fn read(body: &str) -> Result<Template, Problems> {
+fn read(body: &str, payloads: &Payloads) -> Result<Template, Problems> {
     errand_wire::check_body(body, Note::LIMIT)?;
-    let mut fields = Fields::of(body)?;
-    let channels = fields.required("channels");
-    let locales = fields.optional("locales").unwrap_or_default();
-    let template = fields.finish(channels.map(|channels| Template { channels, locales }))?;
-    if template.channels.is_empty() && template.locales.is_empty() {
-        return Err(Problems(vec![Problem { pointer: "/channels".to_owned(), detail: "expected at least one channel".to_owned() }]));
+    let mut fields = Fields::of(body)?.strict();
+    if fields.raw("channels").is_none() {
+        fields.refuse("channels", "is required");
     }
+    let of_channels = |fields: &mut Fields<'_>| Some(channels(fields, payloads));
+    let channels = fields.object("channels", of_channels).unwrap_or_default();
+    let locales = fields.object("locales", |locales| Some(locales.each(|_, locale| of_channels(locale)))).unwrap_or_default();
+    if channels.is_empty() && locales.is_empty() {
+        fields.refuse("channels", "expected at least one channel");
+    }
+    let template = fields.finish(Some(Template { channels, locales }))?;
     template.check().map(|()| template)
+}
+
+/// The payloads of channels. A field that a channel's task does not know would be refused at each notification.
+fn channels(fields: &mut Fields<'_>, payloads: &Payloads) -> Channels {
+    fields.each(|channel, payload| {
+        for problem in payloads.unknown(channel, payload.source()) {
+            payload.refuse(problem.pointer.trim_start_matches('/'), problem.detail);
+        }
+        serde_json::from_str(payload.source()).ok()
+    })
 }
 
 fn told(name: &str, template: &Template) -> Value {

@@ -155,6 +155,53 @@ async fn a_move_that_cannot_be_is_told_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn what_nobody_reads_is_refused_with_what_was_meant() {
+    let world = world(&["a-1"]).await;
+    let schedule = json!({ "name": "n", "rate": "1 hour", "task": "console" });
+    let with = |body: &serde_json::Value, field: &str| {
+        let mut body = body.clone();
+        body[field] = json!("x");
+        body
+    };
+    let template = |field: &str| json!({ "channels": { "email": { field: "x" } } });
+    for (method, path, body, pointer, meant) in [
+        ("POST", "/v1/schedules", with(&schedule, "tz"), "/tz", "timezone"),
+        ("POST", "/v1/schedules", with(&schedule, "pause"), "/pause", "paused"),
+        ("PATCH", "/v1/tasks/a-1", json!({ "countdown": 60, "expires": null }), "/expires", "countdown"),
+        ("PUT", "/v1/templates/t", json!({ "channels": { "slack": { "text": "x" } }, "locale": {} }), "/locale", "locales"),
+        ("PUT", "/v1/templates/t", template("subjet"), "/channels/email/subjet", "subject"),
+        (
+            "PUT",
+            "/v1/templates/t",
+            json!({ "channels": {}, "locales": { "de": template("htm")["channels"] } }),
+            "/locales/de/email/htm",
+            "html",
+        ),
+        ("POST", "/v1/keys", json!({ "name": "k", "scopes": ["send"], "expire": "x" }), "/expire", "expires"),
+        ("POST", "/v1/dead-letters/drop", json!({ "task": "x", "id": ["a"] }), "/id", "ids"),
+        ("POST", "/v1/dead-letters/replay", json!({ "task": "x", "patch": {} }), "/patch", "known are ids"),
+    ] {
+        let (status, problem) = send(&world, method, path, &body).await;
+        assert_eq!(
+            (status, &problem["errors"][0]["pointer"], problem["errors"].as_array().unwrap().len()),
+            (422, &json!(pointer), 1),
+            "{problem}"
+        );
+        assert!(problem["errors"][0]["detail"].as_str().unwrap().contains(meant), "{problem}");
+    }
+    let free = json!({ "channels": { "email": { "text": "{{ a }}" }, "orders.ship": { "any": "x" } } });
+    assert_eq!(send(&world, "PUT", "/v1/templates/t", &free).await.0, 200, "an alias, and a task of one's own");
+    for (body, pointer) in [
+        (json!({ "channels": { "email": 7 } }), "/channels/email"),
+        (json!({ "channels": { "a/b": [] } }), "/channels/a~1b"),
+        (json!({ "channels": {}, "locales": { "de": [] } }), "/locales/de"),
+        (json!({}), "/channels"),
+    ] {
+        assert_eq!(send(&world, "PUT", "/v1/templates/t", &body).await.1["errors"][0]["pointer"], pointer, "{body}");
+    }
+}
+
+#[tokio::test]
 async fn others_json_is_told_moved_and_reported_as_it_was_written() {
     let world = world(&[]).await;
     let (args, kwargs, value) = (written::array(), written::object(), written::object());
@@ -183,7 +230,7 @@ async fn others_json_is_told_moved_and_reported_as_it_was_written() {
     let callback = world.sent.envelopes.lock().unwrap()[1].clone();
     assert_eq!(callback.payload(), format!(r#"{{"url":"https://example.com","body":{told}}}"#));
 
-    let schedule = format!(r#"{{"name":"s","rate":"5 minutes","task":"console","args":{args:?},"kwargs":{kwargs:?}}}"#);
+    let schedule = format!(r#"{{"name":"s","rate":"5 minutes","task":"app.ship","args":{args:?},"kwargs":{kwargs:?}}}"#);
     for (method, path) in [("POST", "/v1/schedules"), ("GET", "/v1/schedules/s"), ("GET", "/v1/schedules"), ("DELETE", "/v1/schedules/s")] {
         let told = answer(method, path, schedule.clone(), "").await;
         assert!(told.contains(&format!(r#""args":{args:?},"kwargs":{kwargs:?}"#)), "{told}");

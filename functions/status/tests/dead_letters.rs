@@ -98,6 +98,22 @@ async fn a_letter_is_mended_before_it_is_replayed_or_stays() {
 }
 
 #[tokio::test]
+async fn an_edit_that_nobody_would_read_is_refused_and_what_the_sender_wrote_stays() {
+    let world = world(&[]).await;
+    world.letters.add("k1", &json!({ "id": "a", "task": "console", "kwargs": {}, "run_at": "soon" }), "rejected");
+    let celery = json!({ "body": "W1tdLCB7fSwge31d", "content-encoding": "utf-8", "content-type": "application/json", "headers": { "task": "console", "id": "b" }, "properties": { "body_encoding": "base64" } });
+    world.letters.add("k2", &celery, "rejected");
+    let (_, answer) = send(&world, "POST", "/v1/dead-letters/replay", &json!({ "all": true, "edit": { "max_attempt": 20 } })).await;
+    let refused = answer["refused"].to_string();
+    for part in ["/max_attempt: is not known here; did you mean max_attempts?", "/max_attempt: is no field of this message, which has body"]
+    {
+        assert!(refused.contains(part), "{answer}");
+    }
+    let (_, answer) = send(&world, "POST", "/v1/dead-letters/replay", &json!({ "ids": ["a"], "edit": { "max_attempts": 20 } })).await;
+    assert_eq!(answer["replayed"].as_array().unwrap().len(), 1, "what the queue let pass, an edit of another field lets pass: {answer}");
+}
+
+#[tokio::test]
 async fn what_cannot_run_again_is_refused_and_its_letter_stays() {
     let world = world(&["late", "gone"]).await;
     world.store.cancel("gone", Timestamp::now()).await.unwrap();

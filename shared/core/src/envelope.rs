@@ -140,6 +140,12 @@ impl Envelope {
         Self { id: format!("{}-{place}", self.id), kwargs: Some(payload.to_owned()), ..self.clone() }
     }
 
+    /// Whether it has positional arguments.
+    #[must_use]
+    pub fn has_args(&self) -> bool {
+        self.args.as_deref().is_some_and(|args| !args.get().trim_matches(['[', ']', ' ']).is_empty())
+    }
+
     /// How long from `now` until it may run.
     #[must_use]
     pub fn delay(&self, now: Timestamp) -> Duration {

@@ -42,7 +42,7 @@ where
 
 /// A function's arguments: the fields of a struct, by their names or, from `args`, in their order.
 fn arguments<A: DeserializeOwned>(envelope: &Envelope) -> Result<A, DeliveryError> {
-    let positional = envelope.args.as_deref().map(|args| args.get()).filter(|args| !args.trim_matches(['[', ']', ' ']).is_empty());
+    let positional = envelope.args.as_deref().map(|args| args.get()).filter(|_| envelope.has_args());
     let named = envelope.kwargs.as_deref().map(|kwargs| kwargs.get()).filter(|kwargs| !kwargs.trim_matches(['{', '}', ' ']).is_empty());
     let read = match (positional, named) {
         (Some(args), None) => serde_json::from_str(args),

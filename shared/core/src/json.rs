@@ -10,7 +10,7 @@ use serde_json::{
     value::{RawValue, to_raw_value},
 };
 
-use crate::{DEPTH_LIMIT, Fields, Problems};
+use crate::{DEPTH_LIMIT, Fields, Problems, segment};
 
 /// JSON as it was written; `null` where nothing was.
 ///
@@ -159,11 +159,6 @@ pub fn at<'a>(json: &'a str, pointer: &str) -> Option<&'a RawValue> {
     Some(found)
 }
 
-/// A field's name as a step of a pointer.
-fn pointer(name: &str) -> String {
-    format!("/{}", name.replace('~', "~0").replace('/', "~1"))
-}
-
 /// A text as a JSON merge patch changes it: what the patch does not name stays as it was written. <https://www.rfc-editor.org/rfc/rfc7396#section-2>
 ///
 /// # Errors
@@ -180,7 +175,8 @@ pub fn merge(target: &str, patch: &str) -> Result<String, Problems> {
             (Some(place), "null") => drop(fields.remove(place)),
             (None, "null") => {}
             (Some(place), change) => {
-                fields[place].1 = merge(&fields[place].1, change).map_err(|problems| problems.under(&pointer(&name)))?.into()
+                fields[place].1 =
+                    merge(&fields[place].1, change).map_err(|problems| problems.under(&format!("/{}", segment(&name))))?.into()
             }
             (None, change) => fields.push((name, merge("null", change)?.into())),
         }

@@ -39,6 +39,7 @@ mod task;
 mod text;
 mod timestamp;
 mod transport;
+mod unread;
 
 pub use ascii::{ascii_domain, ascii_url};
 pub use base64_text::from_base64;
@@ -51,7 +52,7 @@ pub use erased::{
     DynResultBackend, DynResults, DynSchedules, DynTransport,
 };
 pub use error::{Advice, DeliveryError, ErrorKind};
-pub use fields::{Fields, Problem, Problems};
+pub use fields::{Aliases, Fields, Problem, Problems, nearest, segment};
 pub use follow_ups::{FollowUps, ForeignMessage, ForeignResult, Forward, ResultBackend};
 pub use header::Header;
 pub use init::Init;
@@ -77,6 +78,7 @@ pub use task::Task;
 pub use text::{Place, Text};
 pub use timestamp::{InvalidTimestamp, Timestamp};
 pub use transport::{PublishError, Published, Transport};
+pub use unread::tell_unread;
 
 /// A future on the heap, for the traits' erased twins.
 pub type BoxFuture<'a, T> = futures_util::future::BoxFuture<'a, T>;

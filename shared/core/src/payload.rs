@@ -7,9 +7,10 @@ use std::{
 use serde_json::{Map, Value, value::RawValue};
 
 use crate::{
-    Envelope, Environment, Fields, Place, Problem, Problems, Routes, SettingsError, Text, limits,
+    Aliases, Envelope, Environment, Fields, Place, Problem, Problems, Routes, SettingsError, Text, limits,
     mapping::Mapping,
     routes::{Resolve, contested},
+    tell_unread,
 };
 
 /// What a provider takes: an envelope's `kwargs`. A crate's payload type is built without its client, so that a call can be checked
@@ -21,7 +22,11 @@ pub trait Payload: Sized + Send + 'static {
     /// What it takes as a JSON Schema (2020-12) with examples: what callers are told. `errand-testkit` holds it against [`Payload::read`].
     const SCHEMA: &'static str = r#"{"type": "object"}"#;
 
-    /// What kind of text stands at a place: how the values of variables are written there when a template is rendered.
+    /// What others call its fields, and what they are called here.
+    const ALIASES: Aliases = &[];
+
+    /// What kind of text stands at a place: how the values of variables are written there when a template is rendered. Places are told by the names
+    /// that fields have here.
     fn text(place: &Place<'_>) -> Text {
         if place.field() == "html" { Text::Html } else { Text::Plain }
     }
@@ -33,20 +38,36 @@ pub trait Payload: Sized + Send + 'static {
     }
 
     /// Reads the payload, noting every problem in `fields`. What is answered after a problem was noted is not used: read all fields before
-    /// giving up, so that the caller is told everything at once.
+    /// giving up, so that the caller is told everything at once. A field that it never asks for is one that nobody knows.
     ///
     /// A type that derives `serde::Deserialize` may answer [`Fields::deserialize`], which tells the first problem only.
     fn read(fields: &mut Fields<'_>) -> Option<Self>;
 
-    /// Reads the payload from JSON.
+    /// Reads the payload of a call: a field that is not known is a problem.
     ///
     /// # Errors
     /// All that is wrong with it.
     fn from_json(kwargs: &str) -> Result<Self, Problems> {
-        let mut fields = Fields::of(kwargs)?;
-        let payload = Self::read(&mut fields);
+        let mut fields = Fields::of(kwargs)?.strict();
+        let payload = read(&mut fields);
         fields.finish(payload)
     }
+
+    /// Reads the payload of a message, whose sender cannot be told: a field that is not known is logged, once.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    fn from_message(task: &str, kwargs: &str) -> Result<Self, Problems> {
+        let mut fields = Fields::of(kwargs)?.noting();
+        let payload = read(&mut fields);
+        tell_unread(task, &fields.unread());
+        fields.finish(payload)
+    }
+}
+
+fn read<P: Payload>(fields: &mut Fields<'_>) -> Option<P> {
+    fields.aliases(P::ALIASES);
+    P::read(fields)
 }
 
 /// Why a payload cannot be delivered with the settings that there are.
@@ -78,17 +99,19 @@ pub enum Refusal {
     Payload(Problems),
 }
 
-type Check = fn(&str, Option<&BTreeSet<String>>) -> Result<(), Refusal>;
-
-fn check<P: Payload>(kwargs: &str, settings: Option<&BTreeSet<String>>) -> Result<(), Refusal> {
-    let payload = P::from_json(kwargs).map_err(Refusal::Payload)?;
+fn check<P: Payload>(mut fields: Fields<'_>, settings: Option<&BTreeSet<String>>) -> Result<(), Refusal> {
+    let payload = read::<P>(&mut fields);
+    let payload = fields.finish(payload).map_err(Refusal::Payload)?;
     match settings.and_then(|settings| payload.lacks(&|name| settings.contains(name))) {
         None => Ok(()),
-        Some(lack @ Lack::Field(field, _)) => {
-            Err(Refusal::Payload(Problems(vec![Problem { pointer: format!("/{field}"), detail: lack.to_string() }])))
-        }
+        Some(lack @ Lack::Field(field, _)) => Err(Refusal::Payload(Problems::at(&format!("/{field}"), lack.to_string()))),
         Some(lack) => Err(Refusal::Off(lack)),
     }
+}
+
+fn unknown<P: Payload>(mut fields: Fields<'_>) -> Vec<Problem> {
+    let _ = read::<P>(&mut fields);
+    fields.unknown()
 }
 
 /// [`Payload::text`] of a type.
@@ -106,7 +129,9 @@ impl Payload for Anything {
 /// What is known of a payload type.
 #[derive(Clone, Copy)]
 pub(crate) struct Kind {
-    check: Check,
+    check: fn(Fields<'_>, Option<&BTreeSet<String>>) -> Result<(), Refusal>,
+    unknown: fn(Fields<'_>) -> Vec<Problem>,
+    aliases: Aliases,
     notification: &'static str,
     texts: Texts,
     schema: &'static str,
@@ -128,7 +153,14 @@ impl Payloads {
     /// Adds the payload type of a provider under its tasks. Providers whose payloads are the same are one to callers.
     #[must_use]
     pub fn with<P: Payload>(mut self, provider: &'static str, tasks: &[&'static str]) -> Self {
-        let kind = Kind { check: check::<P>, notification: P::NOTIFICATION, texts: P::text, schema: P::SCHEMA };
+        let kind = Kind {
+            check: check::<P>,
+            unknown: unknown::<P>,
+            aliases: P::ALIASES,
+            notification: P::NOTIFICATION,
+            texts: P::text,
+            schema: P::SCHEMA,
+        };
         for task in tasks {
             let kinds = self.tasks.entry(task).or_default();
             kinds.retain(|(other, known)| *other != provider && (known.schema, known.notification) != (kind.schema, kind.notification));
@@ -172,21 +204,31 @@ impl Payloads {
         self.tasks.get(task).and_then(|kinds| kinds.first()).map(|(_, kind)| *kind)
     }
 
-    /// Checks a payload; with `bulk`, an array of payloads.
+    /// Checks a call's payload; with `bulk`, an array of payloads.
     ///
     /// # Errors
     /// Why it is refused, with all that is wrong.
     pub fn check(&self, task: &str, kwargs: &str, bulk: bool) -> Result<(), Refusal> {
-        let Some(Kind { check, .. }) = self.kind(task).ok_or(Refusal::Unknown)? else { return Ok(()) };
-        let settings = self.settings.as_ref();
+        self.check_by(|kwargs| Fields::of(kwargs).map(Fields::strict), task, kwargs, bulk)
+    }
+
+    fn check_by<'a>(
+        &self,
+        fields: impl Fn(&'a str) -> Result<Fields<'a>, Problems>,
+        task: &str,
+        kwargs: &'a str,
+        bulk: bool,
+    ) -> Result<(), Refusal> {
+        let Some(kind) = self.kind(task).ok_or(Refusal::Unknown)? else { return Ok(()) };
+        let check = |payload| (kind.check)(fields(payload).map_err(Refusal::Payload)?, self.settings.as_ref());
         if !bulk {
-            return check(kwargs, settings);
+            return check(kwargs);
         }
         let items: Vec<&RawValue> = serde_json::from_str(kwargs)
             .map_err(|_| Refusal::Payload(Problems::whole("expected an array of payloads, since context.bulk is true")))?;
         let mut problems = Vec::new();
         for (place, item) in items.iter().enumerate() {
-            match check(item.get(), settings) {
+            match check(item.get()) {
                 Ok(()) => {}
                 Err(Refusal::Payload(wrong)) => problems.extend(wrong.under(&format!("/{place}")).0),
                 Err(refusal) => return Err(refusal),
@@ -205,17 +247,43 @@ impl Payloads {
         }
     }
 
-    /// Notes in `fields`, which an envelope was read from, what is wrong with its task and payload.
+    /// Notes in `fields`, which an envelope was read from, what is wrong with its task and payload. What nobody knows in the payload becomes what it
+    /// becomes in `fields`.
     pub fn check_envelope(&self, fields: &mut Fields<'_>, envelope: &Envelope) {
         // What is no task or no payload by its form is a problem already.
-        if limits::task(&envelope.task).is_err() || (fields.raw("kwargs").is_some() && envelope.kwargs.is_none()) {
+        if limits::task(&envelope.task).is_err() || (fields.has("kwargs") && envelope.kwargs.is_none()) {
             return;
         }
-        match self.check(&envelope.task, envelope.payload(), envelope.context.bulk) {
+        if fields.is_strict() && envelope.has_args() && matches!(self.kind(&envelope.task), Some(Some(_))) {
+            fields.refuse("args", format!("is for tasks of one's own: {} takes all that it reads in kwargs", envelope.task));
+        }
+        match self.check_by(|kwargs| fields.alike(kwargs), &envelope.task, envelope.payload(), envelope.context.bulk) {
             Ok(()) => {}
             Err(Refusal::Payload(problems)) => fields.adopt("kwargs", problems),
             Err(refusal) => fields.refuse("task", self.told(&refusal).unwrap_or_default()),
         }
+    }
+
+    /// The fields of a payload that is not whole yet, or not filled in, that its task does not know.
+    #[must_use]
+    pub fn unknown(&self, task: &str, payload: &str) -> Vec<Problem> {
+        match (self.kind(task), Fields::of(payload)) {
+            (Some(Some(kind)), Ok(fields)) => (kind.unknown)(fields.strict()),
+            _ => Vec::new(),
+        }
+    }
+
+    /// A task's payload with the names that its fields have here: see [`Payload::ALIASES`].
+    #[must_use]
+    pub fn with_own_names(&self, task: &str, mut payload: Map<String, Value>) -> Map<String, Value> {
+        for (alias, name) in self.kind(task).flatten().map_or(&[][..], |kind| kind.aliases) {
+            if !payload.contains_key(*name)
+                && let Some(value) = payload.remove(*alias)
+            {
+                payload.insert((*name).to_owned(), value);
+            }
+        }
+        payload
     }
 
     /// [`Payload::NOTIFICATION`] of a task, if it is known.

@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 
-use crate::{Attempt, BoxFuture, DeliveryError, ErrorKind, Job, Payload, Provider, Ran, Receipt, Runner};
+use crate::{Attempt, BoxFuture, DeliveryError, ErrorKind, Job, Payload, Provider, Ran, Receipt, Runner, tell_unread};
 
 /// A provider or a runner's route with its types erased: what the engine calls. It knows of one payload alone; bulks and lists are the engine's.
 pub trait Task: Send + Sync {
@@ -33,7 +33,10 @@ impl<P: Provider> Task for P {
 
     fn run<'a>(&'a self, job: Job<'a>) -> BoxFuture<'a, Result<Ran, DeliveryError>> {
         async move {
-            let payload = P::Payload::from_json(job.envelope.payload())
+            if job.envelope.has_args() {
+                tell_unread(&job.envelope.task, &["/args".to_owned()]);
+            }
+            let payload = P::Payload::from_message(&job.envelope.task, job.envelope.payload())
                 .map_err(|problems| DeliveryError::new(ErrorKind::InvalidPayload, problems.under("/kwargs").to_string()))?;
             let Receipt(value) = self.deliver(payload, &Attempt::of(&job)).await?;
             Ok(Ran::Done(value))

@@ -7,7 +7,7 @@ mod render;
 
 use std::collections::BTreeMap;
 
-use errand_core::{Problem, Problems};
+use errand_core::{Problem, Problems, segment};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -37,14 +37,14 @@ impl Template {
         let mut check = |pointer: &str, channels: &Channels| {
             for (channel, payload) in channels {
                 problems.extend(render::check(payload).into_iter().map(|Problem { pointer: inner, detail }| Problem {
-                    pointer: format!("{pointer}/{}{inner}", escape(channel)),
+                    pointer: format!("{pointer}/{}{inner}", segment(channel)),
                     detail,
                 }));
             }
         };
         check("/channels", &self.channels);
         for (locale, channels) in &self.locales {
-            check(&format!("/locales/{}", escape(locale)), channels);
+            check(&format!("/locales/{}", segment(locale)), channels);
         }
         if problems.is_empty() { Ok(()) } else { Err(Problems(problems)) }
     }
@@ -58,11 +58,6 @@ impl Template {
         let language = |locale: &str| locale.split(['-', '_']).next().map(ToOwned::to_owned);
         locale.and_then(|locale| of(locale).or_else(|| of(&language(locale)?))).or_else(|| self.channels.get(channel))
     }
-}
-
-/// A name as a part of a JSON pointer (RFC 6901).
-pub(crate) fn escape(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
 }
 
 #[cfg(test)]

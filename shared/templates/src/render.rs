@@ -8,14 +8,11 @@ use std::{
     },
 };
 
-use errand_core::{Place, Problem, Problems, Text, Texts};
+use errand_core::{Place, Problem, Problems, Text, Texts, segment};
 use minijinja::{ErrorKind, value::Serde};
 use serde_json::{Map, Value};
 
-use crate::{
-    escape,
-    language::{Language, MENTION},
-};
+use crate::language::{Language, MENTION};
 
 /// The most steps that a call's texts may take together: a value, a filter, a branch or a turn of a loop is one to five.
 pub const STEPS_LIMIT: u64 = 250_000;
@@ -150,7 +147,7 @@ impl<'a, V: FnMut(&str, &Place<'_>, &str) -> String> Walk<'a, V> {
         let mut replaced = Map::new();
         for (name, value) in fields {
             path.push(name);
-            replaced.insert(name.clone(), self.value(value, parent, &format!("{pointer}/{}", escape(name)), path));
+            replaced.insert(name.clone(), self.value(value, parent, &format!("{pointer}/{}", segment(name)), path));
             path.pop();
         }
         replaced

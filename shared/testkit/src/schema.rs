@@ -1,9 +1,15 @@
 //! Holds what callers are told of a payload against what is read.
 
-use errand_core::Payload;
+use std::collections::BTreeSet;
+
+use errand_core::{Fields, Payload};
 use serde_json::{Map, Value, json};
 
-/// Checks that the examples of a payload's schema are taken, and that every property and requirement that it tells of is one.
+/// A name that no payload has.
+const NOBODYS: &str = "nobody-reads-this";
+
+/// Checks that the examples of a payload's schema are taken, that every property and requirement that it tells of is one, and that it is as strict about
+/// other properties as the reader is.
 ///
 /// # Panics
 /// The schema tells something else than what is read; the message says what.
@@ -17,8 +23,27 @@ pub fn check<P: Payload>() {
     for example in examples {
         assert_eq!(refused(example), Vec::<String>::new(), "an example is refused: {example}");
     }
+    for example in examples {
+        let mut payload = example.clone();
+        payload[NOBODYS] = json!(1);
+        let closed = schema["additionalProperties"] == false;
+        assert_eq!(!refused(&payload).is_empty(), closed, "another property is refused, or is not, and the schema says otherwise");
+        for pointer in closed_objects(&schema, example, "") {
+            let mut payload = example.clone();
+            payload.pointer_mut(&pointer).expect("an object of the example")[NOBODYS] = json!(1);
+            assert_eq!(refused(&payload), [format!("{pointer}/{NOBODYS}")], "another property is not refused there");
+        }
+    }
+    if schema["additionalProperties"] == false {
+        let told: BTreeSet<String> = schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect();
+        assert_eq!(told, names::<P>(&examples[0]), "the schema tells of other properties than are read");
+    }
     let Some(good) = examples.first().and_then(Value::as_object).filter(|_| schema.get("properties").is_some()) else { return };
     for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        // Another name of a field that is there is one too many.
+        if P::ALIASES.iter().any(|(alias, _)| alias == name) {
+            continue;
+        }
         // A value of each type that the property does not have.
         let types = [property["type"].clone()].into_iter().flat_map(|types| types.as_array().cloned().unwrap_or_else(|| vec![types]));
         let types: Vec<Value> = types.filter(|kind| !kind.is_null()).collect();
@@ -51,4 +76,28 @@ pub fn check<P: Payload>() {
         let payload: Map<String, Value> = good.clone().into_iter().filter(|(field, _)| !names.contains(&field.as_str())).collect();
         assert!(!refused(&Value::Object(payload)).is_empty(), "one of {names:?} is said to be required");
     }
+}
+
+/// The names that a payload's reader asks for, and those that it takes in their place.
+fn names<P: Payload>(example: &Value) -> BTreeSet<String> {
+    let json = example.to_string();
+    let mut fields = Fields::of(&json).expect("an example is an object").strict();
+    fields.aliases(P::ALIASES);
+    let _ = P::read(&mut fields);
+    fields.known().into_iter().collect()
+}
+
+/// Where objects stand in a value that have no other properties than a schema says.
+fn closed_objects(schema: &Value, value: &Value, pointer: &str) -> Vec<String> {
+    let alternatives = schema["anyOf"].as_array().into_iter().flatten().filter(|one| one["type"] == "object" && value.is_object());
+    let mut found: Vec<String> = alternatives.flat_map(|one| closed_objects(one, value, pointer)).collect();
+    if let Some(object) = value.as_object() {
+        found.extend((schema["additionalProperties"] == false).then(|| pointer.to_owned()));
+        found.extend(
+            object.iter().flat_map(|(name, value)| closed_objects(&schema["properties"][name], value, &format!("{pointer}/{name}"))),
+        );
+    }
+    let items = value.as_array().into_iter().flatten().enumerate();
+    found.extend(items.flat_map(|(place, value)| closed_objects(&schema["items"], value, &format!("{pointer}/{place}"))));
+    found
 }

@@ -59,7 +59,7 @@ pub(crate) fn read_batch(body: &str) -> Result<Decoded, Refused> {
         return Err(Refused::by(Sender::CloudEvents, Problems(problems)));
     }
     let content = if envelopes.is_empty() { Content::Nothing("a batch without events") } else { Content::Envelopes(envelopes) };
-    Ok(Decoded { sender: Sender::CloudEvents, content, signed: None })
+    Ok(Decoded::new(Sender::CloudEvents, content))
 }
 
 /// Whether these attributes are those of an event whose data stands beside them.

@@ -28,6 +28,6 @@ pub(crate) fn read(layer: &Layer<'_>) -> Option<Result<Decoded, Refused>> {
         let (bucket, key) = (fields.required("s3BucketName"), fields.required("s3Key"));
         let pointer = fields.finish(bucket.zip(key)).map_err(|problems| Refused::by(Sender::ExtendedClient, problems.under("/1")))?;
         let content = Content::Elsewhere(Pointer { bucket: pointer.0, key: pointer.1 });
-        Ok(Decoded { sender: Sender::ExtendedClient, content, signed: None })
+        Ok(Decoded::new(Sender::ExtendedClient, content))
     })
 }

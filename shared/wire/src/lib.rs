@@ -50,12 +50,18 @@ pub struct Decoded {
     pub content: Content,
     /// What SNS signed, where the message came from a topic that wraps what it hands on.
     pub signed: Option<sns::Signed>,
+    /// Where a message of Errand's own form has fields that nobody knows.
+    pub unread: Vec<String>,
 }
 
 impl Decoded {
+    fn new(sender: Sender, content: Content) -> Self {
+        Self { sender, content, signed: None, unread: Vec::new() }
+    }
+
     /// What asks for one piece of work.
     fn one(envelope: Envelope) -> Self {
-        Self { sender: envelope.sender, content: Content::Envelopes(vec![envelope]), signed: None }
+        Self::new(envelope.sender, Content::Envelopes(vec![envelope]))
     }
 }
 
@@ -167,8 +173,8 @@ fn read_object(fields: Fields<'_>, layer: &Layer<'_>) -> Result<Decoded, Refused
         Form::S3 => return s3::read(fields, layer),
         Form::DjangoNotifs => (Sender::DjangoNotifs, django_notifs::read(fields, layer.id)),
         Form::Ses => return ses::read(&fields, layer),
-        Form::DjangoTasksCloud => (Sender::DjangoTasksCloud, native::read_message(fields, layer)),
-        Form::Native => (Sender::Native, native::read_message(fields, layer)),
+        Form::DjangoTasksCloud => return native(Sender::DjangoTasksCloud, fields, layer),
+        Form::Native => return native(Sender::Native, fields, layer),
     };
     one(sender, envelope)
 }
@@ -183,6 +189,12 @@ fn read_array(layer: &Layer<'_>) -> Result<Decoded, Refused> {
 /// A message that holds one envelope, or should.
 fn one(sender: Sender, envelope: Result<Envelope, Problems>) -> Result<Decoded, Refused> {
     Ok(Decoded::one(Envelope { sender, ..envelope.map_err(|problems| Refused::by(sender, problems))? }))
+}
+
+/// A message of Errand's own form.
+fn native(sender: Sender, fields: Fields<'_>, layer: &Layer<'_>) -> Result<Decoded, Refused> {
+    let (envelope, unread) = native::read_message(fields, layer).map_err(|problems| Refused::by(sender, problems))?;
+    Ok(Decoded { unread, ..one(sender, Ok(envelope))? })
 }
 
 /// What an object is by its fields.
@@ -201,8 +213,8 @@ enum Form {
 
 impl Form {
     fn of(fields: &Fields<'_>) -> Self {
-        let all = |names: &[&str]| names.iter().all(|name| fields.raw(name).is_some());
-        let task = fields.raw("task").or_else(|| fields.raw("task_name")).is_some();
+        let all = |names: &[&str]| names.iter().all(|name| fields.has(name));
+        let task = fields.has("task") || fields.has("task_name");
         if celery::is_celery(fields) {
             Self::Celery
         } else if all(&["specversion", "id", "source", "type"]) {

@@ -18,7 +18,7 @@ pub const MAX_ATTEMPTS: u32 = 100;
 /// The longest delay: a year with its leap day.
 pub const LONGEST_DELAY: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
-/// Reads an envelope, noting every problem in `fields`; `id` names it when it does not do so itself. Unknown fields are ignored.
+/// Reads an envelope, noting every problem in `fields`; `id` names it when it does not do so itself.
 pub fn read(fields: &mut Fields<'_>, id: impl FnOnce() -> String) -> Option<Envelope> {
     let task = task(fields);
     let id = if fields.raw("id").is_some() { fields.text("id", limits::id) } else { Some(id()) };
@@ -52,16 +52,18 @@ const IN_ATTRIBUTES: [&str; 12] = [
 
 /// Reads a message's envelope, of which the attributes beside the body may hold a part. Where they name the task and the body has no field of an
 /// envelope's arguments, the whole body is the payload.
-pub(crate) fn read_message(fields: Fields<'_>, layer: &Layer<'_>) -> Result<Envelope, Problems> {
+pub(crate) fn read_message(fields: Fields<'_>, layer: &Layer<'_>) -> Result<(Envelope, Vec<String>), Problems> {
     if !IN_ATTRIBUTES.iter().any(|name| layer.attributes.contains_key(*name)) {
-        return read_whole(fields, layer.id);
+        return read_whole(fields.noting(), layer.id);
     }
-    read_whole(Fields::of(&with_attributes(&fields, layer.attributes))?, layer.id)
+    read_whole(Fields::of(&with_attributes(&fields, layer.attributes))?.noting(), layer.id)
 }
 
-fn read_whole(mut fields: Fields<'_>, id: &str) -> Result<Envelope, Problems> {
+/// The envelope, and where its object has fields that nobody knows.
+fn read_whole(mut fields: Fields<'_>, id: &str) -> Result<(Envelope, Vec<String>), Problems> {
     let envelope = read(&mut fields, || id.to_owned());
-    fields.finish(envelope)
+    let unread = fields.unread();
+    Ok((fields.finish(envelope)?, unread))
 }
 
 /// The object with what only the attributes say.
@@ -109,7 +111,7 @@ pub fn of_data(id: String, task: String, data: &str) -> Result<Envelope, Problem
 /// It is none.
 pub fn decode(body: &str, id: &str) -> Result<Envelope, Problems> {
     guard::check(body, BODY_LIMIT)?;
-    read_whole(Fields::of(body)?, id)
+    read_whole(Fields::of(body)?, id).map(|(envelope, _)| envelope)
 }
 
 /// Reads what an object says about how an envelope without arguments is to be run.
@@ -132,7 +134,7 @@ pub fn conditions(fields: &mut Fields<'_>, id: String, task: String, context: Co
 
 /// `task`, or `task_name` as django-tasks-cloud's documentation has it.
 fn task(fields: &mut Fields<'_>) -> Option<String> {
-    let name = if fields.raw("task").is_none() && fields.raw("task_name").is_some() { "task_name" } else { "task" };
+    let name = if !fields.has("task") && fields.has("task_name") { "task_name" } else { "task" };
     if fields.raw(name).is_none() {
         fields.refuse(name, "is required: the name of what to do");
     }
@@ -140,8 +142,11 @@ fn task(fields: &mut Fields<'_>) -> Option<String> {
 }
 
 fn context(fields: &mut Fields<'_>) -> Context {
-    // Notes what is wrong with it.
-    fields.object("context", |context| context.optional::<bool>("bulk"));
+    // Notes what is wrong with it; what else it has is its sender's own.
+    fields.object("context", |context| {
+        context.free();
+        context.optional::<bool>("bulk")
+    });
     fields.raw("context").map(|json| Context::of(json.to_owned())).unwrap_or_default()
 }
 
@@ -162,11 +167,7 @@ fn claim_check(fields: &mut Fields<'_>) -> Option<String> {
 }
 
 fn max_attempts(fields: &mut Fields<'_>) -> Option<u32> {
-    let count = fields.optional::<u32>("max_attempts")?;
-    if !(1..=MAX_ATTEMPTS).contains(&count) {
-        fields.refuse("max_attempts", format!("expected a whole number from 1 to {MAX_ATTEMPTS}"));
-    }
-    Some(count)
+    fields.number("max_attempts", 1..=MAX_ATTEMPTS.into()).and_then(|count| count.try_into().ok())
 }
 
 /// The delay of a call, `countdown`: seconds from now, as Celery and django-notifs say it. It takes the place of `run_after`.
@@ -336,7 +337,7 @@ mod tests {
             ("null", "expected a JSON object, got null"),
             ("{}", "/task: is required: the name of what to do"),
             (r#"{"task":null}"#, "/task: is required: the name of what to do"),
-            (r#"{"task":"a","task":"b"}"#, "a field of the object is there twice"),
+            (r#"{"task":"a","task":"b"}"#, "/task: is there twice"),
             (r#"{"task":"t","kwargs":{"a":NaN}}"#, "is not JSON: NaN is no number there (line 1, column 27)"),
         ] {
             assert_eq!(problems(body), reason, "{body}");

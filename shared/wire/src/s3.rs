@@ -26,12 +26,12 @@ fn is_test(fields: &Fields<'_>) -> bool {
 pub(crate) fn read(mut fields: Fields<'_>, layer: &Layer<'_>) -> Result<Decoded, Refused> {
     if is_test(&fields) {
         let why = "a test event of S3: the bucket's notifications reach this queue";
-        return Ok(Decoded { sender: Sender::S3, content: Content::Nothing(why), signed: None });
+        return Ok(Decoded::new(Sender::S3, Content::Nothing(why)));
     }
     let records = fields.objects("Records", |record| Record::read(record));
     let records = fields.finish(Some(records)).map_err(|problems| Refused::by(Sender::S3, problems))?;
     let envelopes = records.into_iter().enumerate().map(|(place, record)| record.envelope(layer.id, place)).collect();
-    Ok(Decoded { sender: Sender::S3, content: Content::Envelopes(envelopes), signed: None })
+    Ok(Decoded::new(Sender::S3, Content::Envelopes(envelopes)))
 }
 
 /// What is told of an object.

@@ -41,5 +41,5 @@ pub(crate) fn read_text(message: &str) -> Option<Decoded> {
 }
 
 fn test() -> Decoded {
-    Decoded { sender: Sender::Ses, content: Content::Nothing("a test of SES: its notices reach this queue"), signed: None }
+    Decoded::new(Sender::Ses, Content::Nothing("a test of SES: its notices reach this queue"))
 }

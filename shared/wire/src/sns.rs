@@ -85,7 +85,7 @@ fn notice(wrapper: &Wrapper, inner: &Layer<'_>, refused: Refused) -> Result<Deco
 }
 
 fn nothing(why: &'static str) -> Decoded {
-    Decoded { sender: Sender::Sns, content: Content::Nothing(why), signed: None }
+    Decoded::new(Sender::Sns, Content::Nothing(why))
 }
 
 fn wrapper(fields: &mut Fields<'_>) -> Option<Wrapper> {

@@ -1,7 +1,7 @@
 //! Sends a dead letter again. It goes through the claim as any message does: one that is sent twice is delivered once.
 
-use errand_core::{Buried, Change, Envelope, Fields, Json, Message, Problems, Status, Timestamp, json};
-use errand_wire::{Content, Decoded};
+use errand_core::{Buried, Change, Envelope, Fields, Json, Message, Problem, Problems, Sender, Status, Timestamp, json, segment};
+use errand_wire::{Content, Decoded, native};
 
 use crate::Operations;
 
@@ -34,12 +34,39 @@ impl Operations {
         // What is no object of fields is no message: the edit has to say all of it.
         let body = if Fields::of(&letter.body).is_ok() { letter.body.trim() } else { "{}" };
         let body = json::merge(body, edit.get())?;
-        let envelope = only(decode(&body, id, letter)?)?;
-        let mut fields = Fields::of(&body)?;
+        let decoded = decode(&body, id, letter)?;
+        let sender = decoded.sender;
+        let envelope = only(decoded)?;
         // What is not edited was accepted once; what is must be what its task takes.
+        let mut fields = Fields::of(&body)?;
         self.payloads.check_envelope(&mut fields, &envelope);
-        fields.finish(Some(envelope))
+        let envelope = fields.finish(Some(envelope))?;
+        let unread = match sender {
+            Sender::Native | Sender::DjangoTasksCloud => self.unread(&body, &envelope, edit),
+            _ => added(&letter.body, edit),
+        };
+        if unread.is_empty() { Ok(envelope) } else { Err(Problems(unread)) }
     }
+
+    /// What an edit puts into an envelope that nobody reads.
+    fn unread(&self, body: &str, envelope: &Envelope, edit: &Json) -> Vec<Problem> {
+        let Ok(mut fields) = Fields::of(body).map(Fields::strict) else { return Vec::new() };
+        native::read(&mut fields, String::new);
+        self.payloads.check_envelope(&mut fields, envelope);
+        let problems = fields.finish(Some(())).err().map(|problems| problems.0).unwrap_or_default();
+        problems.into_iter().filter(|problem| json::at(edit.get(), &problem.pointer).is_some()).collect()
+    }
+}
+
+/// What an edit adds to a message of another's form, in which all stands that is read.
+fn added(body: &str, edit: &Json) -> Vec<Problem> {
+    let (Ok(fields), Ok(edit)) = (Fields::of(body), Fields::of(edit.get())) else { return Vec::new() };
+    let names: Vec<&str> = fields.entries().map(|(name, _)| name).collect();
+    let problem = |name: &str| Problem {
+        pointer: format!("/{}", segment(name)),
+        detail: format!("is no field of this message, which has {}", names.join(", ")),
+    };
+    edit.entries().filter(|(name, _)| !names.contains(name)).map(|(name, _)| problem(name)).collect()
 }
 
 /// Reads what is in a letter as a consumer would have read it.

@@ -54,7 +54,7 @@ impl Selection {
     /// Reads the body of a call. Without any condition, `"all": true` must say that all are meant.
     pub(super) fn of_body(body: &str, may_edit: bool) -> Result<Self, Problems> {
         errand_wire::check_body(body, BODY_LIMIT)?;
-        let mut fields = Fields::of(body)?;
+        let mut fields = Fields::of(body)?.strict();
         let chosen = Self {
             ids: fields.list("ids"),
             task: fields.optional("task"),
@@ -62,17 +62,15 @@ impl Selection {
             reason: fields.optional::<String>("reason").map(|part| part.to_lowercase()),
             since: fields.optional("since"),
             until: fields.optional("until"),
-            limit: fields.optional("limit").unwrap_or(DEFAULT_LIMIT),
+            limit: fields.number("limit", 1..=MOST as u64).and_then(|limit| limit.try_into().ok()).unwrap_or(DEFAULT_LIMIT),
             edit: fields.json("edit", '{', "an object").map(Json::from),
         };
-        if !(1..=MOST).contains(&chosen.limit) {
-            fields.refuse("limit", format!("expected 1 to {MOST}"));
-        }
         if chosen.edit.is_some() && !may_edit {
             fields.refuse("edit", "is for replays alone");
         }
         let unconditional = Self { limit: chosen.limit, edit: chosen.edit.clone(), ..Self::default() } == chosen;
-        if unconditional && fields.optional::<bool>("all") != Some(true) {
+        let all = fields.optional::<bool>("all");
+        if unconditional && all != Some(true) {
             fields.refuse("all", "expected ids, task, kind, reason, since or until; or true, when all are meant");
         }
         fields.finish(Some(chosen))

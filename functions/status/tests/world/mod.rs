@@ -153,7 +153,9 @@ pub async fn world(ids: &[&str]) -> World {
     }
     let operations = Operations {
         access: Access::new(&Environment::default(), None).unwrap().open_without_keys(),
-        payloads: errand_catalog::payloads(),
+        payloads: errand_catalog::payloads()
+            .with_routes(&[("ERRAND_ROUTES", r#"{"app.*":{"http":"https://app.example.com"}}"#)].into_iter().collect())
+            .unwrap(),
         store: Arc::new(store.clone()),
         notes: Arc::new(notes.clone()),
         note_list: Arc::new(notes.clone()),

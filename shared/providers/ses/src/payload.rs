@@ -1,6 +1,4 @@
-use std::collections::BTreeMap;
-
-use errand_core::{Fields, Lack, Payload, Place, Text, from_base64};
+use errand_core::{Aliases, Fields, Lack, Payload, Place, Text, from_base64, segment};
 use serde_json::Value;
 
 use crate::{address, mime};
@@ -50,6 +48,9 @@ pub struct Email {
     pub configuration_set: Option<String>,
 }
 
+/// What others call the fields of an [`Attachment`].
+const ATTACHMENT_ALIASES: Aliases = &[("content_type", "mimetype"), ("type", "mimetype"), ("name", "filename")];
+
 /// A file in an [`Email`]: `{"filename", "content", "mimetype"}` with the content in base64, or Django's `[filename, content, mimetype]`.
 #[derive(Clone)]
 pub struct Attachment {
@@ -67,6 +68,9 @@ impl Payload for Email {
     const SCHEMA: &'static str = include_str!("payload.schema.json");
     const NOTIFICATION: &'static str =
         r#"{"subject": "{{ short_description }}", "body": "{{ short_description }}{% if url is defined %}\n\n{{ url }}{% endif %}"}"#;
+    // Of mail services, and of Django's `send_mail`.
+    const ALIASES: Aliases =
+        &[("text", "body"), ("message", "body"), ("html_message", "html"), ("from", "from_email"), ("recipient_list", "to")];
 
     /// The body's kind is what the payload says it is; one that cannot be told yet, or is none, is taken for HTML. All else is of a header or of a name,
     /// but for what is in a file.
@@ -162,9 +166,9 @@ fn address(fields: &mut Fields<'_>, name: &str) -> Option<String> {
 fn headers(fields: &mut Fields<'_>) -> Vec<(String, String)> {
     let mut headers = Vec::new();
     for field in ["headers", "extra_headers"] {
-        for (header, value) in fields.optional::<BTreeMap<String, String>>(field).unwrap_or_default() {
+        for (header, value) in fields.texts(field) {
             if let Err(expected) = check_header(&header, &value) {
-                fields.refuse(&format!("{field}/{}", header.replace('~', "~0").replace('/', "~1")), format!("expected {expected}"));
+                fields.refuse(&format!("{field}/{}", segment(&header)), format!("expected {expected}"));
             }
             headers.push((header, value));
         }
@@ -193,9 +197,12 @@ fn check_header(name: &str, value: &str) -> Result<(), &'static str> {
 /// `tags` as an object, or as SES has it: `[{"name", "value"}]`.
 fn tags(fields: &mut Fields<'_>) -> Vec<(String, String)> {
     let tags: Vec<(String, String)> = if fields.raw("tags").is_some_and(|raw| raw.get().starts_with('[')) {
-        fields.objects("tags", |tag| Some((tag.required("name")?, tag.required("value")?)))
+        fields.objects("tags", |tag| {
+            let (name, value) = (tag.required("name"), tag.required("value"));
+            Some((name?, value?))
+        })
     } else {
-        fields.optional::<BTreeMap<String, String>>("tags").unwrap_or_default().into_iter().collect()
+        fields.texts("tags").into_iter().collect()
     };
     if tags.iter().any(|(tag, value)| name(tag).is_err() || name(value).is_err()) {
         fields.refuse("tags", "expected names and values of 1 to 256 of the characters A-Z a-z 0-9 _ -");
@@ -216,10 +223,8 @@ fn attachments(fields: &mut Fields<'_>) -> Vec<Attachment> {
     let tuples = fields.raw("attachments").is_some_and(|raw| raw.get()[1..].trim_start().starts_with('['));
     if !tuples {
         return fields.objects("attachments", |file| {
-            let (filename, content) = (file.text("filename", file_name), file.required::<String>("content"));
-            if file.raw("filename").is_none() {
-                file.refuse("filename", "is required");
-            }
+            file.aliases(ATTACHMENT_ALIASES);
+            let (filename, content) = (file.required_text("filename", file_name), file.required::<String>("content"));
             let (mimetype, content_id) = (file.text("mimetype", media_type), file.text("content_id", content_id));
             let bytes = content.and_then(|content| {
                 from_base64(&content).or_else(|| {

@@ -1,6 +1,4 @@
-use std::collections::BTreeMap;
-
-use errand_core::{Fields, Payload, Place, Secret, Text, ascii_url};
+use errand_core::{Aliases, Fields, Payload, Place, Secret, Text, ascii_url, segment};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use serde_json::value::RawValue;
 
@@ -34,6 +32,9 @@ pub struct Call {
 
 impl Payload for Call {
     const SCHEMA: &'static str = include_str!("payload.schema.json");
+    // Of Python's `requests`.
+    const ALIASES: Aliases = &[("json", "body"), ("data", "body")];
+
     /// A body is JSON, whose texts are texts whatever they hold.
     fn text(place: &Place<'_>) -> Text {
         if place.path.first() == Some(&"body") { Text::Plain } else { Text::Line }
@@ -71,8 +72,8 @@ fn uri(text: &str) -> Result<Uri, &'static str> {
 
 fn headers(fields: &mut Fields<'_>) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    for (name, value) in fields.optional::<BTreeMap<String, String>>("headers").unwrap_or_default() {
-        let pointer = format!("headers/{}", name.replace('~', "~0").replace('/', "~1"));
+    for (name, value) in fields.texts("headers") {
+        let pointer = format!("headers/{}", segment(&name));
         match (HeaderName::try_from(&name), HeaderValue::try_from(value)) {
             (Ok(known), _) if OWN_HEADERS.contains(&known) || known.as_str().starts_with("webhook-") => {
                 fields.refuse(&pointer, "expected no header that the connection or the signature sets");

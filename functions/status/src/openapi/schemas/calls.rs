@@ -44,7 +44,7 @@ fn by_task(payloads: &Payloads) -> Vec<Value> {
         let payload = reference(&kwargs(task));
         json!({
             "if": { "properties": { "task": { "const": task } } },
-            "then": { "required": ["kwargs"], "properties": { "kwargs": { "anyOf": [payload, { "type": "array", "items": payload }] } } },
+            "then": { "required": ["kwargs"], "properties": { "args": { "maxItems": 0 }, "kwargs": { "anyOf": [payload, { "type": "array", "items": payload }] } } },
         })
     };
     let bulk = json!({
@@ -113,7 +113,7 @@ pub(super) fn calls(payloads: &Payloads) -> Map<String, Value> {
     let channels = json!({ "type": "object", "additionalProperties": { "type": "object" } });
     let error = sent(&["exception_class_path"], json!({ "exception_class_path": text(), "traceback": text() }));
     let named = json!({ "type": "string", "minLength": 1 });
-    let event = sent(
+    let mut event = sent(
         &["specversion", "id", "source", "type"],
         json!({
             "specversion": { "const": "1.0" }, "id": named, "source": named, "type": { "type": "string", "minLength": 1, "description": "The task." },
@@ -123,6 +123,8 @@ pub(super) fn calls(payloads: &Payloads) -> Map<String, Value> {
             "traceparent": { "type": "string", "description": "W3C traceparent." },
         }),
     );
+    // Extensions are the sender's own: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md#extension-context-attributes
+    event["additionalProperties"] = json!(true);
     let mut schemas = map(json!({
         "Batch": sent(&["tasks"], json!({ "tasks": { "type": "array", "minItems": 1, "maxItems": 1000, "items": { "description": "A Task. One that is wrong is answered in its place." } } })),
         "CloudEvent": event,

@@ -56,9 +56,11 @@ fn object(required: &[&str], properties: Value) -> Value {
     json!({ "type": "object", "required": required, "properties": properties })
 }
 
-/// The same for what is sent.
+/// The same for what is sent: there are no other fields.
 fn sent(required: &[&str], properties: Value) -> Value {
-    may_be_null(object(required, properties))
+    let mut schema = may_be_null(object(required, properties));
+    schema["additionalProperties"] = json!(false);
+    schema
 }
 
 /// What is read: a field that need not be there may be null as well, in objects within objects too.
