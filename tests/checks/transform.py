@@ -1,4 +1,4 @@
-"""Turns template.yaml into what CloudFormation gets, without AWS, on standard output as JSON."""
+"""Turns a template into what CloudFormation gets, without AWS, on standard output as JSON."""
 
 import json
 import os
@@ -20,6 +20,8 @@ def main(path):
         if resource["Type"] == "AWS::Serverless::Function":
             # `sam deploy` puts the artifact there.
             resource["Properties"]["CodeUri"] = "s3://bucket/key"
+        if resource["Type"] == "AWS::CloudFormation::Stack":
+            resource["Properties"]["TemplateURL"] = "https://bucket.s3.amazonaws.com/key"
     json.dump(transform(template, {}, NO_MANAGED_POLICIES()), sys.stdout, indent=1)
 
 

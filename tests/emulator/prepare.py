@@ -30,12 +30,12 @@ def give_numbers_as_numbers():
         client.update_event_source_mapping(UUID=mapping["UUID"], BatchSize=int(mapping["BatchSize"]), ScalingConfig={"MaximumConcurrency": 20})
 
 
-def allow_what_it_names_otherwise(queue_arn, dead_letter_arn):
+def allow_what_it_names_otherwise(queue_arns, dead_letter_arns):
     """It asks for sqs:…Batch, which on AWS is part of the action without it, takes every schedule to be of the group default, lists schedules of no
     resource, and does not see whose identity a mail is sent from."""
-    send = {"Effect": "Allow", "Action": "sqs:SendMessageBatch", "Resource": queue_arn}
-    bury = {"Effect": "Allow", "Action": ["sqs:DeleteMessageBatch", "sqs:ChangeMessageVisibilityBatch"], "Resource": dead_letter_arn}
-    schedules = queue_arn.replace(":sqs:", ":scheduler:").rsplit(":", 1)[0] + ":schedule/default/*"
+    send = {"Effect": "Allow", "Action": "sqs:SendMessageBatch", "Resource": queue_arns}
+    bury = {"Effect": "Allow", "Action": ["sqs:DeleteMessageBatch", "sqs:ChangeMessageVisibilityBatch"], "Resource": dead_letter_arns}
+    schedules = queue_arns[0].replace(":sqs:", ":scheduler:").rsplit(":", 1)[0] + ":schedule/default/*"
     put_policy("enqueue", [send, {"Effect": "Allow", "Action": "scheduler:CreateSchedule", "Resource": schedules}])
     actions = [f"scheduler:{verb}Schedule" for verb in ("Create", "Get", "Update", "Delete")]
     put_policy("status", [send, bury, {"Effect": "Allow", "Action": actions, "Resource": schedules}, {"Effect": "Allow", "Action": "scheduler:ListSchedules", "Resource": "*"}])
@@ -70,8 +70,10 @@ def main():
     let_slack_be_the_application()
     make_the_users_function()
     give_numbers_as_numbers()
-    dead_letter_name = found["DeadLetterUrl"].rsplit("/", 1)[-1]
-    allow_what_it_names_otherwise(found["QueueArn"], found["QueueArn"].rsplit(":", 1)[0] + ":" + dead_letter_name)
+    more = json.loads(found["QueueUrls"])
+    arns = lambda urls: [found["QueueArn"].rsplit(":", 1)[0] + ":" + url.rsplit("/", 1)[-1] for url in urls]
+    dead_letters = [found["DeadLetterUrl"], *(f"/{STACK}-dead-{name}" for name in more)]
+    allow_what_it_names_otherwise(arns([found["QueueUrl"], *more.values()]), arns(dead_letters))
     boto3.client("sesv2").create_email_identity(EmailIdentity="example.com")
     facts = {
         "ERRAND_TEST_AWS_ENDPOINT": os.environ["AWS_ENDPOINT_URL"],

@@ -178,3 +178,76 @@ async fn a_refused_call_says_why_and_queues_nothing() {
     let (status, health) = stack.call("GET", "/v1/health", None).await;
     assert_eq!((status, health), (200, json!({ "status": "ok", "checks": { "scheduler": "ok", "sqs": "ok", "store": "ok" } })));
 }
+
+#[tokio::test]
+#[ignore = "needs the deployed stack"]
+async fn a_task_goes_by_its_own_queue_and_one_that_is_not_there_is_refused() {
+    let (stack, id) = (Stack::new(), id("slow"));
+    let on = |queue: &str| {
+        let mut task = mail(&id);
+        task["queue"] = json!(queue);
+        task
+    };
+    stack.send(&on("slow")).await;
+    stack.wait_for(&id, "SUCCESSFUL").await;
+    let (_, page) = stack.call("GET", "/v1/tasks?queue=slow&limit=100", None).await;
+    assert!(page["tasks"].as_array().unwrap().iter().any(|task| task["id"] == id.as_str()), "{page}");
+    let (status, problem) = stack.call("POST", "/v1/tasks", Some(&on("fast"))).await;
+    let detail = "is no queue that is known here; known are: default, orders.fifo, slow";
+    assert_eq!((status, &problem["errors"]), (422, &json!([{ "pointer": "/queue", "detail": detail }])));
+}
+
+#[tokio::test]
+#[ignore = "needs the deployed stack"]
+async fn a_long_delay_ends_on_its_own_queue() {
+    let (stack, id) = (Stack::new(), id("slowly"));
+    let mut task = mail(&id);
+    (task["queue"], task["countdown"]) = (json!("slow"), json!(1200));
+    assert_eq!(stack.send(&task).await["backend"], "scheduler");
+    let client = aws_sdk_scheduler::Client::new(&stack.sdk);
+    let mut arns = Vec::new();
+    for schedule in client.list_schedules().group_name(&stack.schedule_group).send().await.unwrap().schedules() {
+        let whole = client.get_schedule().group_name(&stack.schedule_group).name(schedule.name().unwrap()).send().await.unwrap();
+        arns.extend(
+            whole.target().filter(|target| target.input().is_some_and(|input| input.contains(&id))).map(|target| target.arn().to_owned()),
+        );
+    }
+    assert_eq!(arns, [format!("{}:errand-test-slow", stack.queue_arn.rsplit_once(':').unwrap().0)]);
+}
+
+#[tokio::test]
+#[ignore = "needs the deployed stack"]
+async fn each_queue_has_its_dead_letters_and_they_go_back_there() {
+    let (stack, id) = (Stack::new(), id("slow-dead"));
+    let receiver = Stub::start(|request| Answer::json(if request.uri.path() == "/good" { 200 } else { 400 }, "")).await;
+    let task =
+        |path: &str| json!({ "id": id, "task": "webhook", "queue": "slow", "kwargs": { "url": format!("{}{path}", receiver.url()) } });
+    stack.send(&task("/bad")).await;
+    stack.wait_for(&id, "FAILED").await;
+    let letter = until("the letter is listed", async || {
+        let (_, told) = stack.call("GET", &format!("/v1/dead-letters?queue=slow&id={id}"), None).await;
+        told["dead_letters"].as_array()?.first().cloned()
+    })
+    .await;
+    assert_eq!((&letter["queue"], &letter["kind"]), (&json!("slow"), &json!("rejected")));
+    let replay = json!({ "ids": [id], "edit": { "kwargs": { "url": format!("{}/good", receiver.url()) } } });
+    let (status, told) = stack.call("POST", "/v1/dead-letters/replay", Some(&replay)).await;
+    assert_eq!((status, told["replayed"].as_array().unwrap().len()), (200, 1), "{told}");
+    stack.wait_for(&id, "SUCCESSFUL").await;
+    let (_, page) = stack.call("GET", "/v1/tasks?queue=slow&task=webhook&limit=100", None).await;
+    assert!(page["tasks"].as_array().unwrap().iter().any(|task| task["id"] == id.as_str()), "{page}");
+}
+
+#[tokio::test]
+#[ignore = "needs the deployed stack"]
+async fn a_fifo_queue_keeps_order_within_a_group() {
+    let (stack, run) = (Stack::new(), id("ordered"));
+    let receiver = Stub::start(|_| Answer::json(200, "")).await;
+    let tasks: Vec<Value> = (0..12)
+        .map(|i| json!({ "id": format!("{run}-{i:02}"), "task": "webhook", "queue": "orders.fifo", "group": run, "kwargs": { "url": receiver.url() } }))
+        .collect();
+    assert_eq!(stack.call("POST", "/v1/tasks/batch", Some(&json!({ "tasks": tasks }))).await.0, 202);
+    stack.wait_for(&format!("{run}-11"), "SUCCESSFUL").await;
+    let seen: Vec<String> = receiver.requests().iter().map(|request| request.headers["webhook-id"].to_str().unwrap().to_owned()).collect();
+    assert_eq!(seen, (0..12).map(|i| format!("{run}-{i:02}")).collect::<Vec<_>>());
+}

@@ -4,8 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage, SqsMessageAttribute};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use errand_catalog::Queues;
-use errand_core::{DeadLetter, Environment, Init, Message, Registry, SettingsError, Timestamp};
+use errand_core::{DeadLetter, Environment, Init, Message, Queues, Registry, SettingsError, Timestamp};
 use lambda_runtime::{Error, LambdaEvent};
 use serde_json::value::RawValue;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use errand_core::{BoxFuture, DeliveryError, DynForeignObjects, Envelope, ErrorKind, Message, Sender, tell_unread};
+use errand_core::{BoxFuture, DeliveryError, DynForeignObjects, Envelope, ErrorKind, Message, tell_unread};
 use errand_engine::Record;
 use errand_wire::{Content, Decoded, Pointer};
 use futures_util::{FutureExt, future::join_all};
@@ -71,19 +71,15 @@ impl Intake {
     }
 }
 
-/// The envelopes of a message. What others have sent belongs to the queue that it came on.
+/// The envelopes of a message.
 fn envelopes(Decoded { sender, content, unread, .. }: Decoded, message: &Message) -> Vec<Envelope> {
     tell_unread("message", &unread);
-    let mut envelopes = match content {
+    match content {
         Content::Envelopes(envelopes) => envelopes,
         Content::Nothing(why) => {
             tracing::info!(message_id = message.id, %sender, why, "nothing to do");
             Vec::new()
         }
         Content::Elsewhere(_) => Vec::new(),
-    };
-    if sender != Sender::Native {
-        envelopes.iter_mut().for_each(|envelope| envelope.queue.clone_from(&message.queue));
     }
-    envelopes
 }

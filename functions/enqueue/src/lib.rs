@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use errand_api::{Access, Begun, Caller, Once, Operation, ProblemDocument, Request, Response, gateway};
-use errand_core::{DynCheck, DynNotes, DynRegister, Environment, Outbox, Payloads, SettingsError, Timestamp};
+use errand_core::{DynCheck, DynNotes, DynRegister, Environment, Outbox, Payloads, Queues, SettingsError, Timestamp};
 use http::StatusCode;
 use lambda_runtime::LambdaEvent;
 
@@ -22,7 +22,7 @@ use crate::call::Call;
 pub struct Enqueue {
     /// Who may call.
     pub access: Access,
-    /// The tasks that may be called.
+    /// The tasks that may be called, and the queues that they may be sent to.
     pub payloads: Payloads,
     /// Where tasks go.
     pub outbox: Outbox,
@@ -49,7 +49,7 @@ impl Enqueue {
         let notes = store.clone().map(|store| store as Arc<dyn DynNotes>);
         Ok(Self {
             access: Access::new(env, notes.clone())?,
-            payloads: errand_catalog::payloads().with_routes(env)?.with_consumer(env),
+            payloads: errand_catalog::payloads().with_routes(env)?.with_consumer(env).with_queues(Queues::from_env(env)?.names()),
             outbox,
             checks,
             store: store.map(|store| store as _),

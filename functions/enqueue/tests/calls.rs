@@ -207,3 +207,17 @@ async fn a_task_is_sent_noted_and_answered_as_it_was_written() {
         assert_eq!(again.context.json.unwrap().get(), context);
     }
 }
+
+#[tokio::test]
+async fn a_queue_that_is_not_there_is_refused_by_name_and_nothing_is_sent() {
+    let world = World::new();
+    let (status, problem) = world.post(with("queue", json!("slwo"))).await;
+    let errors = json!([{ "pointer": "/queue", "detail": "is no queue that is known here; known are: default, fast, slow" }]);
+    assert_eq!((status, &problem["errors"]), (422, &errors));
+    let notification = json!({ "channels": { "email": mail()["kwargs"] }, "queue": "slwo" });
+    let (status, problem) = told(&world.enqueue.handle(&request("POST", "/v1/notifications", notification)).await);
+    assert_eq!((status, &problem["errors"]), (422, &errors));
+    assert_eq!(world.queued(), 0);
+    assert_eq!(world.post(with("queue", json!("slow"))).await.0, 202);
+    assert_eq!(world.soon.envelopes.lock().unwrap()[0].queue, "slow");
+}

@@ -18,9 +18,10 @@ use crate::{
     lock::Lock,
     mail::{Catcher, Inbox},
     objects::Files,
+    queues::Queues,
     schedules::{self, LocalSchedules},
     web::{self, Functions},
-    worker,
+    worker::{self, Source},
 };
 
 /// Where to serve.
@@ -36,9 +37,6 @@ pub(crate) struct Options {
     patience: Patience,
 }
 
-/// Batches that are worked on together.
-const WORKERS: usize = 4;
-
 /// Serves until SIGTERM or SIGINT; then finishes what runs.
 pub(crate) async fn serve(options: &Options, env: &Environment) -> Result<(), Box<dyn Error>> {
     let env = &guard::with_this_machine(env, options.listen);
@@ -51,7 +49,11 @@ pub(crate) async fn serve(options: &Options, env: &Environment) -> Result<(), Bo
     let store = Arc::new(SqliteStore::new(database.clone()));
     let notes = Arc::new(SqliteNotes::new(database.clone()));
     let access = || Access::new(env, Some(notes.clone())).map(Access::open_without_keys);
-    let queue = SqliteQueue::new(database.clone(), errand_wire::encode);
+    let Queues { ours, foreign } = Queues::from_env(env)?;
+    let queue = SqliteQueue::new(database.clone(), errand_wire::encode).with_queues(ours.keys().cloned(), foreign.into_iter());
+    for (name, count) in queue.left_behind().await? {
+        tracing::warn!(queue = name, count, "messages wait on a queue that ERRAND_QUEUES and ERRAND_FOREIGN_QUEUES name no more");
+    }
     let inbox = Inbox::open(database.clone()).await?;
     let files = Files::open(options.data.join("objects")).map_err(|error| format!("cannot use the data folder: {error}"))?;
     let invocation = Invocation::from_env(env)?;
@@ -66,7 +68,7 @@ pub(crate) async fn serve(options: &Options, env: &Environment) -> Result<(), Bo
     let schedules = LocalSchedules::open(database.clone()).await?;
     // Mail is caught where nothing sends it.
     let settings = env.with_prefix("ERRAND_").map(|(name, _)| name).chain(["ERRAND_SES_FROM"]);
-    let payloads = errand_catalog::payloads().with_routes(env)?.with_settings(settings);
+    let payloads = errand_catalog::payloads().with_routes(env)?.with_settings(settings).with_queues(queue.names());
     let enqueue = Enqueue {
         access: access()?,
         payloads: payloads.clone(),
@@ -90,8 +92,11 @@ pub(crate) async fn serve(options: &Options, env: &Environment) -> Result<(), Bo
     database.release_all().await?;
     let (stop, stopped) = watch::channel(false);
     let mut workers = JoinSet::new();
-    for _ in 0..WORKERS {
-        workers.spawn(worker::work(queue.clone(), Arc::clone(&consumer), invocation, stopped.clone()));
+    for (name, pace) in &ours {
+        for _ in 0..pace.concurrency {
+            let source = Source { queue: queue.clone(), name: name.clone(), batch_size: pace.batch_size };
+            workers.spawn(worker::work(source, Arc::clone(&consumer), invocation, stopped.clone()));
+        }
     }
     workers.spawn(schedules::run(schedules, outbox, stopped.clone()));
     let (router, patience, until) = (web::router(functions, inbox), options.patience, stopped.clone());

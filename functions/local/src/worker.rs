@@ -7,23 +7,30 @@ use errand_core::{Invocation, Message, Timestamp};
 use errand_store_sqlite::SqliteQueue;
 use tokio::{sync::watch, time::sleep};
 
-/// Messages that are taken at once.
-const BATCH: u32 = 10;
-
 /// How long to wait when the queue does not answer.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// Where messages come from.
+pub(crate) struct Source {
+    pub(crate) queue: SqliteQueue,
+    /// Which of its queues.
+    pub(crate) name: String,
+    /// Messages that are taken at once.
+    pub(crate) batch_size: u32,
+}
+
 /// Works until `stop` says true, as long at a time as an invocation is; then ends after the batch in hand.
-pub(crate) async fn work(queue: SqliteQueue, consumer: Arc<Consumer>, invocation: Invocation, mut stop: watch::Receiver<bool>) {
+pub(crate) async fn work(source: Source, consumer: Arc<Consumer>, invocation: Invocation, mut stop: watch::Receiver<bool>) {
+    let Source { queue, name, batch_size } = &source;
     // Hidden for longer than a batch can take, so that none of it comes again while it is worked on.
     let visibility = invocation.length() * 2;
     while !*stop.borrow() {
-        match queue.receive(BATCH, visibility).await {
+        match queue.receive(name, *batch_size, visibility).await {
             Ok(messages) if messages.is_empty() => tokio::select! {
-                () = wait(&queue) => {}
+                () = wait(queue, name) => {}
                 _ = stop.wait_for(|stop| *stop) => {}
             },
-            Ok(messages) => run(&queue, &consumer, messages, invocation).await,
+            Ok(messages) => run(queue, &consumer, messages, invocation).await,
             Err(error) => {
                 tracing::error!(%error, "the queue does not answer");
                 sleep(PAUSE).await;
@@ -42,13 +49,13 @@ async fn run(queue: &SqliteQueue, consumer: &Consumer, messages: Vec<Message>, i
 }
 
 /// Waits until there may be something to take.
-async fn wait(queue: &SqliteQueue) {
-    let next = match queue.next_visible_at().await {
+async fn wait(queue: &SqliteQueue, name: &str) {
+    let next = match queue.next_visible_at(name).await {
         Ok(next) => next.map_or(Duration::MAX, |at| at.since(Timestamp::now())),
         Err(_) => PAUSE,
     };
     tokio::select! {
-        () = queue.changed() => {}
+        () = queue.changed(name) => {}
         () = sleep(next) => {}
     }
 }

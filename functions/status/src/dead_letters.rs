@@ -145,9 +145,9 @@ async fn show_again(letters: &Arc<dyn DynDeadLetters>, hidden: &[Buried]) {
 }
 
 /// A letter without its body, which may be personal.
-fn told(Buried { key, buried_at, letter, .. }: &Buried) -> Value {
+fn told(Buried { key, buried_at, queue, letter, .. }: &Buried) -> Value {
     json!({
-        "key": key, "id": letter.id, "task": letter.task, "kind": letter.kind, "reason": letter.reason, "attempts": letter.attempts,
+        "key": key, "id": letter.id, "task": letter.task, "queue": queue, "kind": letter.kind, "reason": letter.reason, "attempts": letter.attempts,
         "buried_at": buried_at,
     })
 }

@@ -14,7 +14,9 @@ use std::sync::Arc;
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use errand_api::{Access, Operation, ProblemDocument, Request, Response, Route, gateway};
-use errand_core::{DynDeadLetters, DynNoteList, DynNotes, DynResults, DynSchedules, Environment, Outbox, Payloads, SettingsError, limits};
+use errand_core::{
+    DynDeadLetters, DynNoteList, DynNotes, DynResults, DynSchedules, Environment, Outbox, Payloads, Queues, SettingsError, limits,
+};
 use http::StatusCode;
 use lambda_runtime::LambdaEvent;
 
@@ -22,7 +24,7 @@ use lambda_runtime::LambdaEvent;
 pub struct Operations {
     /// Who may call.
     pub access: Access,
-    /// The tasks that may be scheduled, and that edited dead letters may name.
+    /// The tasks and queues that schedules and edited dead letters may name.
     pub payloads: Payloads,
     /// Where tasks are remembered.
     pub store: Arc<dyn DynResults>,
@@ -49,7 +51,7 @@ impl Operations {
         let store = Arc::new(errand_catalog::store(env, &sdk).ok_or_else(|| SettingsError::missing("ERRAND_TABLE"))?);
         Ok(Self {
             access: Access::new(env, Some(store.clone()))?,
-            payloads: errand_catalog::payloads().with_routes(env)?.with_consumer(env),
+            payloads: errand_catalog::payloads().with_routes(env)?.with_consumer(env).with_queues(Queues::from_env(env)?.names()),
             store: store.clone(),
             notes: store.clone(),
             note_list: store,

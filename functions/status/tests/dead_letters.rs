@@ -177,3 +177,23 @@ async fn an_edit_leaves_what_it_does_not_name_as_it_was_written() {
     assert_eq!(sent.payload(), format!(r#"{{"big":{kwargs:?},"text":"y","n":1E+2}}"#));
     assert_eq!((sent.max_attempts, sent.context.json.unwrap().get()), (Some(20), r#"{"z":1e400,"a":null}"#));
 }
+
+#[tokio::test]
+async fn letters_of_all_queues_are_told_apart_and_each_goes_back_to_its_own() {
+    let world = world(&[]).await;
+    world.letters.add("k1", &mail("a"), "rejected");
+    world.letters.add_of("slow", "k2", &mail("b"), "rejected");
+    // One that says which queue it belongs to, and one of another sender, which belongs to the one it came on.
+    world.letters.add_of("slow", "k3", &json!({ "id": "c", "task": "console", "queue": "fast", "kwargs": { "text": "c" } }), "rejected");
+    world.letters.add_of("slow", "k4", &json!({ "task": "console", "args": [], "kwargs": { "text": "d" } }), "rejected");
+    let (_, told) = call(&world, "GET", "/v1/dead-letters?queue=slow").await;
+    let queues: Vec<&str> = told["dead_letters"].as_array().unwrap().iter().map(|letter| letter["queue"].as_str().unwrap()).collect();
+    assert_eq!(queues, ["slow"; 3], "{told}");
+    let (status, told) = send(&world, "POST", "/v1/dead-letters/replay", &json!({ "all": true })).await;
+    assert_eq!((status, told["replayed"].as_array().unwrap().len()), (200, 4), "{told}");
+    let mut sent: Vec<(String, String)> =
+        world.sent.envelopes.lock().unwrap().iter().map(|envelope| (envelope.id.clone(), envelope.queue.clone())).collect();
+    sent.sort();
+    let wanted = [("a", "default"), ("b", "slow"), ("c", "fast"), ("k4", "slow")];
+    assert_eq!(sent, wanted.map(|(id, queue)| (id.to_owned(), queue.to_owned())));
+}

@@ -7,8 +7,6 @@ use {errand_http::aws::SdkConfig, std::sync::Arc};
 
 #[cfg(feature = "scheduler")]
 pub use errand_transport_scheduler::EventBridgeScheduler;
-#[cfg(feature = "sqs")]
-pub use errand_transport_sqs::Queues;
 
 /// Adds the providers and runners of this build.
 ///
@@ -107,10 +105,10 @@ pub fn objects(env: &Environment, sdk: &SdkConfig) -> Option<Arc<dyn errand_core
     None
 }
 
-/// The dead-letter queue, if `ERRAND_DEAD_LETTER_URL` names one.
+/// The dead-letter queues, if `ERRAND_DEAD_LETTER_URL` or `ERRAND_QUEUES` name any.
 ///
 /// # Errors
-/// The setting is wrong.
+/// A setting is missing or wrong.
 #[cfg(feature = "sqs")]
 pub fn dead_letters(env: &Environment, sdk: &SdkConfig) -> Result<Option<Arc<dyn errand_core::DynDeadLetters>>, SettingsError> {
     Ok(errand_transport_sqs::SqsDeadLetters::from_env(env, sdk)?.map(|letters| Arc::new(letters) as _))

@@ -15,6 +15,8 @@ pub struct Buried {
     pub attributes: BTreeMap<String, String>,
     /// When it was buried.
     pub buried_at: Timestamp,
+    /// The queue that it goes back to, by its name in the settings.
+    pub queue: String,
     /// Why, and what it was.
     pub letter: Epitaph,
 }

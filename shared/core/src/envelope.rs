@@ -16,7 +16,7 @@ pub const OBJECT_LIMIT: usize = 4 * 1024 * 1024;
 pub const DEPTH_LIMIT: usize = 64;
 
 /// The queue of what names none.
-pub(crate) const DEFAULT_QUEUE: &str = "default";
+pub const DEFAULT_QUEUE: &str = "default";
 
 /// One unit of work: the name of a task, its arguments, and what may be said about when and how to run it.
 ///

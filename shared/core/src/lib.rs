@@ -25,6 +25,7 @@ mod payload;
 mod progress;
 mod provider;
 mod queue;
+mod queues;
 mod record;
 mod recurrence;
 mod registry;
@@ -46,7 +47,7 @@ pub use base64_text::from_base64;
 pub use clock::Clock;
 pub use cron::{Cron, Days, Numbers};
 pub use dead_letters::{Buried, DeadLetters, Epitaph};
-pub use envelope::{BODY_LIMIT, Context, DEPTH_LIMIT, Envelope, OBJECT_LIMIT, limits};
+pub use envelope::{BODY_LIMIT, Context, DEFAULT_QUEUE, DEPTH_LIMIT, Envelope, OBJECT_LIMIT, limits};
 pub use erased::{
     DynCheck, DynClaims, DynDeadLetters, DynForeignObjects, DynForward, DynNoteList, DynNotes, DynObjects, DynQueue, DynRegister,
     DynResultBackend, DynResults, DynSchedules, DynTransport,
@@ -65,6 +66,7 @@ pub use payload::{Lack, Payload, Payloads, Refusal, Texts};
 pub use progress::{Places, Progress, Reason};
 pub use provider::{Attempt, Provider, Receipt};
 pub use queue::{DeadLetter, Message, Queue, QueueError};
+pub use queues::{Address, QueueSettings, Queues, celery_queue, is_fifo};
 pub use record::{Record, position};
 pub use recurrence::{Rate, Recurrence, Unit};
 pub use registry::Registry;

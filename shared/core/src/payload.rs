@@ -137,7 +137,7 @@ pub(crate) struct Kind {
     schema: &'static str,
 }
 
-/// The tasks that can be called, each with the check of its payload.
+/// What callers can send: the tasks, each with the check of its payload, and the queues.
 #[derive(Clone, Default)]
 pub struct Payloads {
     /// With the providers that do the task: of several a route has to say which.
@@ -147,6 +147,8 @@ pub struct Payloads {
     routes: Routes<Option<Kind>>,
     /// The settings of what delivers, by their names, where that is known.
     settings: Option<BTreeSet<String>>,
+    /// Every queue that a task can be sent to, where that is known.
+    queues: Option<Vec<String>>,
 }
 
 impl Payloads {
@@ -192,6 +194,18 @@ impl Payloads {
             Some(names) => self.with_settings(names.split(',').map(str::trim)),
             None => self,
         }
+    }
+
+    /// Says which queues a task can be sent to.
+    #[must_use]
+    pub fn with_queues<'a>(self, names: impl Iterator<Item = &'a str>) -> Self {
+        Self { queues: Some(names.map(ToOwned::to_owned).collect()), ..self }
+    }
+
+    /// The queues that a task can be sent to, where that is known.
+    #[must_use]
+    pub fn queues(&self) -> Option<&[String]> {
+        self.queues.as_deref()
     }
 
     /// What is known of a task: nothing, or that it takes anything, or what it takes.
@@ -247,9 +261,19 @@ impl Payloads {
         }
     }
 
-    /// Notes in `fields`, which an envelope was read from, what is wrong with its task and payload. What nobody knows in the payload becomes what it
+    /// Notes in `fields`, which an envelope was read from, that there is no such queue.
+    pub fn check_queue(&self, fields: &mut Fields<'_>, envelope: &Envelope) {
+        if let Some(queues) = &self.queues
+            && !queues.contains(&envelope.queue)
+        {
+            fields.refuse("queue", format!("is no queue that is known here; known are: {}", queues.join(", ")));
+        }
+    }
+
+    /// Notes in `fields`, which an envelope was read from, what is wrong with its task, payload and queue. What nobody knows in the payload becomes what it
     /// becomes in `fields`.
     pub fn check_envelope(&self, fields: &mut Fields<'_>, envelope: &Envelope) {
+        self.check_queue(fields, envelope);
         // What is no task or no payload by its form is a problem already.
         if limits::task(&envelope.task).is_err() || (fields.has("kwargs") && envelope.kwargs.is_none()) {
             return;

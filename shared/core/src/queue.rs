@@ -58,7 +58,14 @@ impl DeadLetter {
     pub(crate) const ATTEMPTS: &str = "errand-attempts";
     pub(crate) const ID: &str = "errand-id";
     pub(crate) const TASK: &str = "errand-task";
+    const QUEUE: &str = "errand-queue";
     const ATTRIBUTES: &str = "errand-attributes";
+
+    /// The queue that a letter came from, of what is said beside it; those that others gave up do not say.
+    #[must_use]
+    pub fn queue(attributes: &BTreeMap<String, String>) -> Option<&str> {
+        attributes.get(Self::QUEUE).map(String::as_str)
+    }
 
     /// What was said beside a message before it was given up, of what is said beside it now: a dead letter that its queue has sent back is read as it was.
     #[must_use]
@@ -77,6 +84,7 @@ impl DeadLetter {
             vec![(Self::REASON, reason.to_owned()), (Self::KIND, self.kind.to_string()), (Self::ATTEMPTS, self.attempts.to_string())];
         attributes.extend(self.id.clone().map(|id| (Self::ID, id)));
         attributes.extend(self.task.clone().map(|task| (Self::TASK, task)));
+        attributes.push((Self::QUEUE, message.queue.clone()));
         if !message.attributes.is_empty() {
             attributes.extend(serde_json::to_string(&message.attributes).ok().map(|json| (Self::ATTRIBUTES, json)));
         }

@@ -49,6 +49,13 @@ pub enum PublishError {
     Unavailable(String),
 }
 
+impl PublishError {
+    /// The caller names a queue that is not there; `known` are those that are.
+    pub fn no_such_queue<'a>(known: impl Iterator<Item = &'a str>) -> Self {
+        Self::Refused(format!("there is no queue of this name; there are: {}", known.collect::<Vec<_>>().join(", ")))
+    }
+}
+
 impl fmt::Display for PublishError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

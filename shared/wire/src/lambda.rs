@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use errand_core::Message;
+use errand_core::{DEFAULT_QUEUE, Message};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -39,7 +39,7 @@ pub fn message(body: String) -> Message {
         attributes: BTreeMap::new(),
         receive_count: 1,
         sent_at: None,
-        queue: "default".to_owned(),
+        queue: DEFAULT_QUEUE.to_owned(),
         lane: None,
     }
 }

@@ -63,6 +63,16 @@ impl Decoded {
     fn one(envelope: Envelope) -> Self {
         Self::new(envelope.sender, Content::Envelopes(vec![envelope]))
     }
+
+    /// As it came on this queue: what others have sent belongs there, whatever they call the queue.
+    fn on(mut self, queue: &str) -> Self {
+        if let Content::Envelopes(envelopes) = &mut self.content
+            && self.sender != Sender::Native
+        {
+            envelopes.iter_mut().for_each(|envelope| queue.clone_into(&mut envelope.queue));
+        }
+        self
+    }
 }
 
 /// What a message holds.
@@ -112,12 +122,14 @@ impl From<Refused> for DeliveryError {
     }
 }
 
-/// Reads a message. An envelope that has no id takes that of the innermost message around it that has one.
+/// Reads a message. An envelope that has no id takes that of the innermost message around it that has one; one that names no queue belongs to the one that it
+/// came on.
 ///
 /// # Errors
 /// The body is too large, nested too deep, or is no message that is known here.
 pub fn decode(message: &Message) -> Result<Decoded, Refused> {
-    read(&Layer { id: &message.id, body: &message.body, attributes: &message.attributes, limit: BODY_LIMIT, depth: 1 })
+    let Message { id, body, attributes, queue, .. } = message;
+    read(&Layer { id, body, attributes, queue, limit: BODY_LIMIT, depth: 1 }).map(|decoded| decoded.on(queue))
 }
 
 /// Reads what a message's [`Pointer`] points to: `body` in place of the message's own.
@@ -125,7 +137,8 @@ pub fn decode(message: &Message) -> Result<Decoded, Refused> {
 /// # Errors
 /// As [`decode`], but that it may be as large as what is in an object store may be.
 pub fn decode_fetched(message: &Message, body: &str) -> Result<Decoded, Refused> {
-    read(&Layer { id: &message.id, body, attributes: &message.attributes, limit: OBJECT_LIMIT, depth: 2 })
+    let Message { id, attributes, queue, .. } = message;
+    read(&Layer { id, body, attributes, queue, limit: OBJECT_LIMIT, depth: 2 }).map(|decoded| decoded.on(queue))
 }
 
 /// A message, or one in another.
@@ -133,6 +146,8 @@ struct Layer<'a> {
     id: &'a str,
     body: &'a str,
     attributes: &'a BTreeMap<String, String>,
+    /// The queue that the outermost came on.
+    queue: &'a str,
     limit: usize,
     /// 1 for the outermost.
     depth: usize,
@@ -140,8 +155,8 @@ struct Layer<'a> {
 
 impl Layer<'_> {
     /// A message in this one.
-    fn inner<'b>(&self, id: &'b str, body: &'b str, attributes: &'b BTreeMap<String, String>) -> Layer<'b> {
-        Layer { id, body, attributes, limit: self.limit, depth: self.depth + 1 }
+    fn inner<'b>(&'b self, id: &'b str, body: &'b str, attributes: &'b BTreeMap<String, String>) -> Layer<'b> {
+        Layer { id, body, attributes, queue: self.queue, limit: self.limit, depth: self.depth + 1 }
     }
 }
 

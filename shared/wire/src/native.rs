@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use errand_core::{
-    BODY_LIMIT, Context, Envelope, Fields, FollowUps, Problems, Timestamp,
+    BODY_LIMIT, Context, DEFAULT_QUEUE, Envelope, Fields, FollowUps, Problems, Timestamp,
     json::{self, Object},
     limits,
 };
@@ -54,14 +54,19 @@ const IN_ATTRIBUTES: [&str; 12] = [
 /// envelope's arguments, the whole body is the payload.
 pub(crate) fn read_message(fields: Fields<'_>, layer: &Layer<'_>) -> Result<(Envelope, Vec<String>), Problems> {
     if !IN_ATTRIBUTES.iter().any(|name| layer.attributes.contains_key(*name)) {
-        return read_whole(fields.noting(), layer.id);
+        return read_whole(fields.noting(), layer.id, layer.queue);
     }
-    read_whole(Fields::of(&with_attributes(&fields, layer.attributes))?.noting(), layer.id)
+    read_whole(Fields::of(&with_attributes(&fields, layer.attributes))?.noting(), layer.id, layer.queue)
 }
 
-/// The envelope, and where its object has fields that nobody knows.
-fn read_whole(mut fields: Fields<'_>, id: &str) -> Result<(Envelope, Vec<String>), Problems> {
-    let envelope = read(&mut fields, || id.to_owned());
+/// The envelope, of this id and on this queue unless it says so itself, and where its object has fields that nobody knows.
+fn read_whole(mut fields: Fields<'_>, id: &str, queue: &str) -> Result<(Envelope, Vec<String>), Problems> {
+    let mut envelope = read(&mut fields, || id.to_owned());
+    if let Some(envelope) = &mut envelope
+        && fields.raw("queue").is_none()
+    {
+        queue.clone_into(&mut envelope.queue);
+    }
     let unread = fields.unread();
     Ok((fields.finish(envelope)?, unread))
 }
@@ -111,7 +116,7 @@ pub fn of_data(id: String, task: String, data: &str) -> Result<Envelope, Problem
 /// It is none.
 pub fn decode(body: &str, id: &str) -> Result<Envelope, Problems> {
     guard::check(body, BODY_LIMIT)?;
-    read_whole(Fields::of(body)?, id).map(|(envelope, _)| envelope)
+    read_whole(Fields::of(body)?, id, DEFAULT_QUEUE).map(|(envelope, _)| envelope)
 }
 
 /// Reads what an object says about how an envelope without arguments is to be run.

@@ -98,3 +98,22 @@ fn every_envelope_survives_its_own_form() {
         }
     }
 }
+
+#[test]
+fn a_task_belongs_to_the_queue_that_it_came_on_unless_it_says_another_in_our_own_form() {
+    let celery = r#"{"body":"W1tdLHt9LHt9XQ==","content-encoding":"utf-8","content-type":"application/json","headers":{"task":"t","id":"a","lang":"py"},"properties":{"body_encoding":"base64","delivery_info":{"routing_key":"celery"}}}"#;
+    let wrapped = r#"{"Type":"Notification","MessageId":"n","TopicArn":"arn:aws:sns:x:1:t","Message":"{\"task\":\"t\"}"}"#;
+    for (body, wanted) in [
+        (r#"{"task":"t"}"#, "slow"),
+        (r#"{"task":"t","queue":"fast"}"#, "fast"),
+        (r#"{"task":"t","args":[],"kwargs":{}}"#, "slow"),
+        (celery, "slow"),
+        (wrapped, "slow"),
+    ] {
+        let message = Message { id: "m-1".to_owned(), queue: "slow".to_owned(), ..errand_wire::lambda::message(body.to_owned()) };
+        match decode(&message).unwrap().content {
+            Content::Envelopes(envelopes) => assert_eq!(envelopes[0].queue, wanted, "{body}"),
+            other => panic!("{body} is {other:?}"),
+        }
+    }
+}

@@ -66,7 +66,8 @@ impl World {
             access: Access::new(&Environment::default(), None).unwrap().open_without_keys(),
             payloads: errand_catalog::payloads()
                 .with_routes(&[("ERRAND_ROUTES", r#"{"app.*":{"http":"https://app.example.com"}}"#)].into_iter().collect())
-                .unwrap(),
+                .unwrap()
+                .with_queues(["default", "fast", "slow"].into_iter()),
             outbox: Outbox { soon: Arc::new(soon.clone()), late: Some(Arc::new(late.clone())), objects: None },
             checks: vec![Arc::new(soon.clone()), Arc::new(late.clone())],
             store: Some(Arc::new(store.clone())),

@@ -59,6 +59,9 @@ struct Selection {
     /// The task's name
     #[arg(long)]
     task: Option<String>,
+    /// The queue that they came from
+    #[arg(long)]
+    queue: Option<String>,
     /// The kind of the last failure, such as rejected
     #[arg(long)]
     kind: Option<String>,
@@ -79,7 +82,8 @@ fn object(text: &str) -> Result<Value, String> {
 
 impl Selection {
     fn conditions(&self) -> impl Iterator<Item = (&'static str, &String)> {
-        let named = [("task", &self.task), ("kind", &self.kind), ("reason", &self.reason), ("since", &self.since), ("until", &self.until)];
+        let Self { task, queue, kind, reason, since, until, .. } = self;
+        let named = [("task", task), ("queue", queue), ("kind", kind), ("reason", reason), ("since", since), ("until", until)];
         named.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)))
     }
 
@@ -108,7 +112,7 @@ impl DeadLetters {
                 let found = api.call(Method::GET, &format!("/v1/dead-letters?limit=1000{}", selection.query()), None).await?;
                 found["dead_letters"].as_array().into_iter().flatten().for_each(say);
                 if found["complete"] != true {
-                    tell("there are more: say which, by --task, --kind, --reason, --since or --until");
+                    tell("there are more: say which, by --task, --queue, --kind, --reason, --since or --until");
                 }
                 Ok(())
             }

@@ -42,7 +42,7 @@ mod tests {
         }
 
         async fn sent(&self) -> Vec<String> {
-            let messages = self.queue.receive(100, std::time::Duration::from_secs(60)).await.unwrap();
+            let messages = self.queue.receive("default", 100, std::time::Duration::from_secs(60)).await.unwrap();
             messages.iter().map(|message| errand_wire::native::decode(&message.body, "x").unwrap().id).collect()
         }
     }

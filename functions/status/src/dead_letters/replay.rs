@@ -69,9 +69,10 @@ fn added(body: &str, edit: &Json) -> Vec<Problem> {
     edit.entries().filter(|(name, _)| !names.contains(name)).map(|(name, _)| problem(name)).collect()
 }
 
-/// Reads what is in a letter as a consumer would have read it.
+/// Reads what is in a letter as a consumer would have read it: what does not say which queue it belongs to goes back to its own.
 fn decode(body: &str, id: &str, letter: &Buried) -> Result<Decoded, Problems> {
-    let message = Message { id: id.to_owned(), attributes: letter.attributes.clone(), ..errand_wire::lambda::message(body.to_owned()) };
+    let (id, attributes, queue) = (id.to_owned(), letter.attributes.clone(), letter.queue.clone());
+    let message = Message { id, attributes, queue, ..errand_wire::lambda::message(body.to_owned()) };
     errand_wire::decode(&message).map_err(|refused| refused.problems)
 }
 

@@ -14,6 +14,7 @@ pub(super) struct Selection {
     /// Ids of envelopes, or keys of letters.
     ids: Vec<String>,
     task: Option<String>,
+    queue: Option<String>,
     kind: Option<String>,
     /// Part of the reason, in any case.
     reason: Option<String>,
@@ -37,6 +38,7 @@ impl Selection {
             match name.as_str() {
                 "id" => chosen.ids.push(value),
                 "task" => chosen.task = Some(value),
+                "queue" => chosen.queue = Some(value),
                 "kind" => chosen.kind = Some(value),
                 "reason" => chosen.reason = Some(value.to_lowercase()),
                 "since" => chosen.since = Some(time()?),
@@ -45,7 +47,7 @@ impl Selection {
                     let limit = value.parse().ok().filter(|limit| (1..=MOST).contains(limit));
                     chosen.limit = limit.ok_or_else(|| wrong(&format!("limit: expected 1 to {MOST}")))?;
                 }
-                _ => return Err(wrong("expected no other parameters than id, task, kind, reason, since, until, limit")),
+                _ => return Err(wrong("expected no other parameters than id, task, queue, kind, reason, since, until, limit")),
             }
         }
         Ok(chosen)
@@ -58,6 +60,7 @@ impl Selection {
         let chosen = Self {
             ids: fields.list("ids"),
             task: fields.optional("task"),
+            queue: fields.optional("queue"),
             kind: fields.optional("kind"),
             reason: fields.optional::<String>("reason").map(|part| part.to_lowercase()),
             since: fields.optional("since"),
@@ -71,16 +74,17 @@ impl Selection {
         let unconditional = Self { limit: chosen.limit, edit: chosen.edit.clone(), ..Self::default() } == chosen;
         let all = fields.optional::<bool>("all");
         if unconditional && all != Some(true) {
-            fields.refuse("all", "expected ids, task, kind, reason, since or until; or true, when all are meant");
+            fields.refuse("all", "expected ids, task, queue, kind, reason, since or until; or true, when all are meant");
         }
         fields.finish(Some(chosen))
     }
 
     pub(super) fn wants(&self, letter: &Buried) -> bool {
-        let Buried { key, buried_at, letter, .. } = letter;
+        let Buried { key, buried_at, queue, letter, .. } = letter;
         let same = |wanted: &Option<String>, is: Option<&String>| wanted.is_none() || wanted.as_ref() == is;
         (self.ids.is_empty() || self.ids.iter().any(|id| id == key || Some(id) == letter.id.as_ref()))
             && same(&self.task, letter.task.as_ref())
+            && same(&self.queue, Some(queue))
             && same(&self.kind, Some(&letter.kind))
             && self.reason.as_ref().is_none_or(|part| letter.reason.to_lowercase().contains(part))
             && self.since.is_none_or(|since| since <= *buried_at)

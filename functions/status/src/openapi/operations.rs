@@ -94,6 +94,7 @@ pub(super) fn describe(operation: Operation) -> Option<Value> {
         Operation::ListDeadLetters => Call::new("listDeadLetters", "Dead letters", "List what was given up")
             .query("id", json!({ "type": "string" }))
             .query("task", json!({ "type": "string" }))
+            .query("queue", json!({ "type": "string" }))
             .query("kind", json!({ "type": "string" }))
             .query("reason", json!({ "type": "string" }))
             .query("since", time())

@@ -61,6 +61,10 @@ impl Graveyard {
     }
 
     pub fn add(&self, key: &str, body: &Value, kind: &str) {
+        self.add_of("default", key, body, kind);
+    }
+
+    pub fn add_of(&self, queue: &str, key: &str, body: &Value, kind: &str) {
         let letter = Epitaph {
             kind: kind.to_owned(),
             reason: format!("HTTP 400 Because of {key}"),
@@ -70,7 +74,15 @@ impl Graveyard {
         };
         let body = body.as_str().map_or_else(|| body.to_string(), ToOwned::to_owned);
         self.0.lock().unwrap().push((
-            Buried { key: key.to_owned(), receipt: key.to_owned(), body, attributes: BTreeMap::new(), buried_at: Timestamp::now(), letter },
+            Buried {
+                key: key.to_owned(),
+                receipt: key.to_owned(),
+                body,
+                attributes: BTreeMap::new(),
+                buried_at: Timestamp::now(),
+                queue: queue.to_owned(),
+                letter,
+            },
             false,
         ));
     }

@@ -1,13 +1,12 @@
-use std::{path::Path, sync::Arc};
+use std::path::Path;
 
 use errand_core::{StoreError, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
-use tokio::sync::Notify;
 
 use crate::{queue, store};
 
 /// The tables, by version: each entry takes a file from one version to the next.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("schema.sql"),
     "ALTER TABLE dead_letters ADD COLUMN visible_at INTEGER NOT NULL DEFAULT 0",
     "CREATE TABLE notes (
@@ -20,14 +19,17 @@ const MIGRATIONS: [&str; 4] = [
     "CREATE TABLE written (at INTEGER NOT NULL) STRICT; -- one row: when it was last tried whether the file can be written, in milliseconds since 1970
     INSERT INTO written VALUES (0);
     CREATE TABLE parts (name TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT, WITHOUT ROWID; -- of the tables that Database::upgrade keeps",
+    "ALTER TABLE messages ADD COLUMN queue TEXT NOT NULL DEFAULT 'default';
+    ALTER TABLE messages ADD COLUMN lane TEXT; -- on a first-in-first-out queue: all but the first of a lane are never visible
+    DROP INDEX messages_by_visible_at;
+    CREATE INDEX messages_by_visible_at ON messages (queue, visible_at, id);
+    CREATE INDEX messages_by_lane ON messages (queue, lane, id) WHERE lane IS NOT NULL",
 ];
 
 /// One SQLite file. All access goes through one connection on a thread of its own, so that there is one writer. Clones share it.
 #[derive(Clone)]
 pub struct Database {
     connection: tokio_rusqlite::Connection,
-    /// Told when there may be more to receive.
-    pub(crate) arrivals: Arc<Notify>,
 }
 
 impl Database {
@@ -37,7 +39,7 @@ impl Database {
     /// The file cannot be opened, is no database, or is of a newer version.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
         let connection = tokio_rusqlite::Connection::open(path).await.map_err(|error| failed(&error))?;
-        let database = Self { connection, arrivals: Arc::default() };
+        let database = Self { connection };
         let version = database.call(version).await?;
         let missing = MIGRATIONS.get(version..).ok_or_else(newer)?;
         database.call(|connection| prepare(connection, missing)).await?;
@@ -103,9 +105,7 @@ impl Database {
             store::release_all(&transaction, now)?;
             transaction.commit()
         })
-        .await?;
-        self.arrivals.notify_one();
-        Ok(())
+        .await
     }
 }
 

@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, time::Duration};
 
-use errand_core::{Buried, DeadLetter, DeadLetters, Epitaph, QueueError, Timestamp};
+use errand_core::{Buried, DEFAULT_QUEUE, DeadLetter, DeadLetters, Epitaph, QueueError, Timestamp};
 use rusqlite::{Row, params, types::Type};
 
 use crate::SqliteQueue;
@@ -65,6 +65,7 @@ fn buried(row: &Row<'_>) -> rusqlite::Result<Buried> {
         receipt: id.to_string(),
         body: row.get(1)?,
         buried_at: Timestamp::from_millis(row.get(3)?),
+        queue: DeadLetter::queue(&attributes).unwrap_or(DEFAULT_QUEUE).to_owned(),
         letter: Epitaph::read(&attributes),
         attributes: DeadLetter::original(attributes),
     })

@@ -1,47 +1,85 @@
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use errand_core::{
-    BODY_LIMIT, DeadLetter, Envelope, ForeignMessage, Forward, Message, PublishError, Published, Queue, QueueError, StoreError, Timestamp,
-    Transport,
+    BODY_LIMIT, DEFAULT_QUEUE, DeadLetter, Envelope, ForeignMessage, Forward, Message, PublishError, Published, Queue, QueueError,
+    StoreError, Timestamp, Transport, celery_queue, is_fifo,
 };
-use rusqlite::{Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use tokio::sync::Notify;
 
 use crate::Database;
 
-/// The queue in a [`Database`]: messages with visibility, receive count, delay and dead letters, as SQS has them. Clones share it.
+/// When a message is visible that waits behind another one of its lane: not before that is gone.
+const NEVER: i64 = i64::MAX;
+
+/// The group of what names none, on a first-in-first-out queue.
+const DEFAULT_LANE: &str = "default";
+
+/// The queues in a [`Database`]: messages with visibility, receive count, delay, order within a lane, and dead letters, as SQS has them. Clones share them.
 #[derive(Clone)]
 pub struct SqliteQueue {
     pub(crate) database: Database,
     encode: fn(&Envelope) -> String,
+    /// Ours by name, each told when there may be more to receive.
+    ours: Arc<BTreeMap<String, Notify>>,
+    /// Others', which nobody here works on.
+    foreign: Arc<BTreeSet<String>>,
+}
+
+/// A message to be kept.
+struct Draft {
+    queue: String,
+    lane: Option<String>,
+    body: String,
+    visible_at: i64,
 }
 
 impl SqliteQueue {
-    /// The queue of a database; `encode` makes a message's body.
+    /// The queue `default` of a database; `encode` makes a message's body.
     #[must_use]
     pub fn new(database: Database, encode: fn(&Envelope) -> String) -> Self {
-        Self { database, encode }
+        let ours = Arc::new(BTreeMap::from([(DEFAULT_QUEUE.to_owned(), Notify::new())]));
+        Self { database, encode, ours, foreign: Arc::default() }
     }
 
-    /// Takes up to `most` messages that are visible, the one that waits longest first, and hides them for `visibility`.
+    /// With more queues beside `default`: ours, which tasks can be sent to, and others', which only what follows on a task goes to. One whose name ends in
+    /// `.fifo` keeps order within a lane.
+    #[must_use]
+    pub fn with_queues(self, ours: impl Iterator<Item = String>, foreign: impl Iterator<Item = String>) -> Self {
+        let ours = ours.chain([DEFAULT_QUEUE.to_owned()]).map(|name| (name, Notify::new())).collect();
+        Self { ours: Arc::new(ours), foreign: Arc::new(foreign.collect()), ..self }
+    }
+
+    /// The names of ours.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.ours.keys().map(String::as_str)
+    }
+
+    /// Takes up to `most` messages of a queue that are visible, the one that waits longest first, and hides them for `visibility`. Of a lane it is the first
+    /// one alone.
     ///
     /// # Errors
     /// The file cannot be read or written.
-    pub async fn receive(&self, most: u32, visibility: Duration) -> Result<Vec<Message>, StoreError> {
-        let now = Timestamp::now();
+    pub async fn receive(&self, queue: &str, most: u32, visibility: Duration) -> Result<Vec<Message>, StoreError> {
+        let (now, name) = (Timestamp::now(), queue.to_owned());
         let received: Vec<Message> = self
             .database
             .call(move |connection| {
                 let mut take = connection.prepare_cached(
                     "UPDATE messages SET visible_at = ?2, receive_count = receive_count + 1, in_flight = 1
-                     WHERE id IN (SELECT id FROM messages WHERE visible_at <= ?1 ORDER BY visible_at, id LIMIT ?3)
-                     RETURNING id, body, receive_count",
+                     WHERE id IN (SELECT id FROM messages WHERE queue = ?4 AND visible_at <= ?1 ORDER BY visible_at, id LIMIT ?3)
+                     RETURNING id, body, receive_count, queue, lane",
                 )?;
-                take.query_map(params![now.millis(), (now + visibility).millis(), most], message)?.collect()
+                take.query_map(params![now.millis(), (now + visibility).millis(), most, name], message)?.collect()
             })
             .await?;
         if received.len() == most as usize {
             // There may be more, for another worker.
-            self.database.arrivals.notify_one();
+            self.arrived(queue);
         }
         Ok(received)
     }
@@ -51,31 +89,91 @@ impl SqliteQueue {
     /// # Errors
     /// The file cannot be written.
     pub async fn acknowledge(&self, messages: &[Message]) -> Result<(), StoreError> {
-        let receipts: Vec<(i64, u32)> = messages.iter().map(receipt).collect();
-        self.database
+        let (receipts, now): (Vec<(i64, u32)>, _) = (messages.iter().map(receipt).collect(), Timestamp::now().millis());
+        let shown: Vec<String> = self
+            .database
             .call(move |connection| {
                 let transaction = connection.transaction()?;
+                let mut shown = Vec::new();
                 for (id, count) in receipts {
-                    transaction.execute("DELETE FROM messages WHERE id = ?1 AND receive_count = ?2", params![id, count])?;
+                    shown.extend(forget(&transaction, id, count, now)?);
                 }
-                transaction.commit()
+                transaction.commit()?;
+                Ok(shown)
             })
-            .await
+            .await?;
+        shown.iter().for_each(|queue| self.arrived(queue));
+        Ok(())
     }
 
-    /// When the next message is visible; `None` when there is none.
+    /// When the next message of a queue is visible; `None` when there is none.
     ///
     /// # Errors
     /// The file cannot be read.
-    pub async fn next_visible_at(&self) -> Result<Option<Timestamp>, StoreError> {
-        let next: Option<i64> =
-            self.database.call(|connection| connection.query_row("SELECT min(visible_at) FROM messages", [], |row| row.get(0))).await?;
-        Ok(next.map(Timestamp::from_millis))
+    pub async fn next_visible_at(&self, queue: &str) -> Result<Option<Timestamp>, StoreError> {
+        let queue = queue.to_owned();
+        let next = move |connection: &mut Connection| {
+            let mut next = connection.prepare_cached("SELECT min(visible_at) FROM messages WHERE queue = ?1")?;
+            next.query_row([queue], |row| row.get::<_, Option<i64>>(0))
+        };
+        Ok(self.database.call(next).await?.filter(|at| *at < NEVER).map(Timestamp::from_millis))
     }
 
-    /// Waits until there may be more to receive, or to wait for.
-    pub async fn changed(&self) {
-        self.database.arrivals.notified().await;
+    /// Waits until there may be more to receive of a queue, or to wait for; for ever, if it is none of ours.
+    pub async fn changed(&self, queue: &str) {
+        match self.ours.get(queue) {
+            Some(arrivals) => arrivals.notified().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The queues that hold messages and are named no more, each with how many.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub async fn left_behind(&self) -> Result<Vec<(String, u32)>, StoreError> {
+        let count = |connection: &mut Connection| {
+            let mut count = connection.prepare("SELECT queue, count(*) FROM messages GROUP BY queue")?;
+            count.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<Vec<(String, u32)>>>()
+        };
+        let known = |name: &String| self.ours.contains_key(name) || self.foreign.contains(name);
+        Ok(self.database.call(count).await?.into_iter().filter(|(name, _)| !known(name)).collect())
+    }
+
+    /// Says that there may be more to receive of a queue.
+    fn arrived(&self, queue: &str) {
+        if let Some(arrivals) = self.ours.get(queue) {
+            arrivals.notify_one();
+        }
+    }
+
+    /// Keeps messages, all or none; answers their ids.
+    async fn keep(&self, drafts: Vec<Draft>) -> Result<Vec<i64>, StoreError> {
+        let queues: BTreeSet<String> = drafts.iter().map(|draft| draft.queue.clone()).collect();
+        let kept = self.database.call(move |connection| {
+            let transaction = connection.transaction()?;
+            let ids = drafts.iter().map(|draft| insert(&transaction, draft)).collect::<rusqlite::Result<Vec<i64>>>()?;
+            transaction.commit()?;
+            Ok(ids)
+        });
+        let ids = kept.await?;
+        queues.iter().for_each(|queue| self.arrived(queue));
+        Ok(ids)
+    }
+
+    fn draft(&self, envelope: &Envelope, now: Timestamp) -> Result<Draft, PublishError> {
+        if !self.ours.contains_key(&envelope.queue) {
+            return Err(PublishError::no_such_queue(self.names()));
+        }
+        let body = (self.encode)(envelope);
+        // As on SQS: what is larger would be refused when it is received.
+        if body.len() > BODY_LIMIT {
+            return Err(PublishError::TooLarge { limit: BODY_LIMIT });
+        }
+        let lane = lane(&envelope.queue, envelope.group.as_ref());
+        // A lane keeps no delay of a single message: the consumer hides what comes early, and its lane waits with it.
+        let due = if lane.is_some() { now } else { envelope.run_after.unwrap_or(now).max(now) };
+        Ok(Draft { queue: envelope.queue.clone(), lane, body, visible_at: due.millis() })
     }
 }
 
@@ -93,7 +191,7 @@ impl Queue for SqliteQueue {
             })
             .await
             .map_err(|error| QueueError(error.0))?;
-        self.database.arrivals.notify_one();
+        self.arrived(&message.queue);
         if hidden == 1 { Ok(()) } else { Err(QueueError("the message is gone, or was received again".to_owned())) }
     }
 
@@ -118,31 +216,18 @@ impl Transport for SqliteQueue {
 
     async fn publish(&self, envelopes: &[Envelope]) -> Vec<Result<Published, PublishError>> {
         let now = Timestamp::now();
-        let rows = envelopes.iter().map(|envelope| ((self.encode)(envelope), envelope.run_after.unwrap_or(now).max(now).millis()));
-        // As on SQS: what is larger would be refused when it is received.
-        let rows: Vec<Option<(String, i64)>> = rows.map(|row| Some(row).filter(|(body, _)| body.len() <= BODY_LIMIT)).collect();
-        let fits: Vec<bool> = rows.iter().map(Option::is_some).collect();
-        let published: Result<Vec<i64>, StoreError> = self
-            .database
-            .call(move |connection| {
-                let transaction = connection.transaction()?;
-                let mut ids = Vec::new();
-                for (body, visible_at) in rows.into_iter().flatten() {
-                    transaction.execute("INSERT INTO messages (body, visible_at) VALUES (?1, ?2)", params![body, visible_at])?;
-                    ids.push(transaction.last_insert_rowid());
-                }
-                transaction.commit()?;
-                Ok(ids)
-            })
-            .await;
-        self.database.arrivals.notify_one();
-        let mut ids = published.as_ref().map(|ids| ids.iter()).map_err(|error| PublishError::Unavailable(error.0.clone()));
-        let answer = |fits: bool| match &mut ids {
-            _ if !fits => Err(PublishError::TooLarge { limit: BODY_LIMIT }),
-            Ok(ids) => Ok(Published { message_id: ids.next().map(ToString::to_string) }),
-            Err(error) => Err(error.clone()),
+        let (mut answers, mut drafts) = (Vec::with_capacity(envelopes.len()), Vec::with_capacity(envelopes.len()));
+        for envelope in envelopes {
+            answers.push(self.draft(envelope, now).map(|draft| drafts.push(draft)));
+        }
+        let kept = self.keep(drafts).await;
+        let mut ids = kept.as_ref().map(|ids| ids.iter()).map_err(|error| PublishError::Unavailable(error.0.clone()));
+        let answer = |answer: Result<(), PublishError>| match (&mut ids, answer) {
+            (_, Err(refused)) => Err(refused),
+            (Ok(ids), Ok(())) => Ok(Published { message_id: ids.next().map(ToString::to_string) }),
+            (Err(error), Ok(())) => Err(error.clone()),
         };
-        fits.into_iter().map(answer).collect()
+        answers.into_iter().map(answer).collect()
     }
 
     async fn check(&self) -> Result<(), PublishError> {
@@ -151,21 +236,44 @@ impl Transport for SqliteQueue {
 }
 
 impl Forward for SqliteQueue {
-    /// There is one queue here, whatever it is called elsewhere.
     async fn forward(&self, message: &ForeignMessage) -> Result<(), PublishError> {
-        let (body, now) = (message.body.clone(), Timestamp::now().millis());
-        let insert = move |connection: &mut rusqlite::Connection| {
-            connection.execute("INSERT INTO messages (body, visible_at) VALUES (?1, ?2)", params![body, now])
-        };
-        self.database.call(insert).await.map_err(|error| PublishError::Unavailable(error.0))?;
-        self.database.arrivals.notify_one();
-        Ok(())
+        let known = |name: &str| self.ours.contains_key(name) || self.foreign.contains(name);
+        let names = [message.queue.clone(), celery_queue(&message.queue)];
+        let all = || self.names().chain(self.foreign.iter().map(String::as_str));
+        let queue = names.into_iter().find(|name| known(name)).ok_or_else(|| PublishError::no_such_queue(all()))?;
+        let (lane, visible_at) = (lane(&queue, message.group.as_ref()), Timestamp::now().millis());
+        let draft = Draft { queue, lane, body: message.body.clone(), visible_at };
+        self.keep(vec![draft]).await.map(drop).map_err(|error| PublishError::Unavailable(error.0))
     }
 }
 
 /// Shows every message that a process which died had received.
 pub(crate) fn release_all(transaction: &Transaction<'_>, now: Timestamp) -> rusqlite::Result<()> {
     transaction.execute("UPDATE messages SET visible_at = ?1, in_flight = 0 WHERE in_flight = 1", [now.millis()]).map(drop)
+}
+
+/// The group within which a queue keeps order, if it does.
+fn lane(queue: &str, group: Option<&String>) -> Option<String> {
+    is_fifo(queue).then(|| group.map_or(DEFAULT_LANE, String::as_str).to_owned())
+}
+
+/// Writes a message. One that is not the first of its lane waits for that to be gone.
+fn insert(transaction: &Transaction<'_>, Draft { queue, lane, body, visible_at }: &Draft) -> rusqlite::Result<i64> {
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO messages (queue, lane, body, visible_at)
+         VALUES (?1, ?2, ?3, CASE WHEN EXISTS (SELECT 1 FROM messages WHERE queue = ?1 AND lane = ?2) THEN ?5 ELSE ?4 END)",
+    )?;
+    insert.insert(params![queue, lane, body, visible_at, NEVER])
+}
+
+/// Deletes a message, if it was not received again since, and shows the one that waits behind it; answers that one's queue.
+fn forget(transaction: &Transaction<'_>, id: i64, count: u32, now: i64) -> rusqlite::Result<Option<String>> {
+    let mut delete = transaction.prepare_cached("DELETE FROM messages WHERE id = ?1 AND receive_count = ?2 RETURNING queue, lane")?;
+    let gone = delete.query_row(params![id, count], |row| Ok((row.get(0)?, row.get::<_, Option<String>>(1)?))).optional()?;
+    let Some((queue, Some(lane))) = gone else { return Ok(None) };
+    let mut show = transaction
+        .prepare_cached("UPDATE messages SET visible_at = ?3 WHERE id = (SELECT min(id) FROM messages WHERE queue = ?1 AND lane = ?2)")?;
+    Ok((show.execute(params![queue, lane, now])? == 1).then_some(queue))
 }
 
 /// A message's id, and the count that its receipt was given at.
@@ -182,7 +290,7 @@ fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
         receive_count: row.get(2)?,
         sent_at: None,
         attributes: BTreeMap::new(),
-        queue: "default".to_owned(),
-        lane: None,
+        queue: row.get(3)?,
+        lane: row.get(4)?,
     })
 }

@@ -4,7 +4,10 @@
 
 use std::{path::Path, time::Duration};
 
-use errand_core::{Begin, Claim, DeadLetter, Envelope, ErrorKind, Message, Progress, Queue, Store, Timestamp, Transport};
+use errand_core::{
+    Begin, Claim, DeadLetter, Envelope, ErrorKind, ForeignMessage, Forward, Message, Progress, PublishError, Queue, Store, Timestamp,
+    Transport,
+};
 use errand_store_sqlite::{Database, SqliteNotes, SqliteQueue, SqliteStore};
 use errand_testkit::transport::{delayed, envelope};
 
@@ -20,7 +23,7 @@ async fn publish(queue: &SqliteQueue, envelopes: &[Envelope]) {
 }
 
 async fn receive(queue: &SqliteQueue) -> Vec<Message> {
-    queue.receive(10, VISIBILITY).await.unwrap()
+    queue.receive("default", 10, VISIBILITY).await.unwrap()
 }
 
 fn id(message: &Message) -> String {
@@ -62,12 +65,12 @@ async fn a_message_is_seen_by_one_until_it_is_shown_again() {
 async fn a_delayed_message_waits_and_whoever_waits_for_it_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let (_, queue) = open(folder.path()).await;
-    assert_eq!(queue.next_visible_at().await, Ok(None));
+    assert_eq!(queue.next_visible_at("default").await, Ok(None));
     let later = delayed("later", Duration::from_secs(3600));
     publish(&queue, std::slice::from_ref(&later)).await;
-    queue.changed().await;
+    queue.changed("default").await;
     assert!(receive(&queue).await.is_empty());
-    assert_eq!(queue.next_visible_at().await, Ok(later.run_after));
+    assert_eq!(queue.next_visible_at("default").await, Ok(later.run_after));
 }
 
 #[tokio::test]
@@ -127,4 +130,70 @@ async fn another_parts_tables_are_brought_from_their_version_to_the_newest() {
     database.call(|connection| connection.execute("INSERT INTO mail (a, b) VALUES (1, 2)", [])).await.unwrap();
     let refused = database.upgrade("mail", &["CREATE TABLE mail (a)"]).await.unwrap_err();
     assert!(refused.0.contains("newer version"), "{refused}");
+}
+
+fn on(queue: &str, group: Option<&str>, id: &str) -> Envelope {
+    Envelope { queue: queue.to_owned(), group: group.map(ToOwned::to_owned), ..envelope(id) }
+}
+
+#[tokio::test]
+async fn each_queue_has_its_messages_and_one_that_is_not_there_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, queue) = open(folder.path()).await;
+    let queue = queue.with_queues(["slow".to_owned()].into_iter(), ["mail-high".to_owned()].into_iter());
+    let answers = queue.publish(&[on("slow", None, "a"), on("fast", None, "b"), on("mail-high", None, "c"), envelope("d")]).await;
+    let refused = Err(PublishError::Refused("there is no queue of this name; there are: default, slow".to_owned()));
+    assert_eq!((answers[0].is_ok(), &answers[1], &answers[2], answers[3].is_ok()), (true, &refused, &refused, true));
+    let foreign = |name: &str| ForeignMessage { id: "f".to_owned(), queue: name.to_owned(), group: None, body: "f".to_owned() };
+    queue.forward(&foreign("mail.high")).await.unwrap();
+    let told = "there is no queue of this name; there are: default, slow, mail-high";
+    assert_eq!(queue.forward(&foreign("other")).await, Err(PublishError::Refused(told.to_owned())));
+    let slow = queue.receive("slow", 10, VISIBILITY).await.unwrap();
+    assert_eq!(slow.iter().map(|message| (id(message), message.queue.as_str())).collect::<Vec<_>>(), [("a".to_owned(), "slow")]);
+    assert_eq!(receive(&queue).await.iter().map(id).collect::<Vec<_>>(), ["d"]);
+    assert_eq!(queue.receive("mail-high", 10, VISIBILITY).await.unwrap()[0].body, "f");
+    // It is named no more.
+    let (_, queue) = open(folder.path()).await;
+    assert_eq!(queue.left_behind().await.unwrap(), [("mail-high".to_owned(), 1), ("slow".to_owned(), 1)]);
+}
+
+#[tokio::test]
+async fn a_lane_goes_on_when_its_first_message_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, queue) = open(folder.path()).await;
+    let queue = queue.with_queues(["a.fifo".to_owned()].into_iter(), std::iter::empty());
+    let batch = [("x", "x1"), ("x", "x2"), ("y", "y1"), ("x", "x3")].map(|(group, id)| on("a.fifo", Some(group), id));
+    publish(&queue, &batch).await;
+    publish(&queue, &[Envelope { run_after: Some(Timestamp::now() + VISIBILITY), ..on("a.fifo", None, "later") }]).await;
+    let take = async || queue.receive("a.fifo", 10, VISIBILITY).await.unwrap();
+    let first = take().await;
+    let told = |messages: &[Message]| messages.iter().map(|message| (id(message), message.lane.clone().unwrap())).collect::<Vec<_>>();
+    let wanted = |wanted: &[(&str, &str)]| wanted.iter().map(|(id, lane)| ((*id).to_owned(), (*lane).to_owned())).collect::<Vec<_>>();
+    assert_eq!(told(&first), wanted(&[("x1", "x"), ("y1", "y"), ("later", "default")]), "the consumer hides what comes early");
+    queue.hide(&first[0], Duration::ZERO).await.unwrap();
+    assert_eq!(told(&take().await), wanted(&[("x1", "x")]), "nothing overtakes what failed");
+    queue.acknowledge(&first).await.unwrap();
+    let after = queue.receive("a.fifo", 10, VISIBILITY).await.unwrap();
+    assert!(after.is_empty(), "an old receipt of x1 forgets nothing, and nothing waits behind y1");
+    queue.changed("a.fifo").await;
+    let again = Message { receive_count: 2, ..first[0].clone() };
+    queue.acknowledge(&[again]).await.unwrap();
+    queue.changed("a.fifo").await;
+    assert_eq!(told(&take().await), wanted(&[("x2", "x")]));
+}
+
+#[tokio::test]
+async fn a_file_of_before_there_were_queues_is_taken_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("errand.sqlite3");
+    let old = rusqlite::Connection::open(&path).unwrap();
+    old.execute_batch(include_str!("../src/schema.sql")).unwrap();
+    old.execute("INSERT INTO messages (body, visible_at) VALUES (?1, 0)", [errand_wire::encode(&envelope("a"))]).unwrap();
+    old.pragma_update(None, "user_version", 1).unwrap();
+    drop(old);
+    let (_, queue) = open(folder.path()).await;
+    assert_eq!(
+        receive(&queue).await.iter().map(|message| (id(message), message.queue.clone())).collect::<Vec<_>>(),
+        [("a".to_owned(), "default".to_owned())]
+    );
 }

@@ -14,6 +14,7 @@ use errand_testkit::{
 use errand_transport_scheduler::EventBridgeScheduler;
 use serde_json::{Value, json};
 
+const URL: (&str, &str) = ("ERRAND_QUEUE_URL", "https://sqs/1/main");
 const QUEUE: (&str, &str) = ("ERRAND_QUEUE_ARN", "arn:aws:sqs:eu-west-1:1:main");
 const ROLE: (&str, &str) = ("ERRAND_SCHEDULER_ROLE_ARN", "arn:aws:iam::1:role/scheduler");
 
@@ -26,7 +27,7 @@ fn with(url: &str, vars: &[(&str, &str)]) -> Result<EventBridgeScheduler, String
 }
 
 fn transport(url: &str) -> EventBridgeScheduler {
-    with(url, &[QUEUE, ROLE, ("ERRAND_SCHEDULER_GROUP", "errand"), ("ERRAND_DEAD_LETTER_URL", "https://sqs/1/dead")]).unwrap()
+    with(url, &[URL, QUEUE, ROLE, ("ERRAND_SCHEDULER_GROUP", "errand"), ("ERRAND_DEAD_LETTER_URL", "https://sqs/1/dead")]).unwrap()
 }
 
 #[tokio::test]
@@ -101,6 +102,7 @@ async fn a_recurring_schedule_says_in_each_run_which_one_it_is() {
         ("AWS_ACCESS_KEY_ID", "a"),
         ("AWS_SECRET_ACCESS_KEY", "s"),
         ("AWS_ENDPOINT_URL", ids.url()),
+        URL,
         QUEUE,
         ROLE,
     ]
@@ -172,6 +174,7 @@ async fn it_keeps_the_contract_of_schedules() {
         ("AWS_ACCESS_KEY_ID", "test"),
         ("AWS_SECRET_ACCESS_KEY", "test"),
         ("AWS_ENDPOINT_URL", &endpoint),
+        URL,
         QUEUE,
         ROLE,
         ("ERRAND_SCHEDULER_GROUP", &group),
@@ -187,12 +190,47 @@ async fn it_keeps_the_contract_of_schedules() {
 #[tokio::test]
 async fn a_fifo_queue_gets_a_group_and_its_dead_letter_queue_is_not_the_schedules() {
     let stub = Stub::start(|_| Answer::json(200, r#"{"ScheduleArn":"arn"}"#)).await;
-    let vars = [("ERRAND_QUEUE_ARN", "arn:aws:sqs:eu-west-1:1:main.fifo"), ROLE, ("ERRAND_DEAD_LETTER_URL", "https://sqs/1/dead.fifo")];
+    let main = [("ERRAND_QUEUE_URL", "https://sqs/1/main.fifo"), ("ERRAND_QUEUE_ARN", "arn:aws:sqs:eu-west-1:1:main.fifo")];
+    let vars = [main[0], main[1], ROLE, ("ERRAND_DEAD_LETTER_URL", "https://sqs/1/dead.fifo")];
     let envelope = Envelope { group: Some("tenant".to_owned()), ..delayed("a", Duration::from_secs(3600)) };
     with(stub.url(), &vars).unwrap().publish(&[envelope]).await.remove(0).unwrap();
     let sent: Value = serde_json::from_slice(&stub.requests()[0].body).unwrap();
     assert_eq!(sent["Target"]["SqsParameters"], json!({ "MessageGroupId": "tenant" }));
     assert_eq!(sent["Target"]["DeadLetterConfig"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_delay_ends_on_the_queue_of_the_task_with_its_dead_letters() {
+    let stub = Stub::start(|_| Answer::json(200, r#"{"ScheduleArn":"arn"}"#)).await;
+    let queues = r#"{"slow":{"url":"http://127.0.0.1:4566/1/slow","dead_letter_url":"http://127.0.0.1:4566/1/slow-dead"},
+        "a.fifo":{"url":"http://127.0.0.1:4566/1/a.fifo","dead_letter_url":"http://127.0.0.1:4566/1/a-dead.fifo"}}"#;
+    let transport =
+        with(stub.url(), &[URL, QUEUE, ROLE, ("ERRAND_QUEUES", queues), ("ERRAND_DEAD_LETTER_URL", "https://sqs/1/dead")]).unwrap();
+    let on = |queue: &str| Envelope { queue: queue.to_owned(), ..delayed("a", Duration::from_secs(3600)) };
+    let answers = transport.publish(&[on("slow"), on("a.fifo"), on("default"), on("fast")]).await;
+    let refused = PublishError::Refused("there is no queue of this name; there are: a.fifo, default, slow".to_owned());
+    assert_eq!(answers[3], Err(refused));
+    assert!(answers[..3].iter().all(Result::is_ok));
+    let mut targets: Vec<(String, String, Value)> = stub
+        .requests()
+        .iter()
+        .map(|request| {
+            let sent: Value = serde_json::from_slice(&request.body).unwrap();
+            let arn = |value: &Value| value.as_str().unwrap_or_default().replace("arn:aws:sqs:eu-west-1:1:", "");
+            (
+                arn(&sent["Target"]["Arn"]),
+                arn(&sent["Target"]["DeadLetterConfig"]["Arn"]),
+                sent["Target"]["SqsParameters"]["MessageGroupId"].clone(),
+            )
+        })
+        .collect();
+    targets.sort_by(|a, b| a.0.cmp(&b.0));
+    let wanted = [("a.fifo", "dead", json!("default")), ("main", "dead", Value::Null), ("slow", "slow-dead", Value::Null)];
+    assert_eq!(
+        targets,
+        wanted.map(|(queue, dead, group)| (queue.to_owned(), dead.to_owned(), group)),
+        "the Scheduler takes no FIFO queue for dead letters"
+    );
 }
 
 #[tokio::test]
@@ -232,6 +270,9 @@ fn settings_are_checked_when_the_function_starts() {
     let error = |vars: &[(&str, &str)]| with("http://127.0.0.1:1", vars).err().unwrap();
     assert_eq!(error(&[ROLE]), "ERRAND_QUEUE_ARN: must be set");
     assert_eq!(error(&[QUEUE]), "ERRAND_SCHEDULER_ROLE_ARN: must be set");
+    assert_eq!(error(&[QUEUE, ROLE]), "ERRAND_QUEUE_URL: must be set");
     assert!(error(&[("ERRAND_QUEUE_ARN", "https://sqs/1/main"), ROLE]).starts_with("ERRAND_QUEUE_ARN: expected an ARN"));
-    assert!(error(&[QUEUE, ROLE, ("ERRAND_DEAD_LETTER_URL", "https://sqs/1/")]).starts_with("ERRAND_DEAD_LETTER_URL: expected the URL"));
+    assert!(
+        error(&[URL, QUEUE, ROLE, ("ERRAND_DEAD_LETTER_URL", "https://sqs/1/")]).starts_with("ERRAND_DEAD_LETTER_URL: expected the URL")
+    );
 }

@@ -99,7 +99,7 @@ mod tests {
     fn the_largest_body_has_room_for_every_attribute() {
         let burial = of(&"x".repeat(BODY_LIMIT));
         assert!(total(&burial) <= LIMIT);
-        assert_eq!(burial.attributes.len(), 5);
+        assert_eq!(burial.attributes.len(), 6);
     }
 
     #[test]

@@ -7,11 +7,11 @@ use aws_sdk_sqs::{
     },
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use errand_core::{Buried, DeadLetter, DeadLetters, Environment, Epitaph, QueueError, SettingsError, Timestamp};
+use errand_core::{Buried, DeadLetter, DeadLetters, Environment, Epitaph, QueueError, Queues, SettingsError, Timestamp};
 use errand_http::aws::{Failure, SdkConfig};
 use futures_util::{StreamExt, TryFutureExt, TryStreamExt, stream};
 
-use crate::{bury::ENCODING, queues};
+use crate::bury::ENCODING;
 
 /// The most messages of one call. <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html>
 const BATCH: usize = 10;
@@ -19,44 +19,62 @@ const BATCH: usize = 10;
 /// Calls that are under way together.
 const CONCURRENCY: usize = 8;
 
-/// The dead-letter queue.
+/// The dead-letter queues.
 pub struct SqsDeadLetters {
     client: Client,
+    graveyards: Vec<Graveyard>,
+}
+
+/// A dead-letter queue.
+struct Graveyard {
     url: String,
+    /// The name of the queue whose letters it holds; of several, the first.
+    of: String,
 }
 
 impl SqsDeadLetters {
-    /// The queue that `ERRAND_DEAD_LETTER_URL` names, if it is set.
+    /// The dead-letter queues of the settings, if there are any.
     ///
     /// # Errors
-    /// It is no queue's URL.
+    /// A setting is missing or wrong.
     pub fn from_env(env: &Environment, sdk: &SdkConfig) -> Result<Option<Self>, SettingsError> {
-        const DEAD: &str = "ERRAND_DEAD_LETTER_URL";
-        let url = env.get(DEAD).map(|url| queues::url(DEAD, url)).transpose()?;
-        Ok(url.map(|url| Self { client: Client::new(sdk), url }))
+        let mut graveyards: Vec<Graveyard> = Vec::new();
+        for (name, address) in Queues::from_env(env)?.iter() {
+            if let Some(url) = &address.dead_letter_url
+                && graveyards.iter().all(|known| known.url != *url)
+            {
+                graveyards.push(Graveyard { url: url.clone(), of: name.to_owned() });
+            }
+        }
+        Ok(if graveyards.is_empty() { None } else { Some(Self { client: Client::new(sdk), graveyards }) })
     }
 
     /// Receives up to ten messages; the wait makes SQS ask all of its servers, so that none means none.
-    async fn receive(&self, lease: Duration) -> Result<Vec<Message>, QueueError> {
-        let call = self.client.receive_message().queue_url(&self.url).max_number_of_messages(10).wait_time_seconds(1);
+    async fn receive(&self, graveyard: &Graveyard, lease: Duration) -> Result<Vec<Buried>, QueueError> {
+        let call = self.client.receive_message().queue_url(&graveyard.url).max_number_of_messages(10).wait_time_seconds(1);
         let call = call.visibility_timeout(i32::try_from(lease.as_secs()).unwrap_or(i32::MAX)).message_attribute_names("All");
         let told = call.message_system_attribute_names(MessageSystemAttributeName::SentTimestamp).send().await;
-        Ok(told.map_err(|error| failed(&Failure::of(&error)))?.messages.unwrap_or_default())
+        let told = told.map_err(|error| failed(&Failure::of(&error)))?.messages.unwrap_or_default();
+        Ok(told.into_iter().filter_map(|message| buried(message, graveyard)).collect())
     }
 }
 
 impl DeadLetters for SqsDeadLetters {
     async fn take(&self, lease: Duration) -> Result<Vec<Buried>, QueueError> {
-        let told = stream::iter(0..CONCURRENCY).map(|_| self.receive(lease)).buffer_unordered(CONCURRENCY).try_concat().await?;
-        Ok(told.into_iter().filter_map(buried).collect())
+        let calls = 0..self.graveyards.len().max(CONCURRENCY);
+        stream::iter(calls)
+            .map(|call| self.receive(&self.graveyards[call % self.graveyards.len()], lease))
+            .buffer_unordered(CONCURRENCY)
+            .try_concat()
+            .await
     }
 
     async fn release(&self, letters: &[Buried]) -> Result<(), QueueError> {
-        let batches = batches(letters, |place, receipt| {
+        let batches = self.batches(letters, |place, receipt| {
             ChangeMessageVisibilityBatchRequestEntry::builder().id(place).receipt_handle(receipt).visibility_timeout(0).build().ok()
         });
-        let calls = batches.into_iter().map(|batch| {
-            let call = self.client.change_message_visibility_batch().queue_url(&self.url).set_entries(Some(batch));
+        let calls = batches.into_iter().map(|(url, batch)| {
+            let call = self.client.change_message_visibility_batch().queue_url(url).set_entries(Some(batch));
             // One that is not shown now is shown when its lease ends.
             call.send().map_ok(drop).map_err(|error| failed(&Failure::of(&error)))
         });
@@ -64,10 +82,10 @@ impl DeadLetters for SqsDeadLetters {
     }
 
     async fn remove(&self, letters: &[Buried]) -> Result<(), QueueError> {
-        let batches =
-            batches(letters, |place, receipt| DeleteMessageBatchRequestEntry::builder().id(place).receipt_handle(receipt).build().ok());
-        let calls = batches.into_iter().map(async |batch| {
-            let call = self.client.delete_message_batch().queue_url(&self.url).set_entries(Some(batch));
+        let batches = self
+            .batches(letters, |place, receipt| DeleteMessageBatchRequestEntry::builder().id(place).receipt_handle(receipt).build().ok());
+        let calls = batches.into_iter().map(async |(url, batch)| {
+            let call = self.client.delete_message_batch().queue_url(url).set_entries(Some(batch));
             let told = call.send().await.map_err(|error| failed(&Failure::of(&error)))?;
             told.failed().first().map_or(Ok(()), |left| Err(QueueError(format!("SQS: {}", left.code()))))
         });
@@ -76,20 +94,32 @@ impl DeadLetters for SqsDeadLetters {
 
     async fn count(&self) -> Result<u64, QueueError> {
         let counts = [QueueAttributeName::ApproximateNumberOfMessages, QueueAttributeName::ApproximateNumberOfMessagesNotVisible];
-        let told = self.client.get_queue_attributes().queue_url(&self.url).set_attribute_names(Some(counts.to_vec())).send().await;
-        let told = told.map_err(|error| failed(&Failure::of(&error)))?.attributes.unwrap_or_default();
-        Ok(counts.iter().filter_map(|name| told.get(name)?.parse::<u64>().ok()).sum())
+        let mut total = 0;
+        for Graveyard { url, .. } in &self.graveyards {
+            let told = self.client.get_queue_attributes().queue_url(url).set_attribute_names(Some(counts.to_vec())).send().await;
+            let told = told.map_err(|error| failed(&Failure::of(&error)))?.attributes.unwrap_or_default();
+            total += counts.iter().filter_map(|name| told.get(name)?.parse::<u64>().ok()).sum::<u64>();
+        }
+        Ok(total)
     }
 }
 
-/// What calls of ten say of letters.
-fn batches<T>(letters: &[Buried], entry: impl Fn(String, &str) -> Option<T>) -> Vec<Vec<T>> {
-    let batch =
-        |batch: &[Buried]| batch.iter().enumerate().filter_map(|(place, letter)| entry(place.to_string(), &letter.receipt)).collect();
-    letters.chunks(BATCH).map(batch).collect()
+impl SqsDeadLetters {
+    /// What calls of ten say of letters, each with the URL of the queue that they are on.
+    fn batches<T>(&self, letters: &[Buried], entry: impl Fn(String, &str) -> Option<T>) -> Vec<(String, Vec<T>)> {
+        let of = |graveyard: &Graveyard| {
+            let receipts: Vec<&str> =
+                letters.iter().filter_map(|letter| letter.receipt.strip_prefix(&graveyard.url)?.strip_prefix(' ')).collect();
+            let entries =
+                |batch: &[&str]| batch.iter().enumerate().filter_map(|(place, receipt)| entry(place.to_string(), receipt)).collect();
+            receipts.chunks(BATCH).map(entries).collect::<Vec<Vec<T>>>()
+        };
+        self.graveyards.iter().flat_map(|graveyard| of(graveyard).into_iter().map(|batch| (graveyard.url.clone(), batch))).collect()
+    }
 }
 
-fn buried(message: Message) -> Option<Buried> {
+/// A message as a letter, whose receipt tells the queue that it is on as well.
+fn buried(message: Message, graveyard: &Graveyard) -> Option<Buried> {
     let sent = message.attributes.as_ref().and_then(|attributes| attributes.get(&MessageSystemAttributeName::SentTimestamp));
     let buried_at = Timestamp::from_millis(sent.and_then(|millis| millis.parse().ok()).unwrap_or_default());
     let attributes: BTreeMap<String, String> =
@@ -99,9 +129,10 @@ fn buried(message: Message) -> Option<Buried> {
     let decoded = encoded.then(|| STANDARD.decode(&body).ok().and_then(|bytes| String::from_utf8(bytes).ok())).flatten();
     Some(Buried {
         key: message.message_id?,
-        receipt: message.receipt_handle?,
+        receipt: format!("{} {}", graveyard.url, message.receipt_handle?),
         body: decoded.unwrap_or(body),
         buried_at,
+        queue: DeadLetter::queue(&attributes).unwrap_or(&graveyard.of).to_owned(),
         letter: Epitaph::read(&attributes),
         attributes: DeadLetter::original(attributes),
     })

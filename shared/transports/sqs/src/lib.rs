@@ -3,12 +3,10 @@
 mod bury;
 mod dead_letters;
 mod queue;
-mod queues;
 mod transport;
 
 pub use dead_letters::SqsDeadLetters;
 pub use queue::SqsQueue;
-pub use queues::Queues;
 pub use transport::SqsTransport;
 
 use errand_core::PublishError;

@@ -1,48 +1,52 @@
 use std::{sync::LazyLock, time::Duration};
 
 use aws_sdk_sqs::{Client, types::MessageAttributeValue};
-use errand_core::{DeadLetter, Environment, Message, Queue, QueueError, SettingsError};
+use errand_core::{Address, DeadLetter, Environment, Message, Queue, QueueError, Queues, SettingsError, is_fifo};
 use errand_http::aws::{Failure, SdkConfig};
 
-use crate::{Queues, bury::Burial, queues};
+use crate::bury::Burial;
 
-/// The queues that a consumer's messages come from, and their dead-letter queue.
+/// The queues that a consumer's messages come from, and their dead-letter queues.
 pub struct SqsQueue {
     /// Made when it is first needed: while all goes well, it never is.
     client: LazyLock<Client, Box<dyn FnOnce() -> Client + Send>>,
     queues: Queues,
-    dead_letter_url: String,
 }
 
 impl SqsQueue {
-    /// The queues of the settings.
+    /// The queues of the settings. Without `ERRAND_DEAD_LETTER_URL` there would be messages that can go nowhere.
     ///
     /// # Errors
     /// A setting is missing or wrong.
     pub fn new(env: &Environment, sdk: &SdkConfig) -> Result<Self, SettingsError> {
-        const DEAD: &str = "ERRAND_DEAD_LETTER_URL";
-        let dead_letter_url = queues::url(DEAD, env.required(DEAD)?)?;
+        env.required("ERRAND_DEAD_LETTER_URL")?;
         let sdk = sdk.clone();
-        Ok(Self { client: LazyLock::new(Box::new(move || Client::new(&sdk))), queues: Queues::from_env(env)?, dead_letter_url })
+        Ok(Self { client: LazyLock::new(Box::new(move || Client::new(&sdk))), queues: Queues::from_env(env)? })
+    }
+
+    /// Where the queue is that a message came from.
+    fn address(&self, message: &Message) -> Result<&Address, QueueError> {
+        self.queues.named(&message.queue).map_err(|error| QueueError(error.to_string()))
     }
 }
 
 impl Queue for SqsQueue {
     async fn hide(&self, message: &Message, duration: Duration) -> Result<(), QueueError> {
         let seconds = i32::try_from(duration.as_millis().div_ceil(1000)).unwrap_or(i32::MAX);
-        let call = self.client.change_message_visibility().queue_url(self.queues.of_message(message)).receipt_handle(&message.receipt);
+        let call = self.client.change_message_visibility().queue_url(&self.address(message)?.url).receipt_handle(&message.receipt);
         call.visibility_timeout(seconds).send().await.map(drop).map_err(|error| QueueError(format!("SQS: {}", Failure::of(&error))))
     }
 
     async fn bury(&self, message: &Message, letter: &DeadLetter) -> Result<(), QueueError> {
+        let url = self.address(message)?.dead_letter_url.as_deref().unwrap_or_default();
         let Burial { body, attributes } = Burial::of(message, letter);
-        let mut call = self.client.send_message().queue_url(&self.dead_letter_url).message_body(body);
+        let mut call = self.client.send_message().queue_url(url).message_body(body);
         for (name, value) in attributes {
             let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();
             call = call
                 .message_attributes(name, value.map_err(|_| QueueError("an attribute of the dead letter cannot be written".to_owned()))?);
         }
-        if queues::is_fifo(&self.dead_letter_url) {
+        if is_fifo(url) {
             call = call.message_group_id(message.lane.as_deref().unwrap_or("default")).message_deduplication_id(&message.id);
         }
         call.send().await.map(drop).map_err(|error| QueueError(format!("SQS: {}", Failure::of(&error))))

@@ -5,13 +5,14 @@ use aws_sdk_sqs::{
     types::{QueueAttributeName, SendMessageBatchRequestEntry},
 };
 use errand_core::{
-    BODY_LIMIT, Envelope, Environment, ForeignMessage, Forward, PublishError, Published, SettingsError, Timestamp, Transport,
+    BODY_LIMIT, Envelope, Environment, ForeignMessage, Forward, PublishError, Published, Queues, SettingsError, Timestamp, Transport,
+    is_fifo,
 };
 use errand_http::aws::{Failure, SdkConfig, throttled};
 use futures_util::{StreamExt, stream};
 use ring::digest::{SHA256, digest};
 
-use crate::{LIMIT, Queues, publish_error, queues::is_fifo};
+use crate::{LIMIT, publish_error};
 
 /// The most messages of one call. <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html>
 const BATCH: usize = 10;
@@ -54,7 +55,7 @@ impl SqsTransport {
     }
 
     fn entry(&self, place: usize, envelope: &Envelope, now: Timestamp) -> Result<Entry, PublishError> {
-        let url = self.queues.named(&envelope.queue).ok_or_else(|| self.unknown())?;
+        let url = &self.queues.named(&envelope.queue)?.url;
         let body = (self.encode)(envelope);
         if body.len() > BODY_LIMIT {
             return Err(PublishError::TooLarge { limit: BODY_LIMIT });
@@ -71,12 +72,7 @@ impl SqsTransport {
             request = request.set_message_group_id(envelope.group.clone()).delay_seconds(delay_seconds(envelope, now));
         }
         let request = request.build().map_err(|_| PublishError::Refused("no SQS message can be made of the task".to_owned()))?;
-        Ok(Entry { place, url: url.to_owned(), request, size })
-    }
-
-    fn unknown(&self) -> PublishError {
-        let known: Vec<&str> = self.queues.names().collect();
-        PublishError::Refused(format!("there is no queue of this name; there are: {}", known.join(", ")))
+        Ok(Entry { place, url: url.clone(), request, size })
     }
 
     /// Sends batches one after another. A call that fails ends it: what comes behind must not overtake, nor wait for a dead service again.
@@ -157,8 +153,9 @@ impl Transport for SqsTransport {
     }
 
     async fn check(&self) -> Result<(), PublishError> {
-        for url in self.queues.urls() {
-            let told = self.client.get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::QueueArn).send().await;
+        for (_, address) in self.queues.iter() {
+            let told =
+                self.client.get_queue_attributes().queue_url(&address.url).attribute_names(QueueAttributeName::QueueArn).send().await;
             told.map_err(|error| publish_error(&Failure::of(&error)))?;
         }
         Ok(())
@@ -167,7 +164,7 @@ impl Transport for SqsTransport {
 
 impl Forward for SqsTransport {
     async fn forward(&self, message: &ForeignMessage) -> Result<(), PublishError> {
-        let url = self.queues.known_as(&message.queue).ok_or_else(|| self.unknown())?;
+        let url = &self.queues.known_as(&message.queue)?.url;
         if message.body.len() > LIMIT {
             return Err(PublishError::TooLarge { limit: LIMIT });
         }

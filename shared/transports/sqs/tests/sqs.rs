@@ -8,7 +8,9 @@ use std::{
     time::Duration,
 };
 
-use errand_core::{DeadLetter, Envelope, Environment, ErrorKind, Message, PublishError, Queue, Transport};
+use errand_core::{
+    DeadLetter, DeadLetters, Envelope, Environment, ErrorKind, ForeignMessage, Forward, Message, PublishError, Queue, Transport,
+};
 use errand_http::aws::{SdkConfig, sdk_config};
 use errand_testkit::{
     Answer, Request, Stub,
@@ -24,7 +26,8 @@ fn settings(url: &str) -> (Environment, SdkConfig) {
         ("AWS_SECRET_ACCESS_KEY", "s"),
         ("AWS_ENDPOINT_URL", url),
         ("ERRAND_QUEUE_URL", "https://sqs/1/main"),
-        ("ERRAND_QUEUES", r#"{"ordered":"https://sqs/1/ordered.fifo"}"#),
+        ("ERRAND_QUEUES", r#"{"ordered":{"url":"https://sqs/1/ordered.fifo","dead_letter_url":"https://sqs/1/ordered-dead.fifo"}}"#),
+        ("ERRAND_FOREIGN_QUEUES", r#"{"replies":"https://sqs/2/replies"}"#),
         ("ERRAND_DEAD_LETTER_URL", "https://sqs/1/dead"),
     ]
     .into_iter()
@@ -215,13 +218,64 @@ async fn a_message_is_hidden_on_its_own_queue_and_buried_with_its_reason() {
     let letter = DeadLetter { kind: ErrorKind::Malformed, reason: "is not JSON".to_owned(), attempts: 0, id: None, task: None };
     queue.bury(&message, &letter).await.unwrap();
     let buried = body(&stub.requests()[1]);
-    assert_eq!((&buried["QueueUrl"], &buried["MessageBody"]), (&json!("https://sqs/1/dead"), &json!("{not json")));
+    assert_eq!((&buried["QueueUrl"], &buried["MessageBody"]), (&json!("https://sqs/1/ordered-dead.fifo"), &json!("{not json")));
+    assert_eq!(
+        (&buried["MessageGroupId"], &buried["MessageDeduplicationId"]),
+        (&json!("g"), &json!("m-1")),
+        "its own dead letters keep order"
+    );
+    assert_eq!(buried["MessageAttributes"]["errand-queue"]["StringValue"], "ordered");
     assert_eq!(buried["MessageAttributes"]["errand-reason"]["StringValue"], "is not JSON");
     assert_eq!(buried["MessageAttributes"]["errand-kind"]["StringValue"], "malformed");
     let refusing = Stub::start(|_| Answer::json(400, r#"{"__type":"com.amazonaws.sqs#ReceiptHandleIsInvalid"}"#)).await;
     let (env, sdk) = settings(refusing.url());
     let error = SqsQueue::new(&env, &sdk).unwrap().hide(&message, Duration::ZERO).await.unwrap_err();
     assert_eq!(error.to_string(), "SQS: HTTP 400 ReceiptHandleIsInvalid");
+}
+
+#[tokio::test]
+async fn the_letters_of_all_queues_are_taken_and_each_is_changed_where_it_is() {
+    let stub = Stub::start(|request| {
+        let url = body(request)["QueueUrl"].as_str().unwrap_or_default().to_owned();
+        if request.headers["x-amz-target"] != "AmazonSQS.ReceiveMessage" {
+            return Answer::json(200, "{}");
+        }
+        let attributes = if url.ends_with(".fifo") {
+            json!({ "errand-kind": { "DataType": "String", "StringValue": "rejected" }, "errand-queue": { "DataType": "String", "StringValue": "ordered" } })
+        } else {
+            json!({})
+        };
+        let message = json!({ "MessageId": url, "ReceiptHandle": format!("r of {url}"), "Body": "{}", "MessageAttributes": attributes });
+        Answer::json(200, &json!({ "Messages": [message] }).to_string())
+    })
+    .await;
+    let (env, sdk) = settings(stub.url());
+    let letters = SqsDeadLetters::from_env(&env, &sdk).unwrap().unwrap();
+    let taken = letters.take(Duration::from_secs(60)).await.unwrap();
+    let mut queues: Vec<(&str, &str)> = taken.iter().map(|letter| (letter.queue.as_str(), letter.key.as_str())).collect();
+    queues.sort_unstable();
+    queues.dedup();
+    assert_eq!(queues, [("default", "https://sqs/1/dead"), ("ordered", "https://sqs/1/ordered-dead.fifo")]);
+    let before = stub.requests().len();
+    letters.remove(&taken).await.unwrap();
+    for request in &stub.requests()[before..] {
+        let sent = body(request);
+        let url = sent["QueueUrl"].as_str().unwrap();
+        for entry in sent["Entries"].as_array().unwrap() {
+            assert_eq!(entry["ReceiptHandle"], format!("r of {url}"));
+        }
+    }
+    assert_eq!(stub.requests().len(), before + 2);
+}
+
+#[tokio::test]
+async fn what_follows_may_go_to_others_queues_and_a_task_may_not() {
+    let stub = Stub::start(|_| Answer::json(200, r#"{"MessageId":"m"}"#)).await;
+    let message = ForeignMessage { id: "a".to_owned(), queue: "replies".to_owned(), group: None, body: "b".to_owned() };
+    transport(stub.url()).forward(&message).await.unwrap();
+    assert_eq!(body(&stub.requests()[0])["QueueUrl"], "https://sqs/2/replies");
+    let answer = transport(stub.url()).publish(&[Envelope { queue: "replies".to_owned(), ..envelope("a") }]).await.remove(0);
+    assert_eq!(answer, Err(PublishError::Refused("there is no queue of this name; there are: default, ordered".to_owned())));
 }
 
 #[tokio::test]

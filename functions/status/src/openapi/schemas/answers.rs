@@ -7,7 +7,7 @@ use super::{list, map, object, optional_text, optional_time, reference, text, ti
 pub(super) fn answers() -> Map<String, Value> {
     let error = object(&["exception_class_path", "traceback"], json!({ "exception_class_path": text(), "traceback": text() }));
     let letter = json!({
-        "key": text(), "id": optional_text(), "task": optional_text(), "kind": text(), "reason": text(), "attempts": { "type": ["integer", "null"] }, "buried_at": time(), "body": text(),
+        "key": text(), "id": optional_text(), "task": optional_text(), "queue": text(), "kind": text(), "reason": text(), "attempts": { "type": ["integer", "null"] }, "buried_at": time(), "body": text(),
     });
     let key = json!({
         "name": text(), "scopes": { "type": "array", "items": text() }, "expires": optional_time(), "rate": { "type": ["integer", "null"] },

@@ -1,5 +1,5 @@
 use errand_api::{RATE_LIMIT, Scope};
-use errand_core::{Payloads, TaskResult};
+use errand_core::{DEFAULT_QUEUE, Payloads, TaskResult};
 use errand_templates::VARIABLES_LIMIT;
 use errand_wire::native;
 use serde_json::{Map, Value, json};
@@ -7,10 +7,14 @@ use serde_json::{Map, Value, json};
 use super::{array, both, kwargs, map, name, one_of, optional_time, reference, sent, task_id, text, time};
 
 /// How an envelope is to be run: what tasks, notifications and schedules have in common.
-fn conditions() -> Map<String, Value> {
+fn conditions(payloads: &Payloads) -> Map<String, Value> {
+    let queue = match payloads.queues() {
+        Some(known) => json!({ "type": "string", "enum": known, "default": DEFAULT_QUEUE }),
+        None => json!({ "type": "string", "pattern": r"^[A-Za-z0-9_-]{1,80}(\.fifo)?$", "default": DEFAULT_QUEUE }),
+    };
     let label = |description: &str| json!({ "type": "string", "minLength": 1, "maxLength": 256, "description": description });
     map(json!({
-        "queue": { "type": "string", "pattern": r"^[A-Za-z0-9_-]{1,80}(\.fifo)?$", "default": "default" },
+        "queue": queue,
         "max_attempts": { "type": "integer", "minimum": 1, "maximum": native::MAX_ATTEMPTS, "description": "The operator's ERRAND_MAX_ATTEMPTS when not said." },
         "callback_url": { "type": "string", "maxLength": 2048, "description": "An https URL to which the result is POSTed, signed as Standard Webhooks." },
         "group": { "type": "string", "pattern": "^[!-~]{1,128}$", "description": "Tenant, or ordering key on a FIFO queue." },
@@ -58,13 +62,13 @@ fn by_task(payloads: &Payloads) -> Vec<Value> {
 /// Which dead letters are meant, and what else there is to say.
 fn selection(more: Value) -> Value {
     let mut properties = map(json!({
-        "ids": { "type": "array", "items": text() }, "task": text(), "kind": text(), "reason": text(), "since": time(), "until": time(), "all": { "type": "boolean" },
+        "ids": { "type": "array", "items": text() }, "task": text(), "queue": text(), "kind": text(), "reason": text(), "since": time(), "until": time(), "all": { "type": "boolean" },
         "limit": { "type": "integer", "minimum": 1, "maximum": 1000, "default": 100 },
     }));
     properties.extend(map(more));
     let mut selection = sent(&[], Value::from(properties));
     selection["description"] = json!("Letters that are all of what is said; all of them with all.");
-    let mut conditions = one_of(&["task", "kind", "reason", "since", "until"]);
+    let mut conditions = one_of(&["task", "queue", "kind", "reason", "since", "until"]);
     conditions.push(json!({ "required": ["ids"], "properties": { "ids": { "type": "array", "items": text(), "minItems": 1 } } }));
     conditions.push(json!({ "required": ["all"], "properties": { "all": { "const": true } } }));
     selection["anyOf"] = json!(conditions);
@@ -81,7 +85,7 @@ pub(super) fn calls(payloads: &Payloads) -> Map<String, Value> {
         "kwargs": { "type": ["object", "array"], "items": { "type": "object" }, "description": "The task's payload; an array of payloads with context.bulk." },
         "notification_id": { "type": "string", "minLength": 1, "maxLength": 256 },
     }));
-    envelope.extend(conditions());
+    envelope.extend(conditions(payloads));
     let mut own = envelope.clone();
     own.extend(times());
     own.insert("id".to_owned(), id.clone());
@@ -94,7 +98,7 @@ pub(super) fn calls(payloads: &Payloads) -> Map<String, Value> {
     })));
     let mut schedule = change.clone();
     schedule.insert("name".to_owned(), name());
-    let mut notification = conditions();
+    let mut notification = conditions(payloads);
     notification.extend(times());
     notification.extend(map(json!({
         "id": { "type": "string", "pattern": "^[!-~]{1,90}$" },
