@@ -9,12 +9,18 @@ use crate::{
     serve::{self, Options},
 };
 
+const EXAMPLES: &str = r#"Examples:
+  errand                                   # serve, on http://127.0.0.1:3000
+  errand send email '{"to":["you@example.com"],"subject":"Hello","body":"It works."}' --wait
+  errand schedules create pulse --rate '5 minutes' console '{"text":"alive"}'
+  ERRAND_URL=https://… ERRAND_API_KEY=… errand tail --status FAILED"#;
+
 /// Notifications and background tasks on one machine: HTTP API, queue, scheduler and store in one process.
 ///
 /// Without a command it serves; the others speak to a server, on this machine or deployed. Mail is caught and shown at /mail unless ERRAND_SES_FROM names a sender. Settings are environment variables;
 /// the README lists them.
 #[derive(Parser)]
-#[command(name = "errand", version, args_conflicts_with_subcommands = true)]
+#[command(name = "errand", version, args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -32,8 +38,17 @@ enum Command {
     Status(client::Status),
     /// Do not run a task that waits
     Cancel(client::Cancel),
+    /// Run a task that waits at another time
+    #[command(visible_alias = "reschedule")]
+    Move(client::Move),
     /// Tell of tasks as they come and change
     Tail(client::Tail),
+    /// Tell a user something on several channels
+    Notify(client::Notify),
+    /// Keep what notifications say
+    Templates(client::Templates),
+    /// Run tasks again and again
+    Schedules(client::Schedules),
     /// Look at what was given up; run it again, or forget it
     DeadLetters(client::DeadLetters),
     /// Say who may call
@@ -53,6 +68,10 @@ impl Cli {
             Some(Command::Send(command)) => runtime.block_on(command.run(&env)),
             Some(Command::Status(command)) => runtime.block_on(command.run(&env)),
             Some(Command::Cancel(command)) => runtime.block_on(command.run(&env)),
+            Some(Command::Move(command)) => runtime.block_on(command.run(&env)),
+            Some(Command::Notify(command)) => runtime.block_on(command.run(&env)),
+            Some(Command::Templates(command)) => runtime.block_on(command.run(&env)),
+            Some(Command::Schedules(command)) => runtime.block_on(command.run(&env)),
             Some(Command::Tail(command)) => runtime.block_on(command.run(&env)),
             Some(Command::DeadLetters(command)) => runtime.block_on(command.run(&env)),
             Some(Command::Keys(command)) => runtime.block_on(command.run(&env)),

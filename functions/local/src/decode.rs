@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, error::Error, fmt, fs, io::Read, path::PathBuf}
 
 use clap::Args;
 use errand_core::{Message, Sender};
-use errand_wire::Content;
+use errand_wire::{Content, Refused};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -18,6 +18,12 @@ const NAMELESS: &str = "message";
 /// Prints one line of JSON for each task in it: the message's id, whose message it is, and the task in Errand's own form; or why it is refused; or why there is
 /// nothing to do. Nothing is sent, fetched or verified.
 #[derive(Args)]
+#[command(after_help = r#"Ends with 1 when a message would be refused.
+
+Examples:
+  errand decode message.json
+  aws sqs receive-message --queue-url $QUEUE_URL --message-attribute-names All | errand decode -
+  echo '{"task":"email","kwargs":{}}' | errand decode -"#)]
 pub(crate) struct Decode {
     /// A message's body, one record of an SQS event, a message as `aws sqs receive-message` tells it, or a whole event; - reads standard input
     file: PathBuf,
@@ -25,11 +31,16 @@ pub(crate) struct Decode {
 
 impl Decode {
     pub(crate) fn run(&self) -> Result<(), Box<dyn Error>> {
-        match String::from_utf8(self.read()?) {
-            Ok(text) => messages(&text).iter().flat_map(tell).for_each(|line| say(&line)),
-            Err(_) => say(&Line { refused: Some("is not UTF-8".to_owned()), ..Line::of(NAMELESS, None) }),
-        }
-        Ok(())
+        let told = match String::from_utf8(self.read()?) {
+            Ok(text) => messages(&text).iter().map(tell).collect(),
+            Err(_) => vec![Err(Line { refused: Some("is not UTF-8".to_owned()), ..Line::of(NAMELESS, None) }.to_string())],
+        };
+        told.iter().for_each(|told| match told {
+            Ok(lines) => lines.iter().for_each(say),
+            Err(line) => say(line),
+        });
+        let refused = told.iter().filter(|told| told.is_err()).count();
+        if refused > 0 { Err(format!("{refused} of {} would be refused", told.len()).into()) } else { Ok(()) }
     }
 
     fn read(&self) -> Result<Vec<u8>, Box<dyn Error>> {
@@ -73,15 +84,13 @@ impl fmt::Display for Line<'_> {
     }
 }
 
-fn tell(message: &Message) -> Vec<String> {
-    let decoded = match errand_wire::decode(message) {
-        Ok(decoded) => decoded,
-        Err(refused) => {
-            return vec![Line { refused: Some(refused.problems.to_string()), ..Line::of(&message.id, refused.sender) }.to_string()];
-        }
-    };
+/// The lines of a message; or the one that says why it is refused.
+fn tell(message: &Message) -> Result<Vec<String>, String> {
+    let refused =
+        |refused: Refused| Line { refused: Some(refused.problems.to_string()), ..Line::of(&message.id, refused.sender) }.to_string();
+    let decoded = errand_wire::decode(message).map_err(refused)?;
     let line = || Line { unread: &decoded.unread, ..Line::of(&message.id, Some(decoded.sender)) };
-    match decoded.content {
+    Ok(match decoded.content {
         Content::Envelopes(envelopes) => {
             let told = |envelope| Line { envelope: RawValue::from_string(errand_wire::encode(envelope)).ok(), ..line() }.to_string();
             envelopes.iter().map(told).collect()
@@ -90,7 +99,7 @@ fn tell(message: &Message) -> Vec<String> {
         Content::Elsewhere(pointer) => {
             vec![Line { elsewhere: Some(format!("s3://{}/{}", pointer.bucket, pointer.key)), ..line() }.to_string()]
         }
-    }
+    })
 }
 
 /// A message as SQS tells it: to Lambda, or to who receives it.
@@ -138,7 +147,7 @@ mod tests {
     use super::*;
 
     fn lines(text: &str) -> Vec<String> {
-        messages(text).iter().flat_map(tell).collect()
+        messages(text).iter().flat_map(|message| tell(message).unwrap_or_else(|line| vec![line])).collect()
     }
 
     #[test]

@@ -7,8 +7,10 @@ mod server;
 use std::{
     io::{BufRead, BufReader},
     process::{Command, Output, Stdio},
+    time::Duration,
 };
 
+use errand_core::Timestamp;
 use serde_json::Value;
 use server::Server;
 
@@ -100,4 +102,113 @@ async fn keys_are_made_listed_and_revoked() {
     assert!(listed.lines().count() == 2 && listed.contains("shop") && !listed.contains(shop), "{listed}");
     assert!(run(&server, &["keys", "revoke", "shop"], root).status.success());
     assert!(complaint(&run(&server, &["send", "console"], shop)).contains("known API key"));
+}
+
+/// How a command ended: its exit code, and what it complained of.
+fn ended(output: &Output) -> (i32, String) {
+    (output.status.code().unwrap(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[tokio::test]
+async fn a_task_is_moved() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    told(&server, &["send", "console", "--countdown", "600", "--id", "a"]);
+    for word in ["move", "reschedule"] {
+        let tomorrow = (Timestamp::now() + Duration::from_secs(86400)).to_string();
+        assert_eq!(told(&server, &[word, "a", "--run-after", &tomorrow])["status"], "SCHEDULED");
+    }
+    assert_eq!(told(&server, &["move", "a", "--countdown", "0"])["id"], "a");
+    assert_eq!(told(&server, &["status", "a", "--wait"])["status"], "SUCCESSFUL");
+    assert!(complaint(&run(&server, &["move", "a", "--countdown", "9"], "")).contains("SUCCESSFUL"));
+    assert_eq!(ended(&run(&server, &["move", "a"], "")).0, 2, "when to?");
+}
+
+#[tokio::test]
+async fn schedules_are_made_told_changed_run_and_deleted() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let digits = r#"{"text":"hi","n":12345678901234567890123}"#;
+    let made = told(
+        &server,
+        &["schedules", "create", "s", "--cron", "0 9 * * fri#2", "--timezone", "Europe/Berlin", "console", digits, "--max-attempts", "3"],
+    );
+    assert_eq!(
+        (&made["cron"], &made["paused"], &made["max_attempts"]),
+        (&Value::from("0 9 * * fri#2"), &Value::from(false), &Value::from(3))
+    );
+    let shown = run(&server, &["schedules", "show", "s"], "");
+    assert!(String::from_utf8_lossy(&shown.stdout).contains(digits), "as it was written");
+    assert_eq!(told(&server, &["schedules", "change", "s", "--rate", "1 hour", "--kwargs", r#"{"text":"ho"}"#])["rate"], "1 hour");
+    let changed = told(&server, &["schedules", "change", "s", "--patch", r#"{"max_attempts":null}"#]);
+    assert_eq!((&changed["max_attempts"], &changed["kwargs"]["text"]), (&Value::Null, &Value::from("ho")));
+    assert_eq!(told(&server, &["schedules", "pause", "s"])["next_run"], Value::Null);
+    assert!(told(&server, &["schedules", "resume", "s"])["next_run"].is_string());
+    let task = told(&server, &["schedules", "run", "s"]);
+    assert_eq!(told(&server, &["status", task["id"].as_str().unwrap(), "--wait"])["status"], "SUCCESSFUL");
+    assert_eq!(told(&server, &["schedules", "list"])["name"], "s");
+    told(&server, &["schedules", "delete", "s"]);
+    assert!(run(&server, &["schedules", "list"], "").stdout.is_empty());
+    assert!(complaint(&run(&server, &["schedules", "show", "s"], "")).contains("no schedule"));
+    assert!(complaint(&run(&server, &["schedules", "create", "s", "console"], "")).contains("/cron: expected either"));
+    assert_eq!(ended(&run(&server, &["schedules", "change", "s", "--patch", "{}", "--task", "x"], "")).0, 2);
+}
+
+#[tokio::test]
+async fn templates_are_kept_and_notifications_previewed_and_sent() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let file = data.path().join("shipped.json");
+    std::fs::write(&file, r#"{"channels":{"console":{"text":"Order {{ order.id }} for {{ user }}"}}}"#).unwrap();
+    assert_eq!(told(&server, &["templates", "put", "shipped", file.to_str().unwrap()])["name"], "shipped");
+    assert_eq!(told(&server, &["templates", "list"]), "shipped");
+    assert_eq!(told(&server, &["templates", "show", "shipped"])["channels"]["console"]["text"], "Order {{ order.id }} for {{ user }}");
+    let notify = ["notify", "--template", "shipped", "--user", "ann", "--variables", r#"{"order":{"id":7}}"#, "--channel", "console"];
+    let preview = told(&server, &[&notify[..], &["--preview"]].concat());
+    assert_eq!(preview["channels"]["console"]["text"], "Order 7 for ann");
+    let sent = told(&server, &[&notify[..], &["--id", "n"]].concat());
+    assert_eq!((&sent["id"], &sent["tasks"][0]["id"]), (&Value::from("n"), &Value::from("n.console")));
+    let whole = told(&server, &["notify", r#"{"user":"ann","channels":{"console":{"text":"a"}}}"#, "--channel", r#"console={"text":"b"}"#]);
+    assert_eq!(whole["tasks"][0]["kwargs"]["text"], "b");
+    told(&server, &["templates", "delete", "shipped"]);
+    assert!(complaint(&run(&server, &notify, "")).contains("/template"));
+    assert!(complaint(&run(&server, &["templates", "put", "shipped", "nowhere.json"], "")).contains("nowhere.json"));
+}
+
+#[tokio::test]
+async fn what_did_nothing_or_was_refused_ends_with_1() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    for (arguments, why) in [
+        (&["dead-letters", "replay", "--id", "nope"][..], "no such dead letter: nope"),
+        (&["dead-letters", "drop", "--all"], "nothing was done"),
+        (&["dead-letters", "show", "nope"], "no dead letter"),
+        (&["cancel", "nope"], "no task"),
+        (&["schedules", "run", "nope"], "no schedule"),
+        (&["templates", "delete", "nope"], "Not Found"),
+    ] {
+        let (code, told) = ended(&run(&server, arguments, ""));
+        assert!(code == 1 && told.contains(why), "{arguments:?}: {code} {told}");
+    }
+    told(&server, &["send", "console", "--countdown", "600", "--id", "a"]);
+    told(&server, &["cancel", "a"]);
+    assert!(complaint(&run(&server, &["status", "a"], "")).contains("CANCELLED: it was not done"));
+    let body = data.path().join("body");
+    for (text, code) in [(r#"{"task":"t"}"#, 0), ("hello", 1), (r#"[{"task":1}]"#, 1), (r#"{"Event":"s3:TestEvent"}"#, 0)] {
+        std::fs::write(&body, text).unwrap();
+        let decoded = Command::new(env!("CARGO_BIN_EXE_errand")).arg("decode").arg(&body).env_clear().output().unwrap();
+        assert!(decoded.status.code() == Some(code) && !decoded.stdout.is_empty(), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn the_address_can_be_a_setting() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let errand = |arguments: &[&str], url: &str| {
+        Command::new(env!("CARGO_BIN_EXE_errand")).args(arguments).env_clear().env("ERRAND_URL", url).output().unwrap()
+    };
+    assert!(errand(&["send", "console"], &server.url).status.success());
+    assert!(complaint(&errand(&["send", "console"], "http://127.0.0.1:1")).contains("http://127.0.0.1:1: "));
+    assert!(errand(&["send", "console", "--url", &server.url], "http://127.0.0.1:1").status.success(), "what is said goes before");
 }

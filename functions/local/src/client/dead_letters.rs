@@ -1,18 +1,51 @@
-use std::error::Error;
+use std::{collections::BTreeSet, error::Error};
 
 use clap::{Args, Subcommand};
 use errand_api::encode_segment;
-use errand_core::Environment;
+use errand_core::{Environment, Json};
 use http::Method;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
 
 use super::{
-    endpoint::{Api, Endpoint},
-    output::{say, tell},
+    endpoint::{Api, Endpoint, part, path, said},
+    output::{Field, Output, tell},
+    tasks::json_value,
 };
+
+const COLUMNS: &[Field] = &[
+    Field::text("id", "/id"),
+    Field::text("task", "/task"),
+    Field::text("queue", "/queue"),
+    Field::text("kind", "/kind"),
+    Field::text("attempts", "/attempts"),
+    Field::time("given up", "/buried_at"),
+    Field::text("reason", "/reason"),
+];
+
+const FIELDS: &[Field] = &[
+    Field::text("key", "/key"),
+    Field::text("id", "/id"),
+    Field::text("task", "/task"),
+    Field::text("queue", "/queue"),
+    Field::text("kind", "/kind"),
+    Field::text("reason", "/reason"),
+    Field::text("attempts", "/attempts"),
+    Field::time("given up", "/buried_at"),
+    Field::text("body", "/body"),
+];
 
 /// Look at what was given up; run it again, or forget it.
 #[derive(Args)]
+#[command(
+    after_help = r#"Replay and drop end with 1 when a letter stays, when one that was named is not there, and when there was nothing to do.
+
+Examples:
+  errand dead-letters list --kind rejected
+  errand dead-letters show order-7
+  errand dead-letters replay --id order-7 --edit '{"max_attempts":20}'
+  errand dead-letters replay --since 2026-11-20T12:00:00Z
+  errand dead-letters drop --task email --kind rejected"#
+)]
 pub(crate) struct DeadLetters {
     #[command(subcommand)]
     action: Action,
@@ -22,7 +55,7 @@ pub(crate) struct DeadLetters {
 
 #[derive(Subcommand)]
 enum Action {
-    /// One line of JSON for each letter, without its body
+    /// Letters, without their bodies
     List(Selection),
     /// One letter with its body
     Show {
@@ -37,8 +70,8 @@ enum Action {
         #[arg(long)]
         all: bool,
         /// What to change in each before: a JSON merge patch, such as `{"max_attempts":20}`
-        #[arg(long, value_name = "JSON", value_parser = object)]
-        edit: Option<Value>,
+        #[arg(long, value_name = "JSON", value_parser = json_value)]
+        edit: Option<Json>,
     },
     /// Forget letters
     Drop {
@@ -51,11 +84,12 @@ enum Action {
 }
 
 /// Which letters: those that are all of what is said.
-#[derive(Args)]
+#[derive(Args, Serialize)]
 struct Selection {
     /// The task's id, or the letter's key; may be given more than once
-    #[arg(long)]
-    id: Vec<String>,
+    #[arg(long = "id", value_name = "ID")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ids: Vec<String>,
     /// The task's name
     #[arg(long)]
     task: Option<String>,
@@ -76,83 +110,87 @@ struct Selection {
     until: Option<String>,
 }
 
-fn object(text: &str) -> Result<Value, String> {
-    serde_json::from_str(text).ok().filter(Value::is_object).ok_or_else(|| "expected a JSON object".to_owned())
-}
-
 impl Selection {
-    fn conditions(&self) -> impl Iterator<Item = (&'static str, &String)> {
+    fn query(&self) -> String {
         let Self { task, queue, kind, reason, since, until, .. } = self;
         let named = [("task", task), ("queue", queue), ("kind", kind), ("reason", reason), ("since", since), ("until", until)];
-        named.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)))
+        let conditions = named.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
+        let ids = self.ids.iter().map(|id| ("id", id));
+        ids.chain(conditions).map(|(name, value)| format!("&{name}={}", encode_segment(value))).collect()
     }
+}
 
-    fn query(&self) -> String {
-        let ids = self.id.iter().map(|id| ("id", id));
-        ids.chain(self.conditions()).map(|(name, value)| format!("&{name}={}", encode_segment(value))).collect()
-    }
-
-    fn body(&self, all: bool) -> Map<String, Value> {
-        let mut body: Map<String, Value> = self.conditions().map(|(name, value)| (name.to_owned(), json!(value))).collect();
-        if !self.id.is_empty() {
-            body.insert("ids".to_owned(), json!(self.id));
-        }
-        if all {
-            body.insert("all".to_owned(), json!(true));
-        }
-        body
-    }
+/// The body of a replay or a drop.
+#[derive(Serialize)]
+struct Chosen<'a> {
+    #[serde(flatten)]
+    selection: &'a Selection,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    all: bool,
+    edit: Option<&'a Json>,
 }
 
 impl DeadLetters {
     pub(crate) async fn run(&self, env: &Environment) -> Result<(), Box<dyn Error>> {
-        let api = self.endpoint.api(env);
+        let (api, output) = self.endpoint.open(env);
         match &self.action {
             Action::List(selection) => {
-                let found = api.call(Method::GET, &format!("/v1/dead-letters?limit=1000{}", selection.query()), None).await?;
-                found["dead_letters"].as_array().into_iter().flatten().for_each(say);
-                if found["complete"] != true {
+                let found = api.get(&format!("{}?limit=1000{}", path("dead-letters", &[]), selection.query())).await?;
+                output.list(&part::<Vec<Json>>(&found, "/dead_letters"), COLUMNS, "there are no such dead letters");
+                if !part::<bool>(&found, "/complete") {
                     tell("there are more: say which, by --task, --queue, --kind, --reason, --since or --until");
                 }
                 Ok(())
             }
             Action::Show { id } => {
-                say(&api.call(Method::GET, &format!("/v1/dead-letters/{}", encode_segment(id)), None).await?);
+                output.one(&api.get(&path("dead-letters", &[id])).await?, FIELDS);
                 Ok(())
             }
             Action::Replay { selection, all, edit } => {
-                let mut body = selection.body(*all);
-                if let Some(edit) = edit {
-                    body.insert("edit".to_owned(), edit.clone());
-                }
-                until_complete(&api, "replay", "replayed", body).await
+                until_complete(&api, &output, ("replay", "replayed"), &Chosen { selection, all: *all, edit: edit.as_ref() }).await
             }
-            Action::Drop { selection, all } => until_complete(&api, "drop", "dropped", selection.body(*all)).await,
+            Action::Drop { selection, all } => {
+                until_complete(&api, &output, ("drop", "dropped"), &Chosen { selection, all: *all, edit: None }).await
+            }
         }
     }
 }
 
-/// Calls again and again until all letters were seen, and tells how far it is. What was done is one line of JSON for each letter.
-async fn until_complete(api: &Api, action: &str, done: &str, body: Map<String, Value>) -> Result<(), Box<dyn Error>> {
-    let (body, mut total, mut refused) = (Value::Object(body), 0, 0);
+/// Calls again and again until all letters were seen, and tells how far it is, and of each letter with which it was done.
+async fn until_complete(api: &Api, output: &Output, (action, done): (&str, &str), chosen: &Chosen<'_>) -> Result<(), Box<dyn Error>> {
+    let (body, mut total, mut refused) = (said(chosen), 0, 0);
+    let mut missing: BTreeSet<String> = chosen.selection.ids.iter().cloned().collect();
     loop {
-        let told = api.call(Method::POST, &format!("/v1/dead-letters/{action}"), Some(&body)).await?;
-        let list = |name: &str| told[name].as_array().cloned().unwrap_or_default();
-        list(done).iter().for_each(say);
+        let told = api.send(Method::POST, &path("dead-letters", &[action]), &body).await?;
+        let list = |name: &str| part::<Vec<Json>>(&told, &format!("/{name}"));
+        for letter in list(done) {
+            output.next(&letter, &COLUMNS[..1]);
+        }
         for letter in list("refused") {
-            tell(&format!(
-                "{} stays: {}",
-                letter["id"].as_str().or(letter["key"].as_str()).unwrap_or_default(),
-                letter["detail"].as_str().unwrap_or_default()
-            ));
+            tell(&format!("{} stays: {}", name(&letter), part::<String>(&letter, "/detail")));
+        }
+        for letter in list(done).iter().chain(&list("refused")) {
+            missing.remove(&part::<String>(letter, "/key"));
+            missing.remove(&part::<Option<String>>(letter, "/id").unwrap_or_default());
         }
         total += list(done).len();
         refused += list("refused").len();
         tell(&format!("{done} {total}{}", if refused > 0 { format!(", {refused} stay") } else { String::new() }));
-        let chosen = body["ids"].as_array().map_or(usize::MAX, Vec::len);
-        if told["complete"] == true || total + refused >= chosen {
+        let ids = Some(chosen.selection.ids.len()).filter(|ids| *ids > 0).unwrap_or(usize::MAX);
+        if part::<bool>(&told, "/complete") || total + refused >= ids {
             break;
         }
     }
-    if refused > 0 { Err(format!("{refused} stay as dead letters").into()) } else { Ok(()) }
+    if refused > 0 {
+        return Err(format!("{refused} stay as dead letters").into());
+    }
+    // What an edit has given another id is not missing.
+    if !missing.is_empty() && total < chosen.selection.ids.len() {
+        return Err(format!("there is no such dead letter: {}", missing.into_iter().collect::<Vec<_>>().join(", ")).into());
+    }
+    if total == 0 { Err("there is no such dead letter: nothing was done".into()) } else { Ok(()) }
+}
+
+fn name(letter: &Json) -> String {
+    part::<Option<String>>(letter, "/id").unwrap_or_else(|| part(letter, "/key"))
 }
