@@ -19,8 +19,8 @@ use errand_tests::{
 /// Consumers that run at once.
 const PROCESSES: usize = 4;
 
-/// How long nothing may get done before the test gives up. A message whose process was killed waits for twelve seconds.
-const STALL: Duration = Duration::from_secs(120);
+/// How long nothing may get done before the test gives up. A message whose process was killed waits for ten seconds, and a bulk is killed again and again.
+const STALL: Duration = Duration::from_secs(240);
 
 /// Prints the books, keeps them beside the tests' logs, and fails if they say what must not be.
 #[expect(clippy::print_stdout, reason = "the counts are what the test is for")]

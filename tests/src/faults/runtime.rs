@@ -22,11 +22,11 @@ use super::{
     queue::Received,
 };
 
-/// How long an invocation may take: a receiver's second, the engine's margin of two, and some; and the shortest that a consumer can be told.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(6);
+/// How long an invocation may take: a receiver's second, the engine's margin of two, and one more. Less than the consumer is told, so that bulks outlast it.
+const TIMEOUT: Duration = Duration::from_secs(4);
 
 /// How long a batch is hidden: longer than its claims hold, which is five seconds longer than the invocation.
-const VISIBILITY: Duration = Duration::from_secs(12);
+const VISIBILITY: Duration = Duration::from_secs(10);
 
 /// Messages of one invocation.
 const BATCH: usize = 10;

@@ -65,7 +65,7 @@ async fn serve(stream: TcpStream, audit: &Audit, dice: &Dice) -> std::io::Result
 /// How long a receiver takes: those of bulks so long that one outlasts an invocation here and there.
 fn pace(audit: &Audit, number: u32) -> Duration {
     match audit.kind(number) {
-        Kind::Bulk { .. } | Kind::Payload => Duration::from_millis(u64::from(number / BULK_SIZE % 4) * 100),
+        Kind::Bulk { .. } | Kind::Payload => Duration::from_millis(u64::from(number / BULK_SIZE % 4) * 60),
         Kind::Task { .. } | Kind::Poison(_) => Duration::ZERO,
     }
 }
