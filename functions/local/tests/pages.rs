@@ -102,3 +102,85 @@ async fn a_page_of_another_site_changes_nothing() {
     assert_eq!(pause(&[("origin", &server.url)]).await, 200);
     assert_eq!(pause(&[("sec-fetch-site", "same-origin"), ("origin", &server.url)]).await, 200);
 }
+
+async fn caught(server: &Server, query: &str) -> serde_json::Value {
+    let (status, told) = server.call("GET", &format!("/mail.json?{query}"), None).await;
+    assert_eq!(status, 200, "{told}");
+    serde_json::from_str::<serde_json::Value>(&told).unwrap()["mails"].take()
+}
+
+fn to(address: &str, subject: &str) -> serde_json::Value {
+    serde_json::json!({ "task": "email", "kwargs": { "to": [address], "subject": subject, "body": "Confirm: https://shop.example/c?t=1" } })
+}
+
+#[tokio::test]
+async fn a_test_waits_for_a_mail_and_reads_it() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    assert_eq!(caught(&server, "to=ann@example.com").await, serde_json::json!([]));
+    let (mails, id) = tokio::join!(caught(&server, "to=ann@example.com&wait=30"), async {
+        server.send(to("bob@example.com", "other")).await;
+        server.send(to("Ann <Ann@Example.com>", "Welcome")).await
+    });
+    let mail = &mails[0];
+    assert_eq!(
+        (&mail["subject"], &mail["task_id"], &mail["to"][0]),
+        (&"Welcome".into(), &id.into(), &"Ann <Ann@Example.com>".into()),
+        "{mail}"
+    );
+    assert_eq!((&mail["links"][0], &mails[1]), (&"https://shop.example/c?t=1".into(), &serde_json::Value::Null));
+    assert!(caught(&server, &format!("search=WELCOME+confirm&after={}", mail["id"])).await[0].is_null(), "it is no newer than itself");
+    assert_eq!(caught(&server, "search=WELCOME+confirm").await[0], *mail);
+    assert_eq!(server.call("GET", "/mail.json?recipient=x", None).await.0, 400);
+}
+
+#[tokio::test]
+async fn mail_is_searched_and_deleted() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    for subject in ["first", "second", "third"] {
+        let id = server.send(to("ann@example.com", subject)).await;
+        server.wait_for(&id, "SUCCESSFUL").await;
+    }
+    let found = server.call("GET", "/mail?search=SECOND+ann", None).await.1;
+    assert!(found.contains("/mail/2") && !found.contains("/mail/1") && !found.contains("/mail/3"), "{found}");
+    assert!(server.call("GET", "/mail?search=nothing", None).await.1.contains("No mail is found."));
+    assert_eq!(server.request("POST", "/mail/2/delete", "", &[FORM]).await.status(), 303);
+    assert_eq!(server.call("DELETE", "/mail/2", None).await.0, 404);
+    assert_eq!(server.call("DELETE", "/mail/1", None).await, (200, r#"{"deleted":1}"#.to_owned()));
+    assert_eq!(caught(&server, "").await.as_array().unwrap().len(), 1);
+    assert_eq!(server.request("POST", "/mail/delete", "", &[FORM]).await.status(), 303);
+    assert!(server.call("GET", "/mail", None).await.1.contains("No mail yet."));
+}
+
+#[tokio::test]
+async fn to_delete_mail_takes_a_key_that_may_send() {
+    let data = tempfile::tempdir().unwrap();
+    let reader = ("ERRAND_API_KEYS", "me:read:f52fbd32b2b3b86ff88ef6c490628285f482af15ddcb29541f94bcf526a3f6c7");
+    let server = Server::start_with(data.path(), &[reader]);
+    assert_eq!(server.request("GET", "/mail.json", "", &[KEY]).await.status(), 200);
+    assert_eq!(server.request("DELETE", "/mail", "", &[KEY]).await.status(), 403);
+}
+
+#[tokio::test]
+async fn a_mails_links_can_be_followed_and_its_pictures_are_asked_for() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let mut task = to("ann@example.com", "links");
+    task["kwargs"]["html"] = "<!doctype html><img src='https://p.example/a.png'><a href='https://shop.example'>go</a>".into();
+    let id = server.send(task).await;
+    server.wait_for(&id, "SUCCESSFUL").await;
+    let shown = server.call("GET", "/mail/1", None).await.1;
+    assert!(shown.contains(r#"<a href="https://shop.example/c?t=1" target="_blank" rel="noopener noreferrer">"#), "{shown}");
+    assert!(
+        shown.contains("Pictures of other hosts are not loaded.") && shown.contains(&format!("/v1/tasks/{}", id.replace('-', "%2D"))),
+        "{shown}"
+    );
+    let framed = server.request("GET", "/mail/1/html", "", &[]).await;
+    assert!(
+        text(&framed).starts_with(r#"<!doctype html><base target="_blank">"#)
+            && header(&framed, "content-security-policy").contains("img-src data:;")
+    );
+    let loaded = server.request("GET", "/mail/1/html?pictures=true", "", &[]).await;
+    assert!(header(&loaded, "content-security-policy").contains("img-src data: http: https:;"));
+}

@@ -42,14 +42,19 @@ async fn a_mail_is_shown_in_all_its_parts_and_cannot_reach_out() {
     assert!(!list.contains("<script>") && list.contains("&lt;script&gt;"));
     let (_, shown) = server.call("GET", "/mail/1", None).await;
     assert!(
-        shown.contains("It &lt;works&gt;.") && shown.contains("<iframe title=\"HTML\" sandbox=\"\"") && shown.contains("ü.txt"),
+        shown.contains("It &lt;works&gt;.") && shown.contains("<iframe title=\"HTML\" sandbox=\"allow-popups") && shown.contains("ü.txt"),
         "{shown}"
     );
     let (_, html) = server.call("GET", "/mail/1/html", None).await;
     assert!(html.contains("<b>bold</b>") && html.contains("src='data:image/png;base64,aGk='"));
     let request = http::Request::get(format!("{}/mail/1/html", server.url)).body(Bytes::new()).unwrap();
     let headers = Client::new().send(request, PATIENCE).await.unwrap().headers().clone();
-    assert!(headers["content-security-policy"].to_str().unwrap().starts_with("sandbox; default-src 'none'"));
+    assert!(
+        headers["content-security-policy"]
+            .to_str()
+            .unwrap()
+            .starts_with("sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; img-src data:; ")
+    );
     assert_eq!(server.call("GET", "/mail/1/attachments/0", None).await, (200, "hi".to_owned()));
     let (_, message) = server.call("GET", "/mail/1/message.eml", None).await;
     assert!(message.contains("To: someone@example.com") && message.contains("Message-ID: <1@errand.local>"), "{message}");

@@ -40,6 +40,8 @@ pub trait Provider: Sized + Send + Sync + 'static {
 /// One try at a piece of work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempt {
+    /// The envelope's id.
+    pub id: String,
     /// The same for every attempt at the same piece of work and for no other: the idempotency key for a service that takes one. The
     /// envelope's id; in a bulk envelope with `-` and the payload's place.
     pub key: String,
@@ -55,7 +57,13 @@ impl Attempt {
     /// The attempt at a job.
     pub(crate) fn of(job: &Job<'_>) -> Self {
         let envelope = job.envelope;
-        Self { key: envelope.id.clone(), task: envelope.task.clone(), number: job.number, trace: envelope.trace.clone() }
+        Self {
+            id: envelope.id.clone(),
+            key: envelope.id.clone(),
+            task: envelope.task.clone(),
+            number: job.number,
+            trace: envelope.trace.clone(),
+        }
     }
 }
 

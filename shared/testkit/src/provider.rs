@@ -35,7 +35,7 @@ impl Case {
 /// An attempt with this key.
 #[must_use]
 pub fn attempt(key: &str) -> Attempt {
-    Attempt { key: key.to_owned(), task: "test".to_owned(), number: 1, trace: None }
+    Attempt { id: key.to_owned(), key: key.to_owned(), task: "test".to_owned(), number: 1, trace: None }
 }
 
 /// A base URL where nobody listens.

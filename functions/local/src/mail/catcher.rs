@@ -2,7 +2,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use errand_core::{Attempt, DeliveryError, ErrorKind, Init, Provider, Receipt, SettingsError};
 use errand_provider_ses::Email;
 
-use super::{Attachment, Inbox, Mail};
+use super::{Attachment, Caught, Inbox, Mail};
 
 /// Takes the mail that a real provider would send and keeps it for the pages. The same attempt's mail is kept once, even when the process
 /// died between keeping it and saying so.
@@ -20,8 +20,8 @@ impl Provider for Catcher {
     }
 
     async fn deliver(&self, email: Email, attempt: &Attempt) -> Result<Receipt, DeliveryError> {
-        let id =
-            self.0.keep(&attempt.key, mail(email)).await.map_err(|error| DeliveryError::new(ErrorKind::Unavailable, error.to_string()))?;
+        let caught = Caught { mail: mail(email), key: Some(attempt.key.clone()), task_id: Some(attempt.id.clone()), source: None };
+        let id = self.0.keep(caught).await.map_err(|error| DeliveryError::new(ErrorKind::Unavailable, error.to_string()))?;
         Ok(Receipt::message_id(&id.to_string()))
     }
 }

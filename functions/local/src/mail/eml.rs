@@ -63,7 +63,7 @@ mod tests {
                 content: "aGk=".to_owned(),
             }],
         };
-        let message = eml(&Kept { id: 7, received_at: Timestamp::from_millis(0), mail }).unwrap();
+        let message = eml(&Kept { id: 7, received_at: Timestamp::from_millis(0), task_id: None, mail }).unwrap();
         let message = String::from_utf8(message).unwrap();
         for part in [
             "From: Errand <errand@example.com>",

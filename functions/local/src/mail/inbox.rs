@@ -1,72 +1,253 @@
+use std::sync::Arc;
+
 use errand_core::{StoreError, Timestamp};
 use errand_store_sqlite::Database;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params, types::Type};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tokio::sync::watch;
 
-use super::Mail;
+use super::{Mail, address};
 
-/// The caught mails, in the server's database.
+/// The caught mails, in the server's database. They stay until they are deleted.
 #[derive(Clone)]
-pub(crate) struct Inbox(Database);
+pub(crate) struct Inbox {
+    database: Database,
+    /// Told when one has come.
+    arrivals: Arc<watch::Sender<()>>,
+}
+
+/// A mail as it is caught.
+#[derive(Default)]
+pub(crate) struct Caught {
+    pub(crate) mail: Mail,
+    /// Of two mails with the same key one is kept.
+    pub(crate) key: Option<String>,
+    pub(crate) task_id: Option<String>,
+    /// The message as it came, where it came as one.
+    pub(crate) source: Option<Vec<u8>>,
+}
 
 /// A mail with what the inbox adds to it.
-pub(crate) struct Kept {
+pub(super) struct Kept {
     pub(super) id: i64,
     pub(super) received_at: Timestamp,
+    pub(super) task_id: Option<String>,
     pub(super) mail: Mail,
 }
 
+/// What a list shows of a mail.
+pub(super) struct Entry {
+    pub(super) id: i64,
+    pub(super) received_at: Timestamp,
+    pub(super) head: Head,
+}
+
+/// What is read for a list, where the whole mail can be large.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Head {
+    pub(super) from: String,
+    pub(super) to: Vec<String>,
+    pub(super) subject: String,
+    /// How many are attached.
+    pub(super) files: usize,
+}
+
+/// Which mails are wanted.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub(super) struct Search {
+    /// To this address, also as `cc` or `bcc`.
+    pub(super) to: Option<String>,
+    /// With all these words, in whatever letters, in sender, recipients, subject or text.
+    pub(super) words: String,
+    /// Older than the mail with this id.
+    pub(super) before: Option<i64>,
+    /// Newer than that.
+    pub(super) after: Option<i64>,
+    pub(super) limit: u32,
+}
+
 /// The tables, by version, as [`Database::upgrade`] takes them. The first may be there from before there were versions.
-const MIGRATIONS: [&str; 1] = ["CREATE TABLE IF NOT EXISTS mail (
-    id INTEGER PRIMARY KEY,
-    key TEXT NOT NULL UNIQUE,
-    received_at INTEGER NOT NULL,
-    mail TEXT NOT NULL
-) STRICT"];
+const MIGRATIONS: [&str; 2] = [
+    "CREATE TABLE IF NOT EXISTS mail (
+        id INTEGER PRIMARY KEY,
+        key TEXT NOT NULL UNIQUE,
+        received_at INTEGER NOT NULL,
+        mail TEXT NOT NULL
+    ) STRICT",
+    include_str!("searchable.sql"),
+];
+
+/// Which rows a [`Search`] is for, by its parameters in order.
+const FOUND: &str = "FROM mail WHERE id < ?1 AND id > ?2 AND (?3 IS NULL OR instr(recipients, ?3) > 0)
+    AND NOT EXISTS (SELECT 1 FROM json_each(?4) WHERE instr(words, value) = 0) ORDER BY id DESC LIMIT ?5";
 
 impl Inbox {
     /// The inbox of a database.
     pub(crate) async fn open(database: Database) -> Result<Self, StoreError> {
         database.upgrade("mail", &MIGRATIONS).await?;
-        Ok(Self(database))
+        Ok(Self { database, arrivals: Arc::new(watch::Sender::new(())) })
     }
 
-    /// Keeps a mail once for each key; answers its id.
-    pub(super) async fn keep(&self, key: &str, mail: Mail) -> Result<i64, StoreError> {
-        let json = serde_json::to_string(&mail).map_err(|_| StoreError("a mail cannot be written as JSON".to_owned()))?;
-        let (key, now) = (key.to_owned(), Timestamp::now().millis());
-        self.0
-            .call(move |connection| {
-                connection.execute(
-                    "INSERT INTO mail (key, received_at, mail) VALUES (?1, ?2, ?3) ON CONFLICT (key) DO NOTHING",
-                    params![key, now, json],
-                )?;
-                connection.query_row("SELECT id FROM mail WHERE key = ?1", [key], |row| row.get(0))
-            })
-            .await
+    /// Keeps a mail; answers its id.
+    pub(crate) async fn keep(&self, caught: Caught) -> Result<i64, StoreError> {
+        let Caught { mail, key, task_id, source } = caught;
+        let recipients: Vec<String> = [&mail.to, &mail.cc, &mail.bcc].into_iter().flatten().map(|mailbox| address(mailbox)).collect();
+        let recipients = format!(" {} ", recipients.join(" "));
+        let (to, cc) = (mail.to.join(" "), mail.cc.join(" "));
+        let text = mail.text.as_deref().or(mail.html.as_deref()).unwrap_or_default();
+        let words = [&mail.from, &to, &cc, &recipients, &mail.subject, text].join("\n").to_lowercase();
+        let head = Head { from: mail.from.clone(), to: mail.to.clone(), subject: mail.subject.clone(), files: mail.attachments.len() };
+        let now = Timestamp::now().millis();
+        let insert = move |connection: &mut Connection| {
+            connection.execute(
+                "INSERT INTO mail (key, task_id, received_at, recipients, head, words, mail, source) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+                ON CONFLICT (key) DO NOTHING",
+                params![key, task_id, now, recipients, json(&head)?, words, json(&mail)?, source],
+            )?;
+            match key {
+                Some(key) => connection.query_row("SELECT id FROM mail WHERE key = ?1", [key], |row| row.get(0)),
+                None => Ok(connection.last_insert_rowid()),
+            }
+        };
+        let id = self.database.call(insert).await?;
+        self.arrivals.send_replace(());
+        Ok(id)
     }
 
-    /// A page of mails, the newest first: those before the mail `before`, if that is given.
-    pub(super) async fn list(&self, before: Option<i64>, limit: u32) -> Result<Vec<Kept>, StoreError> {
-        self.0
+    /// Tells, from now on, when a mail has come.
+    pub(super) fn arrivals(&self) -> watch::Receiver<()> {
+        self.arrivals.subscribe()
+    }
+
+    /// What there is to list, the newest first.
+    pub(super) async fn entries(&self, search: Search) -> Result<Vec<Entry>, StoreError> {
+        let entry =
+            |row: &Row<'_>| Ok(Entry { id: row.get(0)?, received_at: Timestamp::from_millis(row.get(1)?), head: from_json(row, 2)? });
+        self.found("id, received_at, head", search, entry).await
+    }
+
+    /// Whole mails, the newest first.
+    pub(super) async fn mails(&self, search: Search) -> Result<Vec<Kept>, StoreError> {
+        self.found("id, received_at, task_id, mail", search, kept).await
+    }
+
+    async fn found<T: Send + 'static>(
+        &self,
+        columns: &'static str,
+        search: Search,
+        read: impl Fn(&Row<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<Vec<T>, StoreError> {
+        let to = search.to.map(|to| format!(" {} ", address(&to)));
+        let words: Vec<String> = search.words.to_lowercase().split_whitespace().map(ToOwned::to_owned).collect();
+        let (before, after) = (search.before.unwrap_or(i64::MAX), search.after.unwrap_or(0));
+        self.database
             .call(move |connection| {
-                let mut query =
-                    connection.prepare_cached("SELECT id, received_at, mail FROM mail WHERE id < ?1 ORDER BY id DESC LIMIT ?2")?;
-                query.query_map(params![before.unwrap_or(i64::MAX), limit], kept)?.collect()
+                let mut query = connection.prepare_cached(&format!("SELECT {columns} {FOUND}"))?;
+                query.query_map(params![before, after, to, json(&words)?, search.limit], read)?.collect()
             })
             .await
     }
 
     /// One mail.
     pub(super) async fn get(&self, id: i64) -> Result<Option<Kept>, StoreError> {
-        self.0
-            .call(move |connection| connection.query_row("SELECT id, received_at, mail FROM mail WHERE id = ?1", [id], kept).optional())
-            .await
+        let get = move |connection: &mut Connection| {
+            connection.query_row("SELECT id, received_at, task_id, mail FROM mail WHERE id = ?1", [id], kept).optional()
+        };
+        self.database.call(get).await
+    }
+
+    /// One mail's message as it came, where it came as one.
+    pub(super) async fn source(&self, id: i64) -> Result<Option<Vec<u8>>, StoreError> {
+        let get = move |connection: &mut Connection| {
+            connection.query_row("SELECT source FROM mail WHERE id = ?1", [id], |row| row.get(0)).optional().map(Option::flatten)
+        };
+        self.database.call(get).await
+    }
+
+    /// Forgets one mail, or all; answers how many there were.
+    pub(super) async fn delete(&self, id: Option<i64>) -> Result<usize, StoreError> {
+        self.database.call(move |connection| connection.execute("DELETE FROM mail WHERE ?1 IS NULL OR id = ?1", [id])).await
     }
 }
 
-fn kept(row: &rusqlite::Row<'_>) -> rusqlite::Result<Kept> {
-    let json: String = row.get(2)?;
-    let mail = serde_json::from_str(&json)
-        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(2, rusqlite::types::Type::Text, error.into()))?;
-    Ok(Kept { id: row.get(0)?, received_at: Timestamp::from_millis(row.get(1)?), mail })
+fn kept(row: &Row<'_>) -> rusqlite::Result<Kept> {
+    Ok(Kept { id: row.get(0)?, received_at: Timestamp::from_millis(row.get(1)?), task_id: row.get(2)?, mail: from_json(row, 3)? })
+}
+
+fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
+    let json: String = row.get(column)?;
+    serde_json::from_str(&json).map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, error.into()))
+}
+
+fn json(value: &impl Serialize) -> rusqlite::Result<String> {
+    serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn inbox() -> (tempfile::TempDir, Inbox) {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(&folder.path().join("errand.sqlite3")).await.unwrap();
+        let inbox = Inbox::open(database).await.unwrap();
+        (folder, inbox)
+    }
+
+    fn mail(to: &str, subject: &str) -> Caught {
+        let mail = Mail { to: vec![to.to_owned()], subject: subject.to_owned(), text: Some("100 % sure".to_owned()), ..Mail::default() };
+        Caught { mail, ..Caught::default() }
+    }
+
+    async fn found(inbox: &Inbox, search: Search) -> Vec<i64> {
+        inbox.entries(Search { limit: 10, ..search }).await.unwrap().iter().map(|entry| entry.id).collect()
+    }
+
+    #[tokio::test]
+    async fn mails_are_found_by_recipient_and_words() {
+        let (_folder, inbox) = inbox().await;
+        inbox.keep(mail("Ann <Ann@example.com>", "Grüße")).await.unwrap();
+        let mut second = mail("bob@example.com", "Order 7");
+        second.mail.bcc = vec!["ann@example.com".to_owned()];
+        inbox.keep(second).await.unwrap();
+        let to = |to: &str| Search { to: Some(to.to_owned()), ..Search::default() };
+        let words = |words: &str| Search { words: words.to_owned(), ..Search::default() };
+        assert_eq!(found(&inbox, to("ANN@example.com")).await, [2, 1]);
+        assert_eq!(found(&inbox, to("bob@example.com")).await, [2]);
+        assert!(found(&inbox, to("nn@example.com")).await.is_empty(), "an address is a whole one");
+        assert_eq!(found(&inbox, words("GRÜ ann")).await, [1]);
+        assert_eq!(found(&inbox, words("% order")).await, [2]);
+        assert_eq!(found(&inbox, Search { after: Some(1), ..Search::default() }).await, [2]);
+        assert_eq!(found(&inbox, Search { before: Some(2), ..Search::default() }).await, [1]);
+    }
+
+    #[tokio::test]
+    async fn one_of_each_key_is_kept_and_no_id_comes_again() {
+        let (_folder, inbox) = inbox().await;
+        let keyed = || Caught { key: Some("k".to_owned()), ..mail("a@example.com", "x") };
+        assert_eq!((inbox.keep(keyed()).await, inbox.keep(keyed()).await), (Ok(1), Ok(1)));
+        assert_eq!(inbox.delete(Some(7)).await, Ok(0));
+        assert_eq!(inbox.delete(None).await, Ok(1));
+        assert!(inbox.keep(mail("a@example.com", "x")).await.unwrap() > 1);
+    }
+
+    #[tokio::test]
+    async fn what_was_caught_before_there_was_a_search_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open(&folder.path().join("errand.sqlite3")).await.unwrap();
+        let old = Mail { from: "e@example.com".to_owned(), ..mail("Ann <Ann@example.com>", "Old").mail };
+        let old = serde_json::to_string(&old).unwrap();
+        let insert = move |connection: &mut Connection| {
+            connection.execute(MIGRATIONS[0], [])?;
+            connection.execute("INSERT INTO mail (key, received_at, mail) VALUES ('k', 1000, ?1)", [old])
+        };
+        database.call(insert).await.unwrap();
+        let inbox = Inbox::open(database).await.unwrap();
+        assert_eq!(
+            found(&inbox, Search { to: Some("ann@example.com".to_owned()), words: "old sure".to_owned(), ..Search::default() }).await,
+            [1]
+        );
+        let entry = &inbox.entries(Search { limit: 1, ..Search::default() }).await.unwrap()[0];
+        assert_eq!((entry.head.from.as_str(), entry.head.to[0].as_str(), entry.head.files), ("e@example.com", "Ann <Ann@example.com>", 0));
+    }
 }

@@ -2,107 +2,129 @@
 
 use axum::{
     Extension, Router,
-    body::Body,
     extract::{Path, Query, State},
     http::{HeaderName, StatusCode, header},
-    response::{IntoResponse, Response},
-    routing::get,
+    response::{IntoResponse, Redirect, Response},
+    routing::{get, post},
 };
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use errand_api::ProblemDocument;
-use errand_core::StoreError;
-use maud::html;
+use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::{Inbox, eml::eml, inbox::Kept};
+use super::{
+    Inbox, Refusal,
+    eml::eml,
+    frame,
+    inbox::{Entry, Kept, Search},
+    json, links,
+};
 use crate::web::{Page, Visitor};
 
 const PAGE: u32 = 200;
 
-/// What a mail's own HTML may do: show itself. No script, no form, no request, not even as a page of its own.
-const CONTAINED: &str = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; font-src data:";
-
 /// `/mail` and what lies under it.
 pub(crate) fn routes(inbox: Inbox) -> Router {
     Router::new()
-        .route("/mail", get(list))
-        .route("/mail/{id}", get(show))
+        .route("/mail", get(list).delete(json::delete))
+        .route("/mail.json", get(json::list))
+        .route("/mail/delete", post(delete_all))
+        .route("/mail/{id}", get(show).delete(json::delete))
+        .route("/mail/{id}/delete", post(delete))
         .route("/mail/{id}/html", get(html_part))
         .route("/mail/{id}/attachments/{n}", get(attachment))
         .route("/mail/{id}/message.eml", get(download))
         .with_state(inbox)
 }
 
-/// Why there is nothing to show.
-struct Refusal(ProblemDocument);
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        errand_api::Response::from(self.0).map(Body::from)
-    }
+#[derive(Deserialize)]
+struct Wanted {
+    before: Option<i64>,
+    #[serde(default)]
+    search: String,
 }
 
-impl From<StoreError> for Refusal {
-    fn from(error: StoreError) -> Self {
-        Self(error.into())
-    }
+async fn list(State(inbox): State<Inbox>, Extension(visitor): Extension<Visitor>, Query(wanted): Query<Wanted>) -> Result<Page, Refusal> {
+    let Wanted { before, search } = wanted;
+    let entries = inbox.entries(Search { words: search.clone(), before, limit: PAGE, ..Search::default() }).await?;
+    let older = entries.last().filter(|_| entries.len() == PAGE as usize).map(|entry| entry.id);
+    let nothing = if search.is_empty() { "No mail yet." } else { "No mail is found." };
+    let body = html! {
+        div class="tools" {
+            form role="search" {
+                input type="search" name="search" value=(search) placeholder="Sender, recipient, subject or text" aria-label="Search";
+                button { "Search" }
+            }
+            form method="post" action="/mail/delete" data-confirm="Delete all mail?" { button { "Delete all" } }
+        }
+        div data-live {
+            @if entries.is_empty() { p { (nothing) } }
+            ol class="mails" { @for entry in &entries { (line(entry)) } }
+            @if let Some(older) = older {
+                form { input type="hidden" name="search" value=(search); button name="before" value=(older) { "Older" } }
+            }
+        }
+    };
+    Ok(Page { title: "Mail".to_owned(), signed_in: visitor.signed_in, body })
 }
 
-fn gone() -> Refusal {
-    Refusal(ProblemDocument::new(StatusCode::NOT_FOUND, "there is no such mail"))
+fn line(entry: &Entry) -> Markup {
+    let Entry { id, received_at, head } = entry;
+    html! {
+        li {
+            a href={ "/mail/" (id) } { @if head.subject.is_empty() { "(no subject)" } @else { (head.subject) } }
+            span class="people" { (head.from) " → " (head.to.join(", ")) }
+            span class="facts" {
+                @if head.files > 0 { (head.files) @if head.files == 1 { " file · " } @else { " files · " } }
+                time datetime=(received_at) { (received_at) }
+            }
+        }
+    }
 }
 
 #[derive(Deserialize)]
-struct Before {
-    before: Option<i64>,
+struct Pictures {
+    #[serde(default)]
+    pictures: bool,
 }
 
-async fn list(State(inbox): State<Inbox>, Extension(visitor): Extension<Visitor>, Query(query): Query<Before>) -> Result<Page, Refusal> {
-    let mails = inbox.list(query.before, PAGE).await?;
-    let next = mails.last().filter(|_| mails.len() == PAGE as usize).map(|kept| kept.id);
-    let rows = html! {
-        @if mails.is_empty() {
-            p { "No mail yet." }
-        } @else {
-            table {
-                thead { tr { th { "Received" } th { "From" } th { "To" } th { "Subject" } } }
-                tbody {
-                    @for Kept { id, received_at, mail } in &mails {
-                        tr {
-                            td { time datetime=(received_at) { (received_at) } }
-                            td { (mail.from) }
-                            td { (mail.to.join(", ")) }
-                            td { a href={ "/mail/" (id) } { (mail.subject) } @if !mail.attachments.is_empty() { " + " (mail.attachments.len()) " file(s)" } }
-                        }
-                    }
+async fn show(
+    State(inbox): State<Inbox>,
+    Extension(visitor): Extension<Visitor>,
+    Path(id): Path<i64>,
+    Query(Pictures { pictures }): Query<Pictures>,
+) -> Result<Page, Refusal> {
+    let Kept { received_at, task_id, mail, .. } = inbox.get(id).await?.ok_or_else(Refusal::gone)?;
+    let people = [
+        ("From", vec![mail.from.clone()]),
+        ("To", mail.to.clone()),
+        ("Cc", mail.cc.clone()),
+        ("Bcc", mail.bcc.clone()),
+        ("Reply-To", mail.reply_to.clone()),
+    ];
+    let body = html! {
+        div class="tools" {
+            a href="/mail" { "All mail" }
+            a href={ "/mail/" (id) "/message.eml" } { "Download as .eml" }
+            form method="post" action={ "/mail/" (id) "/delete" } { button { "Delete" } }
+        }
+        dl {
+            dt { "Received" } dd { time datetime=(received_at) { (received_at) } }
+            @for (name, list) in people.iter().filter(|(_, list)| !list.is_empty()) { dt { (name) } dd { (list.join(", ")) } }
+            @for (name, value) in &mail.headers { dt { (name) } dd { (value) } }
+            @if let Some(task_id) = &task_id { dt { "Task" } dd { a href={ "/v1/tasks/" (errand_api::encode_segment(task_id)) } { (task_id) } } }
+        }
+        @if let Some(part) = &mail.html {
+            h2 { "HTML" }
+            @if frame::has_pictures_elsewhere(part) {
+                p {
+                    @if pictures { "Pictures of other hosts are loaded. " a href={ "/mail/" (id) } { "Do not load them" } }
+                    @else { "Pictures of other hosts are not loaded. " a href={ "/mail/" (id) "?pictures=true" } { "Load them" } }
                 }
             }
-        }
-        @if let Some(next) = next { p { a href={ "/mail?before=" (next) } { "Older" } } }
-    };
-    Ok(Page { title: "Mail".to_owned(), signed_in: visitor.signed_in, body: rows })
-}
-
-async fn show(State(inbox): State<Inbox>, Extension(visitor): Extension<Visitor>, Path(id): Path<i64>) -> Result<Page, Refusal> {
-    let Kept { received_at, mail, .. } = inbox.get(id).await?.ok_or_else(gone)?;
-    let received_at = received_at.to_string();
-    let mut facts = vec![("Received", received_at), ("From", mail.from)];
-    facts.extend(
-        [("To", mail.to), ("Cc", mail.cc), ("Bcc", mail.bcc), ("Reply-To", mail.reply_to)].map(|(name, list)| (name, list.join(", "))),
-    );
-    let body = html! {
-        p { a href="/mail" { "All mail" } " · " a href={ "/mail/" (id) "/message.eml" } { "Download as .eml" } }
-        dl {
-            @for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) { dt { (name) } dd { (value) } }
-            @for (name, value) in &mail.headers { dt { (name) } dd { (value) } }
-        }
-        @if mail.html.is_some() {
-            h2 { "HTML" }
-            iframe title="HTML" sandbox="" src={ "/mail/" (id) "/html" } {}
+            iframe title="HTML" sandbox="allow-popups allow-popups-to-escape-sandbox" src={ "/mail/" (id) "/html?pictures=" (pictures) } {}
         }
         @if let Some(text) = &mail.text {
             h2 { "Text" }
-            pre { (text) }
+            pre { (linked(text)) }
         }
         @if !mail.attachments.is_empty() {
             h2 { "Attachments" }
@@ -113,37 +135,59 @@ async fn show(State(inbox): State<Inbox>, Extension(visitor): Extension<Visitor>
             }
         }
     };
-    Ok(Page { title: mail.subject, signed_in: visitor.signed_in, body })
+    let title = if mail.subject.is_empty() { "(no subject)".to_owned() } else { mail.subject };
+    Ok(Page { title, signed_in: visitor.signed_in, body })
 }
 
-async fn html_part(State(inbox): State<Inbox>, Path(id): Path<i64>) -> Result<Response, Refusal> {
-    let Kept { mail, .. } = inbox.get(id).await?.ok_or_else(gone)?;
-    let mut html = mail.html.ok_or_else(gone)?;
-    // Pictures that the mail carries are put in place: the frame may ask nobody for them.
-    for file in &mail.attachments {
-        if let Some(content_id) = &file.content_id {
-            html =
-                html.replace(&format!("cid:{content_id}"), &format!("data:{};base64,{}", file.media_type, STANDARD.encode(file.bytes())));
+/// A text whose links can be followed.
+fn linked(text: &str) -> Markup {
+    let mut end = 0;
+    html! {
+        @for range in links::ranges(text) {
+            (text[std::mem::replace(&mut end, range.end)..range.start])
+            a href=(text[range.clone()]) target="_blank" rel="noopener noreferrer" { (text[range]) }
         }
+        (text[end..])
     }
-    Ok(contained("text/html; charset=utf-8", None, html.into_bytes()))
+}
+
+async fn delete(State(inbox): State<Inbox>, Path(id): Path<i64>) -> Result<Redirect, Refusal> {
+    inbox.delete(Some(id)).await?;
+    Ok(Redirect::to("/mail"))
+}
+
+async fn delete_all(State(inbox): State<Inbox>) -> Result<Redirect, Refusal> {
+    inbox.delete(None).await?;
+    Ok(Redirect::to("/mail"))
+}
+
+async fn html_part(
+    State(inbox): State<Inbox>,
+    Path(id): Path<i64>,
+    Query(Pictures { pictures }): Query<Pictures>,
+) -> Result<Response, Refusal> {
+    let Kept { mail, .. } = inbox.get(id).await?.ok_or_else(Refusal::gone)?;
+    let html = mail.html.as_ref().ok_or_else(Refusal::gone)?;
+    Ok(contained("text/html; charset=utf-8", None, frame::policy(pictures), frame::document(html, &mail).into_bytes()))
 }
 
 async fn attachment(State(inbox): State<Inbox>, Path((id, n)): Path<(i64, usize)>) -> Result<Response, Refusal> {
-    let Kept { mail, .. } = inbox.get(id).await?.ok_or_else(gone)?;
-    let file = mail.attachments.get(n).ok_or_else(gone)?;
-    Ok(contained("application/octet-stream", Some(&file.name), file.bytes()))
+    let Kept { mail, .. } = inbox.get(id).await?.ok_or_else(Refusal::gone)?;
+    let file = mail.attachments.get(n).ok_or_else(Refusal::gone)?;
+    Ok(contained("application/octet-stream", Some(&file.name), frame::policy(false), file.bytes()))
 }
 
 async fn download(State(inbox): State<Inbox>, Path(id): Path<i64>) -> Result<Response, Refusal> {
-    let kept = inbox.get(id).await?.ok_or_else(gone)?;
-    let message = eml(&kept)
-        .map_err(|_| Refusal(ProblemDocument::new(StatusCode::INTERNAL_SERVER_ERROR, "the mail cannot be written as a message")))?;
-    Ok(contained("message/rfc822", Some(&format!("mail-{id}.eml")), message))
+    let kept = inbox.get(id).await?.ok_or_else(Refusal::gone)?;
+    let message = match inbox.source(id).await? {
+        Some(source) => source,
+        None => eml(&kept).map_err(|_| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the mail cannot be written as a message"))?,
+    };
+    Ok(contained("message/rfc822", Some(&format!("mail-{id}.eml")), frame::policy(false), message))
 }
 
 /// Something that a sender made, so that a browser keeps it away from our pages; with a name, as a download.
-fn contained(media_type: &'static str, download_as: Option<&str>, body: Vec<u8>) -> Response {
+fn contained(media_type: &'static str, download_as: Option<&str>, policy: String, body: Vec<u8>) -> Response {
     let disposition = match download_as {
         Some(name) => format!("attachment; filename*=UTF-8''{}", errand_api::encode_segment(name)),
         None => "inline".to_owned(),
@@ -151,7 +195,8 @@ fn contained(media_type: &'static str, download_as: Option<&str>, body: Vec<u8>)
     let headers = [
         (header::CONTENT_TYPE, media_type.to_owned()),
         (header::CONTENT_DISPOSITION, disposition),
-        (header::CONTENT_SECURITY_POLICY, CONTAINED.to_owned()),
+        (header::CONTENT_SECURITY_POLICY, policy),
+        (header::CACHE_CONTROL, "no-store".to_owned()),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
         (HeaderName::from_static("referrer-policy"), "no-referrer".to_owned()),
     ];

@@ -39,7 +39,7 @@ pub(crate) struct Functions {
 
 /// Everything that is served.
 pub(crate) fn router(functions: Functions, inbox: Inbox) -> Router {
-    let pages = mail::routes(inbox).layer(middleware::from_fn_with_state(functions.clone(), only_for_readers));
+    let pages = mail::routes(inbox).layer(middleware::from_fn_with_state(functions.clone(), only_for_holders_of_keys));
     let sessions = Sessions::default();
     Router::new()
         .route("/", get(async || Redirect::to("/mail")))
@@ -113,11 +113,12 @@ async fn not_for_other_sites(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// The pages show other people's mail: where there are keys, to see them takes one that may read.
-async fn only_for_readers(State(functions): State<Functions>, request: Request, next: Next) -> Response {
+/// The pages show other people's mail: where there are keys, to see them takes one that may read, and to delete them one that may send.
+async fn only_for_holders_of_keys(State(functions): State<Functions>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
+    let scope = if parts.method.is_safe() { Scope::Read } else { Scope::Send };
     let head = errand_api::Request::from_parts(parts, bytes::Bytes::new());
-    if let Err(problem) = functions.enqueue.access.admit(&head, Some(Scope::Read), Timestamp::now()).await {
+    if let Err(problem) = functions.enqueue.access.admit(&head, Some(scope), Timestamp::now()).await {
         return errand_api::Response::from(problem).map(Body::from);
     }
     let (parts, _) = head.into_parts();

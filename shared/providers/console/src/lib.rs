@@ -54,7 +54,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_message_is_one_line() {
-        let attempt = Attempt { key: "k".to_owned(), task: "console".to_owned(), number: 1, trace: None };
+        let attempt = Attempt { id: "k".to_owned(), key: "k".to_owned(), task: "console".to_owned(), number: 1, trace: None };
         let Line(json) = Line::from_json("{\n\"text\":\"a\\nb\"\r\n}").unwrap();
         let mut out = Vec::new();
         print(&mut out, &json, &attempt).unwrap();

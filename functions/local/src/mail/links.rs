@@ -1,0 +1,57 @@
+//! Links in a mail.
+
+use std::ops::Range;
+
+/// Where the links of a text are.
+pub(super) fn ranges(text: &str) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut from = 0;
+    while let Some(begin) = ["https://", "http://"].iter().filter_map(|scheme| text[from..].find(scheme)).min().map(|at| from + at) {
+        let ends = |letter: char| letter.is_whitespace() || letter.is_control() || "\"'<>`\\".contains(letter);
+        let rest = &text[begin..];
+        let link = &rest[..rest.find(ends).unwrap_or(rest.len())];
+        // What closes a sentence is not of the link, and neither is a bracket that was opened before it.
+        let link = link
+            .trim_end_matches(|letter: char| ".,;:!?".contains(letter) || (letter == ')' && !link.contains('(')) || "]}".contains(letter));
+        from = begin + link.len().max("http://".len());
+        if link.len() > "https://".len() {
+            found.push(begin..begin + link.len());
+        }
+    }
+    found
+}
+
+/// The links of a mail's HTML and text, each once.
+pub(super) fn links(html: Option<&str>, text: Option<&str>) -> Vec<String> {
+    let mut links: Vec<String> = Vec::new();
+    let of_html = html.into_iter().flat_map(|html| ranges(html).into_iter().map(|range| html[range].replace("&amp;", "&")));
+    let of_text = text.into_iter().flat_map(|text| ranges(text).into_iter().map(|range| text[range].to_owned()));
+    for link in of_html.chain(of_text) {
+        if !links.contains(&link) {
+            links.push(link);
+        }
+    }
+    links
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_end_where_a_reader_would_end_them() {
+        let found = |text: &str| links(None, Some(text));
+        assert_eq!(
+            found("See https://a.example/x?y=1&z=2. Or (http://b.example/c), https://a.example/x?y=1&z=2!"),
+            ["https://a.example/x?y=1&z=2", "http://b.example/c"]
+        );
+        assert_eq!(found("https://a.example/wiki/X_(y)\nhttps://ü.example/ß"), ["https://a.example/wiki/X_(y)", "https://ü.example/ß"]);
+        assert!(found("http:// https://. no link").is_empty());
+    }
+
+    #[test]
+    fn links_of_html_are_those_of_its_attributes_and_text() {
+        let html = r#"<a href="https://a.example/?a=1&amp;b=2">go</a><img src='http://p.example/x.png'>"#;
+        assert_eq!(links(Some(html), Some("https://a.example/?a=1&b=2")), ["https://a.example/?a=1&b=2", "http://p.example/x.png"]);
+    }
+}
