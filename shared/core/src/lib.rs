@@ -77,7 +77,7 @@ pub use sender::Sender;
 pub use settings::{Environment, Secret, SettingsError};
 pub use store::{Begin, Change, Claim, Filter, Finish, Outcome, Page, Report, Status, Store, StoreError, TaskError, TaskResult};
 pub use task::Task;
-pub use text::{Place, Text};
+pub use text::{Place, Text, is_mention};
 pub use timestamp::{InvalidTimestamp, Timestamp};
 pub use transport::{PublishError, Published, Transport};
 pub use unread::tell_unread;

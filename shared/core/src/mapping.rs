@@ -4,9 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json::{Map, Value, value::RawValue};
 
-use crate::{BoxFuture, DeliveryError, Envelope, ErrorKind, Fields, Job, Ran, Task, json};
+use crate::{BoxFuture, DeliveryError, Envelope, ErrorKind, Fields, Job, Place, Ran, Task, Text, Texts, is_mention, json, text::MENTIONS};
 
 /// What a route says that names a task: `{"task":"email","payload":{"to":["/args/0"],"subject":"/kwargs/subject"}}`.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +15,8 @@ pub struct Mapping {
     pub(crate) task: String,
     /// Its payload; without one, the payload is the task's `kwargs`.
     pub(crate) payload: Option<Template>,
+    /// The same as it was written.
+    written: Map<String, Value>,
 }
 
 /// JSON in which a text that begins with one of [`ROOTS`] is a JSON pointer (RFC 6901) to what stands in its place, and in other texts such a pointer in braces is
@@ -25,8 +27,8 @@ pub(crate) enum Template {
     Constant(String),
     /// What the pointer points to; left out where that is nothing.
     Pointer(Pointer),
-    /// A text of its parts, in which nothing is an empty text.
-    Text(Vec<Part>),
+    /// A text of its parts, in which nothing is an empty text, and what is pointed at is written as its kind wants it.
+    Text(Vec<Part>, Text),
     Array(Vec<Template>),
     /// The fields in their order, with their names as JSON.
     Object(Vec<(String, Template)>),
@@ -59,11 +61,12 @@ impl Mapping {
             payload: Option<&'a RawValue>,
         }
         let Written { task, payload } = serde_json::from_str(json.get()).map_err(|error| error.to_string())?;
+        let written = payload.and_then(|payload| serde_json::from_str(payload.get()).ok()).unwrap_or_default();
         let payload = payload.map(Template::read).transpose()?;
         if payload.as_ref().is_some_and(|payload| !matches!(payload, Template::Object(_))) {
             return Err("payload: expected an object".to_owned());
         }
-        Ok(Self { task, payload })
+        Ok(Self { task, payload, written })
     }
 }
 
@@ -75,7 +78,7 @@ impl Template {
                 let text: String = serde_json::from_str(json.get()).map_err(wrong)?;
                 match (Pointer::read(&text), parts(&text)) {
                     (Some(pointer), _) => Self::Pointer(pointer),
-                    (None, Some(parts)) => Self::Text(parts),
+                    (None, Some(parts)) => Self::Text(parts, Text::Plain),
                     (None, None) => Self::Constant(json.get().to_owned()),
                 }
             }
@@ -92,6 +95,18 @@ impl Template {
         })
     }
 
+    /// The same for a task whose texts are of these kinds; `written` is what stands here.
+    fn of<'a>(&self, texts: Texts, place: Place<'a>, path: &mut Vec<&'a str>, written: &'a Value) -> Self {
+        match (self, written) {
+            (Self::Text(parts, _), _) => Self::Text(parts.clone(), texts(&Place { path, ..place })),
+            (Self::Array(values), Value::Array(written)) => {
+                Self::Array(values.iter().zip(written).map(|(value, written)| value.of(texts, place, path, written)).collect())
+            }
+            (Self::Object(fields), Value::Object(parent)) => Self::Object(of_all(fields, texts, Place { parent, ..place }, path)),
+            (other, _) => other.clone(),
+        }
+    }
+
     /// Writes the JSON that it makes of an envelope; answers whether there is any.
     fn write(&self, envelope: &Envelope, to: &mut String) -> bool {
         match self {
@@ -100,8 +115,9 @@ impl Template {
                 Some(found) => to.push_str(found.get()),
                 None => return false,
             },
-            Self::Text(parts) => {
-                let text: String = parts.iter().map(|part| part.text(envelope)).collect();
+            Self::Text(parts, kind) => {
+                let mut text = String::new();
+                parts.iter().for_each(|part| part.write(*kind, envelope, &mut text));
                 to.push_str(&json::text(&text));
             }
             Self::Array(values) => write_all(to, ['[', ']'], values.iter().map(|value| ("", value)), envelope),
@@ -109,6 +125,18 @@ impl Template {
         }
         true
     }
+}
+
+fn of_all<'a>(fields: &[(String, Template)], texts: Texts, place: Place<'a>, path: &mut Vec<&'a str>) -> Vec<(String, Template)> {
+    let each = fields.iter().map(|(name, field)| {
+        let plain: String = serde_json::from_str(name).unwrap_or_default();
+        let Some((known, written)) = place.parent.get_key_value(&plain) else { return (name.clone(), field.clone()) };
+        path.push(known);
+        let field = field.of(texts, place, path, written);
+        path.pop();
+        (name.clone(), field)
+    });
+    each.collect()
 }
 
 /// Writes what there is of an array's values or, with their names, of an object's fields.
@@ -160,13 +188,18 @@ fn parts(text: &str) -> Option<Vec<Part>> {
 }
 
 impl Part {
-    fn text(&self, envelope: &Envelope) -> String {
+    /// Writes it into a text of this kind.
+    fn write(&self, kind: Text, envelope: &Envelope, text: &mut String) {
         match self {
-            Self::Literal(text) => text.clone(),
-            Self::Pointer(pointer) => match pointer.find(envelope) {
-                None => String::new(),
-                Some(found) => serde_json::from_str::<String>(found.get()).unwrap_or_else(|_| found.get().to_owned()),
-            },
+            Self::Literal(literal) => text.push_str(literal),
+            Self::Pointer(pointer) => {
+                let Some(found) = pointer.find(envelope) else { return };
+                let value = serde_json::from_str::<String>(found.get()).unwrap_or_else(|_| found.get().to_owned());
+                // Nobody is there to be told that a link is none.
+                let calls = kind == Text::Slack && text.ends_with('<') && is_mention(&value);
+                let value = if calls { value.trim_start_matches(|c: char| c.is_whitespace() || MENTIONS.contains(&c)) } else { &value };
+                text.push_str(&kind.escape(value));
+            }
         }
     }
 }
@@ -190,15 +223,25 @@ impl Pointer {
 
 /// A task under another name.
 pub(crate) struct Mapped {
-    pub(crate) task: Arc<dyn Task>,
-    pub(crate) mapping: Arc<Mapping>,
+    task: Arc<dyn Task>,
+    name: String,
+    payload: Option<Template>,
 }
 
 impl Mapped {
+    pub(crate) fn new(task: Arc<dyn Task>, mapping: &Mapping) -> Self {
+        let place = Place { payload: &mapping.written, parent: &mapping.written, path: &[] };
+        let payload = mapping.payload.as_ref().map(|payload| match payload {
+            Template::Object(fields) => Template::Object(of_all(fields, task.texts(), place, &mut Vec::new())),
+            other => other.clone(),
+        });
+        Self { task, name: mapping.task.clone(), payload }
+    }
+
     /// The envelope that the other task is given.
     fn envelope(&self, envelope: &Envelope) -> Result<Envelope, DeliveryError> {
-        let task = self.mapping.task.clone();
-        let Some(payload) = &self.mapping.payload else { return Ok(Envelope { task, ..envelope.clone() }) };
+        let task = self.name.clone();
+        let Some(payload) = &self.payload else { return Ok(Envelope { task, ..envelope.clone() }) };
         let mut json = String::new();
         payload.write(envelope, &mut json);
         let kwargs = RawValue::from_string(json);
@@ -218,6 +261,10 @@ impl Task for Mapped {
 
     fn timeout(&self) -> Duration {
         self.task.timeout()
+    }
+
+    fn texts(&self) -> Texts {
+        self.task.texts()
     }
 
     fn hands_over(&self) -> bool {
@@ -286,6 +333,42 @@ mod tests {
                 "{template}"
             );
         }
+    }
+
+    #[test]
+    fn what_is_pointed_at_is_written_into_a_text_as_its_kind_wants_it() {
+        struct Kinds;
+        impl Task for Kinds {
+            fn provider(&self) -> &'static str {
+                "kinds"
+            }
+            fn timeout(&self) -> Duration {
+                Duration::ZERO
+            }
+            fn texts(&self) -> Texts {
+                |place| match place.field() {
+                    "html" => Text::Html,
+                    "text" if place.parent.get("type").is_some_and(|kind| kind == "plain_text") => Text::Plain,
+                    "text" => Text::Slack,
+                    _ => Text::Line,
+                }
+            }
+            fn run<'a>(&'a self, _: Job<'a>) -> BoxFuture<'a, Result<Ran, DeliveryError>> {
+                async { Err(DeliveryError::new(ErrorKind::TaskFailed, "is not run")) }.boxed()
+            }
+        }
+        let mapping = r#"{"task":"slack","payload":{"text":"{/args/0} <{/args/1}|open> <@{/args/2}>","raw":"/args/0","html":"<b>{/args/0}</b>","subject":"a {/args/0}",
+            "blocks":[{"type":"header","text":{"type":"plain_text","text":"{/args/0}"}},{"text":{"type":"/args/3","text":"{/args/0}"}}]}}"#;
+        let mapped = Mapped::new(Arc::new(Kinds), &Mapping::read(&raw(mapping)).unwrap());
+        let args = Some(raw(r#"["<!channel> &\n\"Bob\"","!here","U1","plain_text"]"#));
+        let told = mapped.envelope(&Envelope { args, ..Envelope::new("a".to_owned(), "t".to_owned()) }).unwrap();
+        let told: Value = serde_json::from_str(told.payload()).unwrap();
+        let (as_it_is, slack) = ("<!channel> &\n\"Bob\"", "&lt;!channel&gt; &amp;\n\"Bob\"");
+        assert_eq!(told["text"], format!("{slack} <here|open> <@U1>"));
+        assert_eq!((&told["raw"], &told["blocks"][0]["text"]["text"]), (&as_it_is.into(), &as_it_is.into()));
+        assert_eq!(told["html"], "<b>&lt;!channel&gt; &amp;\n&quot;Bob&quot;</b>");
+        assert_eq!(told["subject"], "a <!channel> & \"Bob\"");
+        assert_eq!(told["blocks"][1]["text"]["text"], slack, "what says its kind by a pointer may become anything");
     }
 
     #[test]

@@ -118,7 +118,7 @@ fn unknown<P: Payload>(mut fields: Fields<'_>) -> Vec<Problem> {
 pub type Texts = fn(&Place<'_>) -> Text;
 
 /// What takes anything: the tasks of somebody's own code.
-struct Anything;
+pub(crate) struct Anything;
 
 impl Payload for Anything {
     fn read(_: &mut Fields<'_>) -> Option<Self> {

@@ -213,7 +213,7 @@ impl Resolve for Registry {
     }
 
     fn mapped(&self, leg: Leg, mapping: &Arc<Mapping>) -> Leg {
-        Arc::new(Mapped { task: leg, mapping: Arc::clone(mapping) })
+        Arc::new(Mapped::new(leg, mapping))
     }
 }
 

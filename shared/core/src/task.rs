@@ -2,7 +2,9 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 
-use crate::{Attempt, BoxFuture, DeliveryError, ErrorKind, Job, Payload, Provider, Ran, Receipt, Runner, tell_unread};
+use crate::{
+    Attempt, BoxFuture, DeliveryError, ErrorKind, Job, Payload, Provider, Ran, Receipt, Runner, Texts, payload::Anything, tell_unread,
+};
 
 /// A provider or a runner's route with its types erased: what the engine calls. It knows of one payload alone; bulks and lists are the engine's.
 pub trait Task: Send + Sync {
@@ -14,6 +16,10 @@ pub trait Task: Send + Sync {
     }
     /// How long one call may take at most.
     fn timeout(&self) -> Duration;
+    /// [`Payload::text`] of what it takes.
+    fn texts(&self) -> Texts {
+        Anything::text
+    }
     /// Whether a remote worker may be given it, who needs to know how to report.
     fn hands_over(&self) -> bool {
         false
@@ -29,6 +35,10 @@ impl<P: Provider> Task for P {
 
     fn timeout(&self) -> Duration {
         Provider::timeout(self)
+    }
+
+    fn texts(&self) -> Texts {
+        P::Payload::text
     }
 
     fn run<'a>(&'a self, job: Job<'a>) -> BoxFuture<'a, Result<Ran, DeliveryError>> {

@@ -61,6 +61,16 @@ impl Text {
     }
 }
 
+/// Whether a value that stands right after a `<` of a text in Slack's markup calls people: `<!channel>`, `<@U1>`, `<#C1>`.
+/// <https://docs.slack.dev/messaging/formatting-message-text#special-mentions>
+#[must_use]
+pub fn is_mention(value: &str) -> bool {
+    value.trim_start().starts_with(MENTIONS)
+}
+
+/// How what calls people begins.
+pub(crate) const MENTIONS: [char; 3] = ['!', '@', '#'];
+
 /// Where a text of a payload stands.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a> {

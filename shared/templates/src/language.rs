@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use errand_core::Text;
+use errand_core::{Text, is_mention};
 use minijinja::{
     AutoEscape, Environment, Error, ErrorKind, Output, State, Template, UndefinedBehavior, Value, escape_formatter, filters,
     machinery::{Instruction, Instructions, Token, get_compiled_template, tokenize},
@@ -185,8 +185,7 @@ fn write(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value, after_a
         _ => None,
     };
     let Some(kind) = kind else { return escape_formatter(out, state, value) };
-    let calls = |text: &str| text.trim_start().starts_with(['!', '@', '#']);
-    if kind == Text::Slack && after_angle.load(Ordering::Relaxed) && value.as_str().is_some_and(calls) {
+    if kind == Text::Slack && after_angle.load(Ordering::Relaxed) && value.as_str().is_some_and(is_mention) {
         return Err(Error::new(ErrorKind::InvalidOperation, MENTION));
     }
     Ok(write!(Escaped { out, kind }, "{value}")?)
