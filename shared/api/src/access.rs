@@ -1,12 +1,9 @@
 use std::{sync::Arc, time::Duration};
 
-use errand_core::{DynNotes, Environment, Note, NoteKind, SettingsError, Timestamp};
+use errand_core::{Digest, DynNotes, Environment, Note, NoteKind, SettingsError, Timestamp};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
-use crate::{
-    ApiKey, ProblemDocument, Request, Response, Scope,
-    keys::{Keys, hex, sha256},
-};
+use crate::{ApiKey, ProblemDocument, Request, Response, Scope, keys::Keys};
 
 /// Marks, as an extension of a request, a caller whom API Gateway has verified (IAM or JWT), by the name that it knows. What such a caller may do is
 /// decided there.
@@ -104,10 +101,12 @@ impl Access {
     }
 
     async fn find(&self, sent: &str, now: Timestamp) -> Result<Option<ApiKey>, ProblemDocument> {
-        let hash = sha256(sent.as_bytes());
+        let hash = Digest::of(sent.as_bytes());
         match (self.keys.find(&hash), &self.notes) {
             (Some(key), _) => Ok(Some(key.clone())),
-            (None, Some(notes)) => Ok(notes.get(NoteKind::Key, &hex(&hash), now).await?.and_then(|text| serde_json::from_str(&text).ok())),
+            (None, Some(notes)) => {
+                Ok(notes.get(NoteKind::Key, &hash.to_string(), now).await?.and_then(|text| serde_json::from_str(&text).ok()))
+            }
             (None, None) => Ok(None),
         }
     }

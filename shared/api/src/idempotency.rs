@@ -3,14 +3,11 @@
 
 use std::time::Duration;
 
-use errand_core::{DynNotes, Note, NoteKind, Timestamp};
+use errand_core::{Digest, DynNotes, Note, NoteKind, Timestamp};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    Caller, ProblemDocument, Request, Response,
-    keys::{hex, sha256},
-};
+use crate::{Caller, ProblemDocument, Request, Response};
 
 /// How long an answer is kept.
 const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
@@ -69,9 +66,9 @@ impl<'a> Once<'a> {
             let detail = "answers are not kept here, so an idempotency-key cannot be honoured: the operator sets ERRAND_TABLE";
             ProblemDocument::new(StatusCode::NOT_IMPLEMENTED, detail)
         })?;
-        let name = hex(&sha256(format!("{} {} {key}", caller.name.len(), caller.name).as_bytes()));
+        let name = Digest::of(format!("{} {} {key}", caller.name.len(), caller.name).as_bytes()).to_string();
         let asked = [request.method().as_str().as_bytes(), b" ", request.uri().path().as_bytes(), b" ", request.body()].concat();
-        let kept = Kept { notes, name, fingerprint: hex(&sha256(&asked)), now };
+        let kept = Kept { notes, name, fingerprint: Digest::of(&asked).to_string(), now };
         Ok(match kept.begin().await? {
             Some(known) => Begun::Before(kept.again(&known).await?),
             None => Begun::Now(Self(Some(kept))),

@@ -1,10 +1,7 @@
 //! API keys: who holds them, what they may do, for how long and how often.
 
-use errand_core::{Environment, SettingsError, Timestamp};
-use ring::{
-    digest::{SHA256, digest},
-    rand::{SecureRandom, SystemRandom},
-};
+use errand_core::{Digest, Environment, SettingsError, Timestamp, hex};
+use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
@@ -54,9 +51,6 @@ pub struct ApiKey {
     pub rate: Option<u32>,
 }
 
-/// The SHA-256 of a key.
-pub(crate) type Sha256 = [u8; 32];
-
 pub(crate) const SETTING: &str = "ERRAND_API_KEYS";
 
 /// The most calls in a minute that a key can be given.
@@ -84,7 +78,7 @@ impl ApiKey {
 
     /// An entry of the setting: `name:scope+scope:sha256-hex-of-the-key`, and after one more `:` options with `;` between: `expires=` a time, `rate=`
     /// calls in a minute.
-    fn parse(entry: &str) -> Option<(Self, Sha256)> {
+    fn parse(entry: &str) -> Option<(Self, Digest)> {
         let mut parts = entry.splitn(4, ':');
         let (name, scopes, hash) = (parts.next()?, parts.next()?, parts.next()?);
         Self::check_name(name).ok()?;
@@ -97,12 +91,12 @@ impl ApiKey {
                 _ => return None,
             }
         }
-        Some((key, unhex(hash)?))
+        Some((key, hash.parse().ok()?))
     }
 }
 
 /// The keys of a function's settings.
-pub(crate) struct Keys(Vec<(ApiKey, Sha256)>);
+pub(crate) struct Keys(Vec<(ApiKey, Digest)>);
 
 impl Keys {
     pub(crate) fn from_env(env: &Environment) -> Result<Self, SettingsError> {
@@ -125,30 +119,9 @@ impl Keys {
     }
 
     /// The key with this hash. All are compared, each in constant time, so that the time taken tells nothing.
-    pub(crate) fn find(&self, sha256: &Sha256) -> Option<&ApiKey> {
-        self.0.iter().fold(None, |found, (key, hash)| if bool::from(hash.ct_eq(sha256)) { Some(key) } else { found })
+    pub(crate) fn find(&self, sha256: &Digest) -> Option<&ApiKey> {
+        self.0.iter().fold(None, |found, (key, hash)| if bool::from(hash.bytes().ct_eq(sha256.bytes())) { Some(key) } else { found })
     }
-}
-
-/// The SHA-256 of a text.
-pub(crate) fn sha256(text: &[u8]) -> Sha256 {
-    let mut hash = Sha256::default();
-    hash.copy_from_slice(digest(&SHA256, text).as_ref());
-    hash
-}
-
-/// Bytes as hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Option<Sha256> {
-    let mut bytes = Sha256::default();
-    (text.len() == 64 && text.is_ascii()).then_some(())?;
-    for (i, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * i..2 * i + 2], 16).ok()?;
-    }
-    Some(bytes)
 }
 
 /// A new key of 256 random bits, and its SHA-256 in hexadecimal.
@@ -157,6 +130,6 @@ pub fn generate_key() -> Option<(String, String)> {
     let mut bytes = [0; 32];
     SystemRandom::new().fill(&mut bytes).ok()?;
     let key = format!("errand_{}", hex(&bytes));
-    let hash = hex(&sha256(key.as_bytes()));
+    let hash = Digest::of(key.as_bytes()).to_string();
     Some((key, hash))
 }

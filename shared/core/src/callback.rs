@@ -1,9 +1,7 @@
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use serde::Serialize;
 use serde_json::value::to_raw_value;
 
-use crate::{Envelope, TaskResult};
+use crate::{Digest, Envelope, TaskResult};
 
 /// How often a callback is attempted: the Standard Webhooks specification's schedule ends after ten.
 /// <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md#deliverability-and-reliability>
@@ -23,15 +21,27 @@ impl TaskResult {
     /// The envelope that tells this result, which is final, to `url`. Its id is that of this end of the task: however often it is sent, it is told once.
     #[must_use]
     pub fn callback(&self, url: &str) -> Envelope {
-        let ended = self.finished_at.map_or(0, |at| at.millis());
-        // An id can be as long as an id can be: only its hash fits into another.
-        let hash = |part: u8| {
-            let mut hasher = DefaultHasher::new();
-            (part, &self.id, ended).hash(&mut hasher);
-            hasher.finish()
-        };
+        // An id can be as long as an id can be: only its digest fits into another.
+        let ended = self.finished_at.map(|at| at.to_string()).unwrap_or_default();
+        let id = format!("callback-{}", Digest::of_parts(&[&self.id, &ended]).short());
         let kwargs = to_raw_value(&Call { url, body: self }).ok();
-        let id = format!("callback-{:016x}{:016x}", hash(0), hash(1));
         Envelope { kwargs, max_attempts: Some(ATTEMPTS), ..Envelope::new(id, Self::CALLBACK.to_owned()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Status, Timestamp};
+
+    use super::*;
+
+    #[test]
+    fn the_id_is_that_of_this_end_of_the_task_in_every_build() {
+        let task =
+            TaskResult::new(&Envelope::new("order-7".to_owned(), "t".to_owned()), Status::Successful, "sqs", Timestamp::from_millis(0));
+        let ended = TaskResult { finished_at: Some(Timestamp::from_millis(1_800_000_000_123)), ..task.clone() };
+        let id = |task: &TaskResult| task.callback("https://example.com").id;
+        assert_eq!(id(&ended), "callback-4d845e67896e49e7ca1a23d518b17d8a");
+        assert_eq!(id(&task), "callback-542d14d4e31b60b382f53b8b7777abf9");
     }
 }

@@ -7,6 +7,7 @@ mod callback;
 mod clock;
 mod cron;
 mod dead_letters;
+mod digest;
 mod envelope;
 mod erased;
 mod error;
@@ -47,6 +48,7 @@ pub use base64_text::from_base64;
 pub use clock::Clock;
 pub use cron::{Cron, Days, Numbers};
 pub use dead_letters::{Buried, DeadLetters, Epitaph};
+pub use digest::{Digest, hex};
 pub use envelope::{BODY_LIMIT, Context, DEFAULT_QUEUE, DEPTH_LIMIT, Envelope, OBJECT_LIMIT, limits};
 pub use erased::{
     DynCheck, DynClaims, DynDeadLetters, DynForeignObjects, DynForward, DynNoteList, DynNotes, DynObjects, DynQueue, DynRegister,

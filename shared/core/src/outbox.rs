@@ -1,11 +1,8 @@
-use std::{
-    hash::{DefaultHasher, Hash, Hasher},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use crate::{DynObjects, DynTransport, Envelope, PublishError, Timestamp};
+use crate::{Digest, DynObjects, DynTransport, Envelope, PublishError, Timestamp};
 
 /// Hands each envelope to the transport that can keep it until it is due, and what is too large for that to the object store first.
 #[derive(Clone)]
@@ -106,8 +103,24 @@ fn unanswered<T>() -> Result<T, PublishError> {
 /// and then as a dead letter is gone after 24 days, what is scheduled waits up to a year before.
 fn object_key(envelope: &Envelope, now: Timestamp) -> String {
     let lifetime = if envelope.delay(now).is_zero() { "soon" } else { "late" };
-    let mut hasher = DefaultHasher::new();
-    let json = |raw: &Option<Box<RawValue>>| raw.as_deref().map(|raw| raw.get().to_owned());
-    (&envelope.id, json(&envelope.args), json(&envelope.kwargs)).hash(&mut hasher);
-    format!("{lifetime}/{}-{:016x}", now.millis(), hasher.finish())
+    let [args, kwargs] = [&envelope.args, &envelope.kwargs].map(|json| json.as_deref().map_or("", RawValue::get));
+    format!("{lifetime}/{}-{}", now.millis(), Digest::of_parts(&[&envelope.id, args, kwargs]).short())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn an_objects_key_is_made_of_the_arguments_in_every_build() {
+        let now = Timestamp::from_millis(1_800_000_000_123);
+        let kwargs = RawValue::from_string(r#"{"n":1e400}"#.to_owned()).ok();
+        let soon = Envelope { kwargs, ..Envelope::new("order-7".to_owned(), "t".to_owned()) };
+        assert_eq!(object_key(&soon, now), "soon/1800000000123-b321ed45436f9d2df3992e2781cb91fc");
+        let late = Envelope { run_after: Some(now + Duration::from_secs(1)), ..soon };
+        assert_eq!(object_key(&late, now), "late/1800000000123-b321ed45436f9d2df3992e2781cb91fc");
+        assert!(crate::limits::object_key(&object_key(&late, now)).is_ok());
+    }
 }

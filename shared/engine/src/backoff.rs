@@ -1,7 +1,6 @@
-use std::{
-    hash::{DefaultHasher, Hash, Hasher},
-    time::Duration,
-};
+use std::time::Duration;
+
+use errand_core::Digest;
 
 /// The longest that a message is hidden. SQS allows twelve hours and counts them from the receipt, so the longest that a function can run is taken
 /// off. <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html>
@@ -27,9 +26,8 @@ pub(crate) fn spread(wait: Duration, id: &str) -> Duration {
 
 /// A number from 0 to 1.
 fn share(id: &str, number: u32) -> f64 {
-    let mut hasher = DefaultHasher::new();
-    (id, number).hash(&mut hasher);
-    f64::from((hasher.finish() >> 32) as u32) / f64::from(u32::MAX)
+    let [first, second, third, fourth, ..] = *Digest::of_parts(&[id, &number.to_string()]).bytes();
+    f64::from(u32::from_be_bytes([first, second, third, fourth])) / f64::from(u32::MAX)
 }
 
 #[cfg(test)]

@@ -4,10 +4,9 @@
 use std::time::Duration;
 
 use aws_sdk_scheduler::types::ActionAfterCompletion;
-use errand_core::{Envelope, PublishError, Published, Timestamp, Transport};
+use errand_core::{Digest, Envelope, PublishError, Published, Timestamp, Transport};
 use errand_http::aws::Failure;
 use futures_util::{StreamExt, stream};
-use ring::digest::{SHA256, digest};
 
 use crate::{
     EventBridgeScheduler,
@@ -67,7 +66,7 @@ impl Transport for EventBridgeScheduler {
 /// A schedule's name: the SHA-256 of the envelope's id and time. Names have at most 64 characters out of fewer than an id may have; an id that is moved
 /// has a schedule for its new time before the one for the old time is deleted.
 fn name(id: &str, run_after: Timestamp) -> String {
-    digest(&SHA256, format!("{id} {run_after}").as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    Digest::of(format!("{id} {run_after}").as_bytes()).to_string()
 }
 
 /// When the schedule fires: early, and not in the past. <https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html#one-time>

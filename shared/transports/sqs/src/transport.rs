@@ -5,12 +5,11 @@ use aws_sdk_sqs::{
     types::{QueueAttributeName, SendMessageBatchRequestEntry},
 };
 use errand_core::{
-    BODY_LIMIT, Envelope, Environment, ForeignMessage, Forward, PublishError, Published, Queues, SettingsError, Timestamp, Transport,
+    BODY_LIMIT, Digest, Envelope, Environment, ForeignMessage, Forward, PublishError, Published, Queues, SettingsError, Timestamp, Transport,
     is_fifo,
 };
 use errand_http::aws::{Failure, SdkConfig, throttled};
 use futures_util::{StreamExt, stream};
-use ring::digest::{SHA256, digest};
 
 use crate::{LIMIT, publish_error};
 
@@ -224,5 +223,5 @@ fn delay_seconds(envelope: &Envelope, now: Timestamp) -> i32 {
 /// What tells a message from the same one sent again by the same call. SQS drops what has one that it saw in the last five minutes: an id that is sent once
 /// more, since it was moved or is replayed, must not be dropped. That it is done once is the claim's work.
 fn deduplication_id(id: &str, call: &str) -> String {
-    digest(&SHA256, format!("{id} {call}").as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    Digest::of(format!("{id} {call}").as_bytes()).to_string()
 }
