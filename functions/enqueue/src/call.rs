@@ -4,6 +4,13 @@ use errand_api::{ProblemDocument, WORDS_OF_PATHS};
 use errand_core::{Envelope, Fields, OBJECT_LIMIT, Payloads, Problems, Timestamp, limits};
 use errand_wire::native;
 
+/// An envelope that a call asks for.
+pub(crate) struct Asked {
+    pub(crate) envelope: Envelope,
+    /// Whether a call that comes again has the same id: it was said, or is made of the call.
+    pub(crate) named: bool,
+}
+
 /// What is the same for all that one call sends.
 pub(crate) struct Call<'a> {
     /// The tasks that may be called.
@@ -18,12 +25,13 @@ pub(crate) struct Call<'a> {
 
 impl Call<'_> {
     /// Reads a task, and checks the payload against the task's own type. `place` tells it from others of the call.
-    pub(crate) fn task(&self, body: &str, place: usize) -> Result<Envelope, ProblemDocument> {
+    pub(crate) fn task(&self, body: &str, place: usize) -> Result<Asked, ProblemDocument> {
         errand_wire::check_body(body, OBJECT_LIMIT).and_then(|()| self.read(body, place)).map_err(ProblemDocument::of_body)
     }
 
-    fn read(&self, body: &str, place: usize) -> Result<Envelope, Problems> {
+    fn read(&self, body: &str, place: usize) -> Result<Asked, Problems> {
         let mut fields = Fields::of(body)?.strict();
+        let named = fields.has("id") || self.seed.is_some();
         let mut envelope = native::read(&mut fields, || self.new_id(place));
         if let Some(envelope) = &mut envelope {
             self.complete(&mut fields, envelope);
@@ -35,7 +43,10 @@ impl Call<'_> {
                 fields.refuse("claim_check", "is not for callers: send kwargs of any size");
             }
         }
-        fields.finish(envelope)
+        if fields.has("fingerprint") {
+            fields.refuse("fingerprint", "is not for callers: it is made of what they send");
+        }
+        fields.finish(envelope.map(|envelope| Asked { envelope, named }))
     }
 
     /// An id for what names none.

@@ -5,12 +5,16 @@ use std::collections::BTreeMap;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use errand_api::{ProblemDocument, Request, Response, json_body};
-use errand_core::{Envelope, Fields, OBJECT_LIMIT, Problems, Refusal};
+use errand_core::{Context, Envelope, Fields, OBJECT_LIMIT, Problems, Refusal};
 use errand_wire::cloudevents;
 use http::{StatusCode, header};
 use serde_json::value::RawValue;
 
-use crate::{Enqueue, call::Call, send::MOST};
+use crate::{
+    Enqueue,
+    call::{Asked, Call},
+    send::MOST,
+};
 
 /// The media types that say that a body is an event, or many.
 const ONE: &str = "application/cloudevents+json";
@@ -43,19 +47,22 @@ impl Enqueue {
         }
     }
 
-    async fn answer_one(&self, envelope: Result<Envelope, Problems>, call: &Call<'_>) -> Result<Response, ProblemDocument> {
+    async fn answer_one(&self, envelope: Result<Asked, Problems>, call: &Call<'_>) -> Result<Response, ProblemDocument> {
         self.one_of(envelope.map_err(ProblemDocument::of_body)?, call).await
     }
 }
 
 impl Call<'_> {
     /// Checks an event's task and data, as a task's of a call.
-    fn event(&self, envelope: Envelope) -> Result<Envelope, Problems> {
+    fn event(&self, envelope: Envelope) -> Result<Asked, Problems> {
         self.payloads.check(&envelope.task, envelope.payload(), false).map_err(|refusal| match refusal {
             Refusal::Payload(problems) => problems.under("/data"),
             refusal => Problems::at("/type", self.payloads.told(&refusal).unwrap_or_default()),
         })?;
-        Ok(Envelope { trace: envelope.trace.clone().or_else(|| self.own_trace()), ..envelope })
+        // An event's id is made of what names it. Its attributes may come in any order, and are no content.
+        let content = Envelope { context: Context::default(), ..envelope.clone() }.content();
+        let trace = envelope.trace.clone().or_else(|| self.own_trace());
+        Ok(Asked { envelope: Envelope { trace, fingerprint: Some(content), ..envelope }, named: true })
     }
 }
 

@@ -91,7 +91,8 @@ impl Enqueue {
             Begun::Now(once) => once,
             Begun::Before(response) => return Ok(response),
         };
-        let call = self.call(request, once.seed(), now);
+        let seed = once.seed();
+        let call = self.call(request, seed.as_deref(), now);
         let answer = match operation {
             Operation::EnqueueBatch => self.batch(request, &call).await,
             Operation::Notify => self.notify(request, &call).await,

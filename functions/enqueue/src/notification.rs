@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json, value::RawValue};
 
 use crate::{
     Enqueue,
-    call::Call,
+    call::{Asked, Call},
     channels::Channel,
     send::{Answer, status},
 };
@@ -30,6 +30,8 @@ const FACTS: [&str; 8] = ["source", "source_display_name", "action", "category",
 struct Notification<'a> {
     /// What all its envelopes have.
     base: Envelope,
+    /// Whether they have the same ids when the call comes again.
+    named: bool,
     /// The payload that each channel was given, if it was.
     channels: Vec<(String, Option<&'a RawValue>)>,
     template: Option<String>,
@@ -44,19 +46,22 @@ impl Enqueue {
             id: String,
             tasks: Vec<Answer>,
         }
-        let (base, payloads) = self.payloads_of(request, call).await?;
-        let envelopes = payloads.into_iter().map(|(channel, kwargs)| Envelope {
-            id: format!("{}.{channel}", base.id),
-            task: channel,
-            kwargs: Some(kwargs),
-            notification_id: Some(base.id.clone()),
-            ..base.clone()
+        let (Asked { envelope: base, named }, payloads) = self.payloads_of(request, call).await?;
+        let envelopes = payloads.into_iter().map(|(channel, kwargs)| Asked {
+            envelope: Envelope {
+                id: format!("{}.{channel}", base.id),
+                task: channel,
+                kwargs: Some(kwargs),
+                notification_id: Some(base.id.clone()),
+                ..base.clone()
+            },
+            named,
         });
         let sent = self.send(envelopes.collect(), call.now).await;
         if sent.iter().all(Result::is_err)
-            && let Some(Err(error)) = sent.first()
+            && let Some(Err(problem)) = sent.first()
         {
-            return Err(error.clone().into());
+            return Err(problem.clone());
         }
         let tasks: Vec<Answer> = sent.into_iter().map(Answer::from).collect();
         Ok(json(status(&tasks), &Told { id: base.id, tasks }))
@@ -73,13 +78,13 @@ impl Enqueue {
     }
 
     /// What all envelopes of a notification have, and the payload of each channel.
-    async fn payloads_of(&self, request: &Request, call: &Call<'_>) -> Result<(Envelope, Vec<(String, Box<RawValue>)>), ProblemDocument> {
+    async fn payloads_of(&self, request: &Request, call: &Call<'_>) -> Result<(Asked, Vec<(String, Box<RawValue>)>), ProblemDocument> {
         let body = json_body(request, self.body_limit())?;
         let read = || {
             errand_wire::check_body(body, OBJECT_LIMIT)?;
             read(body, call)
         };
-        let Notification { base, channels, template, locale, variables } = read().map_err(ProblemDocument::of_body)?;
+        let Notification { base, named, channels, template, locale, variables } = read().map_err(ProblemDocument::of_body)?;
         let template = match &template {
             Some(name) => Some(self.template(name, call).await?),
             None => None,
@@ -92,7 +97,7 @@ impl Enqueue {
             Channel { name, given, template: template.unwrap_or_default() }
         });
         let payloads = self.payloads(channels.collect(), variables, base.context.bulk).await?;
-        Ok((base, payloads))
+        Ok((Asked { envelope: base, named }, payloads))
     }
 
     async fn template(&self, name: &str, call: &Call<'_>) -> Result<Template, ProblemDocument> {
@@ -109,6 +114,7 @@ impl Enqueue {
 
 fn read<'a>(body: &'a str, call: &Call<'_>) -> Result<Notification<'a>, Problems> {
     let mut fields = Fields::of(body)?.strict();
+    let named = fields.has("id") || call.seed.is_some();
     let id = fields.text("id", id).unwrap_or_else(|| call.new_id(0));
     let bulk = |context: &mut Fields<'_>| {
         context.free();
@@ -126,7 +132,7 @@ fn read<'a>(body: &'a str, call: &Call<'_>) -> Result<Notification<'a>, Problems
     base.user = base.user.or(recipient);
     call.complete(&mut fields, &mut base);
     call.payloads.check_queue(&mut fields, &base);
-    for other in ["task", "task_name", "args", "kwargs", "claim_check", "notification_id"] {
+    for other in ["task", "task_name", "args", "kwargs", "claim_check", "fingerprint", "notification_id"] {
         if fields.has(other) {
             fields.refuse(other, "is not for notifications: each channel is a task, and its payload stands in channels");
         }
@@ -137,7 +143,7 @@ fn read<'a>(body: &'a str, call: &Call<'_>) -> Result<Notification<'a>, Problems
         facts.iter().filter_map(|(name, _)| Some(((*name).to_owned(), fields.optional(name)?))).collect();
     variables.extend(base.user.iter().map(|user| ("user".to_owned(), json!(user))));
     variables.extend(fields.optional::<Map<String, Value>>("variables").unwrap_or_default());
-    fields.finish(Some(Notification { base, channels, template, locale, variables }))
+    fields.finish(Some(Notification { base, named, channels, template, locale, variables }))
 }
 
 /// The channels: an object of payloads, or a list of names.

@@ -6,7 +6,7 @@ mod world;
 
 use std::sync::Arc;
 
-use errand_core::{BODY_LIMIT, PublishError, Status, Store};
+use errand_core::{BODY_LIMIT, Filter, PublishError, Status, Store};
 use errand_testkit::written;
 use lambda_runtime::{Context, LambdaEvent};
 use serde_json::{Value, json};
@@ -158,7 +158,13 @@ async fn a_transport_that_does_not_take_it_is_no_success() {
         let (status, problem) = world.post(with("id", json!("a"))).await;
         let detail = problem["detail"].as_str().unwrap();
         assert!(status == code && detail.contains(part) && !detail.contains("secret"), "{status} {detail}");
-        assert_eq!(world.store.get("a").await, Ok(None), "what was not sent is not noted");
+        assert!(world.store.get("a").await.unwrap().unwrap().1.unsent, "it is noted as not sent");
+        assert_eq!(world.post(mail()).await.0, code);
+        assert_eq!(
+            world.store.list(&Filter { limit: 9, ..Filter::default() }).await.unwrap().results.len(),
+            1,
+            "nothing is noted of what has no name"
+        );
     }
 }
 

@@ -137,7 +137,7 @@ fn read(body: &str, payloads: &Payloads) -> Result<Schedule, Problems> {
     let recurrence = recurrence(&mut fields);
     let timezone = timezone(&mut fields);
     let paused = fields.optional::<bool>("paused").unwrap_or_default();
-    for other in ["id", "run_after", "countdown", "expires", "claim_check"] {
+    for other in ["id", "run_after", "countdown", "expires", "claim_check", "fingerprint"] {
         if fields.has(other) {
             fields.refuse(other, "is not for schedules: each run has an id and a time of its own");
         }

@@ -88,7 +88,7 @@ impl Operations {
     /// Sends the result of a task that has ended to where its caller wants to have it, and sees to what its sender wants to follow.
     pub(crate) async fn call_back(&self, task: &TaskResult) -> Result<(), ProblemDocument> {
         let Some((_, header)) = self.store.get(&task.id).await? else { return Ok(()) };
-        if let Some(url) = header.callback_url() {
+        if let Some(url) = &task.callback_url {
             self.outbox.publish(&mut task.callback(url), Timestamp::now()).await?;
         }
         // What its sender wants to follow is a consumer's work: a message of the same id comes to one, which finds the task ended.

@@ -6,7 +6,7 @@ mod world;
 
 use std::sync::atomic::Ordering;
 
-use errand_core::{Claim, Json, Outcome, Progress, Status, Store, TaskError, Timestamp};
+use errand_core::{Claim, Envelope, Json, Outcome, Progress, Status, Store, TaskError, Timestamp};
 use errand_testkit::{transport::envelope, written};
 use serde_json::{Value, json};
 use world::{World, call, send, world};
@@ -15,9 +15,14 @@ fn mail(id: &str) -> Value {
     json!({ "id": id, "task": "console", "kwargs": { "text": id } })
 }
 
+/// The envelope in the letter that [`mail`] makes the body of.
+fn console(id: &str) -> Envelope {
+    Envelope { task: "console".to_owned(), kwargs: Json::from(json!({ "text": id })).raw(), ..envelope(id) }
+}
+
 /// Makes the store know an id as given up.
 async fn given_up(world: &World, id: &str) {
-    let (envelope, now) = (envelope(id), Timestamp::now());
+    let (envelope, now) = (console(id), Timestamp::now());
     world.store.begin(&Claim { envelope: &envelope, now, lease_until: now, worker: "w", token: None, backend: "sqs" }).await.unwrap();
     let error = TaskError { exception_class_path: "errand.rejected".to_owned(), traceback: "HTTP 400".to_owned() };
     world.store.finish(id, 1, &Outcome::Failed { errors: vec![error], progress: Progress::default() }, now).await.unwrap();
@@ -69,7 +74,7 @@ async fn a_replayed_letter_waits_again_and_replaying_twice_sends_what_is_not_don
         "twins: the claim lets one through"
     );
     assert_eq!(world.letters.keys(), ["k3"]);
-    let (envelope, now) = (envelope("a"), Timestamp::now());
+    let (envelope, now) = (console("a"), Timestamp::now());
     world.store.begin(&Claim { envelope: &envelope, now, lease_until: now, worker: "w", token: None, backend: "sqs" }).await.unwrap();
     world.store.finish("a", 2, &Outcome::Succeeded(Json::default()), now).await.unwrap();
     world.letters.add("k4", &mail("a"), "rejected");

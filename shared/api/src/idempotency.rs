@@ -9,6 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Caller, ProblemDocument, Request, Response};
 
+/// Marks an answer to what was done before.
+#[must_use]
+pub fn replayed(mut response: Response) -> Response {
+    response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    response
+}
+
 /// How long an answer is kept.
 const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -75,11 +82,11 @@ impl<'a> Once<'a> {
         })
     }
 
-    /// A text that is the same for each call with this key, and for no other; none for a call without a key. Ids that are made of it are done once, even
+    /// A text that is the same for each such call with this key, and for no other; none for a call without a key. Ids that are made of it are done once, even
     /// if a call dies between its work and the note of its answer.
     #[must_use]
-    pub fn seed(&self) -> Option<&str> {
-        self.0.as_ref().map(|kept| &kept.name[..32])
+    pub fn seed(&self) -> Option<String> {
+        self.0.as_ref().map(|kept| Digest::of_parts(&[&kept.name, &kept.fingerprint]).short())
     }
 
     /// Keeps the answer; of a call that was refused, and so did nothing, nothing is kept.
@@ -155,8 +162,7 @@ impl Kept<'_> {
             body.push_str(&self.notes.get(NoteKind::Call, &self.part(part), self.now).await?.ok_or_else(lost)?);
         }
         let status = StatusCode::from_u16(status).map_err(|_| lost())?;
-        let mut response = crate::answer(status, "application/json", body.into_bytes());
-        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+        let mut response = replayed(crate::answer(status, "application/json", body.into_bytes()));
         if let Some(location) = head.location.and_then(|location| HeaderValue::from_str(&location).ok()) {
             response.headers_mut().insert(header::LOCATION, location);
         }
@@ -219,7 +225,7 @@ mod tests {
                 Access::new(&[("X", "y")].into_iter().collect(), None).unwrap().admit(&request, Some(Scope::Send), now).await.unwrap();
             match Once::begin(Some(&self.0), &caller, &request, now).await {
                 Ok(Begun::Now(once)) => {
-                    let answer = run(once.seed().map(ToOwned::to_owned)).await;
+                    let answer = run(once.seed()).await;
                     once.end(answer).await.unwrap_or_else(Response::from)
                 }
                 Ok(Begun::Before(response)) => response,

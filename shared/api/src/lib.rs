@@ -11,7 +11,7 @@ mod problem;
 mod routes;
 
 pub use access::{Access, Caller, Verified, bearer, key_note};
-pub use idempotency::{Begun, Once};
+pub use idempotency::{Begun, Once, replayed};
 pub use keys::{ApiKey, RATE_LIMIT, Scope, generate_key};
 pub use problem::ProblemDocument;
 pub use routes::{Operation, Route, WORDS_OF_PATHS, route, routes};

@@ -1,7 +1,7 @@
 use serde::Serialize;
 use serde_json::value::to_raw_value;
 
-use crate::{Digest, Envelope, TaskResult};
+use crate::{Digest, Envelope, Fingerprint, TaskResult};
 
 /// How often a callback is attempted: the Standard Webhooks specification's schedule ends after ten.
 /// <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md#deliverability-and-reliability>
@@ -23,9 +23,12 @@ impl TaskResult {
     pub fn callback(&self, url: &str) -> Envelope {
         // An id can be as long as an id can be: only its digest fits into another.
         let ended = self.finished_at.map(|at| at.to_string()).unwrap_or_default();
-        let id = format!("callback-{}", Digest::of_parts(&[&self.id, &ended]).short());
+        let end = Digest::of_parts(&[&self.id, &ended]);
         let kwargs = to_raw_value(&Call { url, body: self }).ok();
-        Envelope { kwargs, max_attempts: Some(ATTEMPTS), ..Envelope::new(id, Self::CALLBACK.to_owned()) }
+        // What is told of an end differs a little by who tells it, and is the same content all the same.
+        let fingerprint = Some(Fingerprint::from(&end));
+        let id = format!("callback-{}", end.short());
+        Envelope { kwargs, fingerprint, max_attempts: Some(ATTEMPTS), ..Envelope::new(id, Self::CALLBACK.to_owned()) }
     }
 }
 

@@ -2,7 +2,7 @@ use std::{fmt, time::Duration};
 
 use serde_json::value::RawValue;
 
-use crate::{Fields, FollowUps, Sender, Timestamp, json::Object};
+use crate::{Fields, Fingerprint, FollowUps, Sender, Timestamp, json::Object};
 
 /// The largest body that is accepted, in bytes: what SQS takes (1 MiB with its attributes) less room for a dead letter's attributes.
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>
@@ -53,6 +53,8 @@ pub struct Envelope {
     pub context: Context,
     /// W3C `traceparent`.
     pub trace: Option<String>,
+    /// Of its content, where that was known when it was sent: arguments may be elsewhere by now.
+    pub fingerprint: Option<Fingerprint>,
     /// Whose message it came in; not on the wire.
     pub sender: Sender,
 }
@@ -110,6 +112,7 @@ impl Envelope {
             user: None,
             context: Context::default(),
             trace: None,
+            fingerprint: None,
             sender: Sender::Native,
         }
     }
@@ -131,7 +134,7 @@ impl Envelope {
     /// A bulk without its payloads, to make their envelopes of by [`Envelope::part`].
     #[must_use]
     pub fn head(&self) -> Self {
-        Self { kwargs: None, claim_check: None, context: self.context.without_bulk(), ..self.clone() }
+        Self { kwargs: None, claim_check: None, fingerprint: None, context: self.context.without_bulk(), ..self.clone() }
     }
 
     /// Of a bulk's [head](Envelope::head), the payload at `place` as an envelope of its own: its id is the same for every attempt at it, and of no other.

@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use crate::{
     Begin, BoxFuture, Buried, Change, Claim, DeadLetter, DeadLetters, Envelope, Filter, Finish, ForeignMessage, ForeignObjects,
     ForeignResult, Forward, Header, Message, Note, NoteKind, Notes, ObjectError, Objects, Outcome, Page, PublishError, Published, Queue,
-    QueueError, Report, ResultBackend, Schedule, Schedules, Status, Store, StoreError, TaskResult, Timestamp, Transport,
+    QueueError, Report, ResultBackend, Schedule, Schedules, Status, Store, StoreError, TaskError, TaskResult, Timestamp, Transport,
 };
 
 /// Declares a trait's erased twin and implements it for all that implement the trait.
@@ -145,7 +145,8 @@ erased! {
 erased! {
     /// What sending asks of a [`Store`], with its type erased.
     DynRegister of Store {
-        fn register(envelope: &'a Envelope, status: Status, backend: &'a str, now: Timestamp) -> Result<(), StoreError>;
+        fn register(envelope: &'a Envelope, status: Status, backend: &'a str, now: Timestamp) -> Result<Option<(TaskResult, Header)>, StoreError>;
+        fn sent(envelope: &'a Envelope, failed: Option<&'a TaskError>) -> Result<(), StoreError>;
         fn check() -> Result<(), StoreError>;
     }
 }
@@ -153,12 +154,12 @@ erased! {
 erased! {
     /// What telling and changing ask of a [`Store`], with its type erased.
     DynResults of Store {
-        fn register(envelope: &'a Envelope, status: Status, backend: &'a str, now: Timestamp) -> Result<(), StoreError>;
         fn get(id: &'a str) -> Result<Option<(TaskResult, Header)>, StoreError>;
         fn report(id: &'a str, token: &'a str, outcome: &'a Outcome, now: Timestamp) -> Result<Report, StoreError>;
         fn list(filter: &'a Filter) -> Result<Page, StoreError>;
         fn cancel(id: &'a str, now: Timestamp) -> Result<Change, StoreError>;
         fn reschedule(id: &'a str, run_after: Timestamp, now: Timestamp) -> Result<Change, StoreError>;
-        fn reopen(id: &'a str, now: Timestamp) -> Result<Change, StoreError>;
+        fn reopen(envelope: &'a Envelope, now: Timestamp) -> Result<Change, StoreError>;
+        fn register(envelope: &'a Envelope, status: Status, backend: &'a str, now: Timestamp) -> Result<Option<(TaskResult, Header)>, StoreError>;
     }
 }

@@ -1,96 +1,89 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{Context, Envelope, Json, TaskResult, Timestamp, envelope::DEFAULT_QUEUE};
+use crate::{Context, Envelope, Fingerprint, Json, TaskResult};
 
 /// What a [`TaskResult`] does not tell of its envelope: kept beside it, so that the envelope can be made again.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Header {
-    #[serde(skip_serializing_if = "String::is_empty")]
-    queue: String,
+    /// The key of the arguments, where they are in the object store.
     #[serde(skip_serializing_if = "Option::is_none")]
-    expires: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_attempts: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    claim_check: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    callback_url: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    group: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    notification_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<String>,
+    pub claim_check: Option<String>,
+    /// The context, as it was written; null where there is none, or one that is too large.
     #[serde(skip_serializing_if = "Json::is_null")]
-    context: Json,
+    pub context: Json,
+    /// Whether the context is not kept, since it is larger than [`TaskResult::ARGUMENTS_LIMIT`].
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub context_too_large: bool,
+    /// Tells the content from any other under this id; none in records of before it was noted.
     #[serde(skip_serializing_if = "Option::is_none")]
-    trace: Option<String>,
+    pub fingerprint: Option<Fingerprint>,
+    /// Whether it was to be sent and could not be: see [`Store::sent`](crate::Store::sent).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unsent: bool,
 }
 
 impl Header {
     /// The header of an envelope.
     #[must_use]
     pub fn of(envelope: &Envelope) -> Self {
+        let context = envelope.context.json.as_deref();
+        let kept = context.filter(|context| context.get().len() <= TaskResult::ARGUMENTS_LIMIT);
         Self {
-            queue: if envelope.queue == DEFAULT_QUEUE { String::new() } else { envelope.queue.clone() },
-            expires: envelope.expires,
-            max_attempts: envelope.max_attempts,
             claim_check: envelope.claim_check.clone(),
-            callback_url: envelope.callback_url.clone(),
-            group: envelope.group.clone(),
-            notification_id: envelope.notification_id.clone(),
-            user: envelope.user.clone(),
-            context: envelope.context.json.as_deref().map(Json::from).unwrap_or_default(),
-            trace: envelope.trace.clone(),
+            context: kept.map(Json::from).unwrap_or_default(),
+            context_too_large: context.is_some() && kept.is_none(),
+            fingerprint: Some(envelope.content()),
+            unsent: false,
         }
     }
 
-    /// The queue.
+    /// Whether this is the content of its id; in records of before it was noted, any is.
     #[must_use]
-    pub fn queue(&self) -> &str {
-        if self.queue.is_empty() { DEFAULT_QUEUE } else { &self.queue }
+    pub fn is_of(&self, content: Fingerprint) -> bool {
+        self.fingerprint.is_none_or(|known| known == content)
     }
 
-    /// The recipient.
-    #[must_use]
-    pub fn user(&self) -> Option<&str> {
-        self.user.as_deref()
-    }
-
-    /// What ties the envelopes of a notification together.
-    #[must_use]
-    pub fn notification_id(&self) -> Option<&str> {
-        self.notification_id.as_deref()
-    }
-
-    /// Where the result is to be sent.
-    #[must_use]
-    pub fn callback_url(&self) -> Option<&str> {
-        self.callback_url.as_deref()
-    }
-
-    /// The envelope that this header and the result are of; `None` when the result holds no arguments because they were too large.
+    /// The envelope that this header and the result are of; `None` when its arguments or its context are not kept, since they are large.
     #[must_use]
     pub fn envelope(self, result: &TaskResult) -> Option<Envelope> {
+        if self.context_too_large {
+            return None;
+        }
         let elsewhere = self.claim_check.is_some();
         Some(Envelope {
-            id: result.id.clone(),
-            task: result.task.clone(),
             args: if elsewhere { None } else { Some(result.args.raw()?) },
             kwargs: if elsewhere { None } else { Some(result.kwargs.raw()?) },
-            queue: if self.queue.is_empty() { DEFAULT_QUEUE.to_owned() } else { self.queue },
-            run_after: result.run_after,
+            claim_check: self.claim_check,
+            context: self.context.raw().map(Context::of).unwrap_or_default(),
+            fingerprint: self.fingerprint,
+            ..result.conditions()
+        })
+    }
+}
+
+impl TaskResult {
+    /// The envelope without its content: when and how it is to be run.
+    fn conditions(&self) -> Envelope {
+        Envelope {
+            queue: self.queue.clone(),
+            run_after: self.run_after,
             expires: self.expires,
             max_attempts: self.max_attempts,
-            claim_check: self.claim_check,
-            callback_url: self.callback_url,
-            group: self.group,
-            notification_id: self.notification_id,
-            user: self.user,
-            context: self.context.raw().map(Context::of).unwrap_or_default(),
-            trace: self.trace,
-            sender: result.sender,
-        })
+            callback_url: self.callback_url.clone(),
+            group: self.group.clone(),
+            notification_id: self.notification_id.clone(),
+            user: self.user.clone(),
+            trace: self.trace.clone(),
+            sender: self.sender,
+            ..Envelope::new(self.id.clone(), self.task.clone())
+        }
+    }
+
+    /// The envelope to send when the same content comes again: the recorded time stands, as does all that is not content.
+    #[must_use]
+    pub fn again(&self, content: Envelope) -> Envelope {
+        let Envelope { args, kwargs, claim_check, context, fingerprint, .. } = content;
+        Envelope { args, kwargs, claim_check, context, fingerprint, ..self.conditions() }
     }
 }

@@ -45,6 +45,7 @@ impl Envelope {
     /// Takes the arguments out of the envelope, as the text of the object that is to be kept under `key`.
     #[must_use]
     pub fn check_in(&mut self, key: String) -> String {
+        self.fingerprint = Some(self.content());
         self.claim_check = Some(key);
         let arguments = Arguments { args: self.args.take(), kwargs: self.kwargs.take() };
         // JSON that was parsed before: there is nothing here that serde can refuse.

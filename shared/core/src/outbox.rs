@@ -80,6 +80,14 @@ impl Outbox {
         [Some(&self.soon), self.late.as_ref()].into_iter().flatten().map(AsRef::as_ref)
     }
 
+    /// The name of the transport that an envelope goes by.
+    ///
+    /// # Errors
+    /// It can go by none.
+    pub fn route(&self, envelope: &Envelope, now: Timestamp) -> Result<&'static str, PublishError> {
+        self.transport_for(envelope, now).map(DynTransport::name)
+    }
+
     fn transport_for(&self, envelope: &Envelope, now: Timestamp) -> Result<&dyn DynTransport, PublishError> {
         let delay = envelope.delay(now);
         self.transports().find(|transport| delay <= transport.max_delay()).ok_or_else(|| {

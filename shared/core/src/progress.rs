@@ -5,8 +5,9 @@ use std::{
 };
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+use serde_json::value::RawValue;
 
-use crate::{DeliveryError, ErrorKind};
+use crate::{DeliveryError, ErrorKind, Json};
 
 /// How far an envelope has come between attempts, by the places of its payloads: one that is no bulk has one payload, at place 0.
 ///
@@ -46,6 +47,14 @@ impl Progress {
         self.failed = Places::default();
         self.legs.clear();
         self.failure = None;
+    }
+
+    /// What stays known when the payloads are changed: what is delivered and stands in its place as it did.
+    pub(crate) fn of_the_same(&self, before: &Json, now: &Json) -> Self {
+        let payloads = |json: &Json| json.read::<Vec<Box<RawValue>>>().unwrap_or_default();
+        let (before, now) = (payloads(before), payloads(now));
+        let same = |place: usize| before.get(place).zip(now.get(place)).is_some_and(|(before, now)| before.get() == now.get());
+        Self { delivered: self.delivered.iter().filter(|place| same(*place)).collect(), ..Self::default() }
     }
 
     /// What stays known when the envelope is given up: replayed, it is not done twice, and everything else is tried anew.

@@ -1,7 +1,9 @@
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use serde_json::value::RawValue;
 
-use crate::{Begin, Change, Claim, Envelope, Finish, Header, Outcome, Progress, Report, Status, TaskError, TaskResult, Timestamp};
+use crate::{
+    Begin, Change, Claim, Envelope, Fingerprint, Finish, Header, Outcome, Progress, Report, Status, TaskError, TaskResult, Timestamp,
+};
 
 /// What a store keeps of an envelope, and the only ways in which it changes: for stores that read, change and write a whole record in one
 /// step. (One that cannot says the same in the conditions of its writes.)
@@ -10,19 +12,19 @@ pub struct Record {
     /// What is told of it.
     pub result: TaskResult,
     /// Until when a running attempt holds it.
-    lease_until: Timestamp,
+    pub lease_until: Timestamp,
     /// How far it has come.
     #[serde(default, alias = "done", deserialize_with = "progress", skip_serializing_if = "Progress::is_empty")]
-    progress: Progress,
+    pub progress: Progress,
     /// How many attempts do not count.
     #[serde(default)]
-    spared: u32,
+    pub spared: u32,
     /// The envelope, beside what `result` tells of it.
     #[serde(default)]
     pub header: Header,
     /// What a remote worker has to show to report of the last attempt.
     #[serde(default)]
-    token: Option<String>,
+    pub token: Option<String>,
 }
 
 impl Record {
@@ -33,8 +35,35 @@ impl Record {
         Self { result, lease_until: now, progress: Progress::default(), spared: 0, header: Header::of(envelope), token: None }
     }
 
+    /// Whether registering this content finds it in the way: not where it has other content that was never sent.
+    #[must_use]
+    pub fn stands(&self, content: Fingerprint) -> bool {
+        !self.header.unsent || self.header.is_of(content)
+    }
+
+    /// [`crate::Store::sent`] on this record.
+    pub fn sent(&mut self, envelope: &Envelope, failed: Option<&TaskError>) {
+        if self.result.status.ended() || !self.header.is_of(envelope.content()) {
+            return;
+        }
+        match failed {
+            Some(error) if self.result.attempts == 0 => {
+                self.header.unsent = true;
+                self.push_errors(std::slice::from_ref(error));
+            }
+            Some(_) => {}
+            None => {
+                self.header.unsent = false;
+                self.header.claim_check.clone_from(&envelope.claim_check);
+            }
+        }
+    }
+
     /// [`crate::Store::begin`] on this record.
     pub fn begin(&mut self, claim: &Claim<'_>) -> Begin {
+        if !self.header.is_of(claim.envelope.content()) {
+            return Begin::Other(self.result.status);
+        }
         if self.result.status.ended() {
             return Begin::Ended(self.result.status);
         }
@@ -47,11 +76,13 @@ impl Record {
         }
         self.lease_until = claim.lease_until;
         self.token = claim.token.map(ToOwned::to_owned);
+        self.header.unsent = false;
         let result = &mut self.result;
         result.status = Status::Running;
         result.attempts += 1;
         result.started_at.get_or_insert(claim.now);
         result.last_attempted_at = Some(claim.now);
+        result.next_attempt_at = None;
         push_last(&mut result.worker_ids, claim.worker.to_owned());
         Begin::Claimed { attempt: result.attempts, tries: result.attempts - self.spared, died, progress: self.progress.clone() }
     }
@@ -80,10 +111,11 @@ impl Record {
     fn note(&mut self, outcome: &Outcome, now: Timestamp) {
         match outcome {
             Outcome::Succeeded(value) => self.result.return_value = value.clone(),
-            Outcome::Retry { error, progress, counts } => {
+            Outcome::Retry { error, progress, counts, at } => {
                 self.push_errors(error.as_slice());
                 self.spared += u32::from(!counts);
                 self.progress.clone_from(progress);
+                self.result.next_attempt_at = Some(*at);
             }
             Outcome::Failed { errors, progress } => {
                 self.push_errors(errors);
@@ -110,6 +142,7 @@ impl Record {
         self.change(!self.result.status.ended() && !self.held(now), |record| {
             record.result.status = Status::Cancelled;
             record.result.finished_at = Some(now);
+            record.result.next_attempt_at = None;
         })
     }
 
@@ -117,16 +150,26 @@ impl Record {
     pub fn reschedule(&mut self, run_after: Timestamp, now: Timestamp) -> Change {
         self.change(!self.result.status.ended() && !self.held(now), |record| {
             record.result.run_after = Some(run_after);
+            record.result.next_attempt_at = None;
+            record.header.unsent = false;
             record.result.status = if run_after > now { Status::Scheduled } else { Status::Ready };
         })
     }
 
     /// [`crate::Store::reopen`] on this record.
-    pub fn reopen(&mut self) -> Change {
-        self.change(self.result.status == Status::Failed, |record| {
-            record.result.status = Status::Ready;
-            record.result.finished_at = None;
-            record.spared = record.result.attempts;
+    pub fn reopen(&mut self, envelope: &Envelope, now: Timestamp) -> Change {
+        let same = self.header.is_of(envelope.content());
+        let waits = !self.result.status.ended() && !self.held(now);
+        self.change(self.result.status == Status::Failed || (waits && !same), |record| {
+            let Self { result: new, header, .. } = Self::new(envelope, Status::Ready, &record.result.backend, record.result.enqueued_at);
+            if !same {
+                record.result.replace(record.header.context.clone(), now);
+                record.progress = record.progress.of_the_same(&record.result.kwargs, &new.kwargs);
+            }
+            let TaskResult { started_at, last_attempted_at, sender, errors, worker_ids, attempts, replaced, .. } = record.result.clone();
+            record.result = TaskResult { started_at, last_attempted_at, sender, errors, worker_ids, attempts, replaced, ..new };
+            record.header = header;
+            record.spared = attempts;
         })
     }
 

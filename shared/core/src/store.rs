@@ -3,7 +3,7 @@ use std::{fmt, future::Future, str::FromStr};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{DeliveryError, Envelope, Header, Json, Progress, Sender, Timestamp};
+use crate::{DEFAULT_QUEUE, DeliveryError, Envelope, Header, Json, Progress, Sender, Timestamp};
 
 /// Remembers each envelope's state, so that an id is done once and can be asked about.
 ///
@@ -11,14 +11,19 @@ use crate::{DeliveryError, Envelope, Header, Json, Progress, Sender, Timestamp};
 /// it; a lease is compared with the claim's own `now` in that condition, and its end is no deletion; what a stale attempt says is not
 /// written; only clean-up of ended records is left to an expiry time.
 pub trait Store: Send + Sync + 'static {
-    /// Notes an envelope that was handed to a transport, unless its id is known already.
+    /// Notes an envelope that is handed to a transport, before that or after, unless its id is known already: then what is known is the answer. A record
+    /// of other content that was never sent, since that failed, is not in the way.
     fn register(
         &self,
         envelope: &Envelope,
         status: Status,
         backend: &str,
         now: Timestamp,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+    ) -> impl Future<Output = Result<Option<(TaskResult, Header)>, StoreError>> + Send;
+
+    /// Notes of an envelope that was registered before it was sent that it was not, and why, unless it was attempted all the same; or that it was after all, or by
+    /// the object store. Of an id that has ended or has other content, nothing is noted.
+    fn sent(&self, envelope: &Envelope, failed: Option<&TaskError>) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Claims an id for one attempt, and counts the attempt.
     fn begin(&self, claim: &Claim<'_>) -> impl Future<Output = Result<Begin, StoreError>> + Send;
@@ -41,8 +46,9 @@ pub trait Store: Send + Sync + 'static {
     /// Moves an id that waits to another time. Messages that come before it are then turned away: one for that time must be on its way already.
     fn reschedule(&self, id: &str, run_after: Timestamp, now: Timestamp) -> impl Future<Output = Result<Change, StoreError>> + Send;
 
-    /// Lets an id that was given up wait again, with all its attempts ahead.
-    fn reopen(&self, id: &str, now: Timestamp) -> impl Future<Output = Result<Change, StoreError>> + Send;
+    /// Lets an id that was given up wait again, with all its attempts ahead, as the envelope has it now: what its record told of other content, it tells as
+    /// [`TaskResult::replaced`] from then on. An id that waits is only given other content.
+    fn reopen(&self, envelope: &Envelope, now: Timestamp) -> impl Future<Output = Result<Change, StoreError>> + Send;
 
     /// Whether it answers.
     fn check(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
@@ -99,6 +105,8 @@ pub enum Begin {
     },
     /// It is done, given up, cancelled or expired.
     Ended(Status),
+    /// It is the id of other content, which stands so.
+    Other(Status),
 }
 
 /// How an attempt ended.
@@ -114,6 +122,8 @@ pub enum Outcome {
         progress: Progress,
         /// Whether the attempt counts against the most that are allowed.
         counts: bool,
+        /// When it is to be tried again.
+        at: Timestamp,
     },
     /// Given up.
     Failed {
@@ -279,6 +289,61 @@ pub struct TaskResult {
     pub return_value: Json,
     /// Attempts that began, those included that do not count.
     pub attempts: u32,
+    /// The queue that it belongs on.
+    #[serde(default = "default_queue")]
+    pub queue: String,
+    /// The recipient.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// What ties it to others of one notification.
+    #[serde(default)]
+    pub notification_id: Option<String>,
+    /// Tenant or ordering key.
+    #[serde(default)]
+    pub group: Option<String>,
+    /// Not later than when it is to run, where that was said.
+    #[serde(default)]
+    pub expires: Option<Timestamp>,
+    /// Attempts before it is given up, where that was said.
+    #[serde(default)]
+    pub max_attempts: Option<u32>,
+    /// After a failed attempt, when the next one is due.
+    #[serde(default)]
+    pub next_attempt_at: Option<Timestamp>,
+    /// Where the result is to be sent.
+    #[serde(default)]
+    pub callback_url: Option<String>,
+    /// W3C `traceparent`.
+    #[serde(default)]
+    pub trace: Option<String>,
+    /// What it was before replays changed it, oldest first; [`TaskResult::ARGUMENTS_LIMIT`] together, and at most [`TaskResult::REPLACED_LIMIT`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replaced: Vec<Replaced>,
+}
+
+fn default_queue() -> String {
+    DEFAULT_QUEUE.to_owned()
+}
+
+/// The content of a task before a replay changed it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replaced {
+    /// When it was replaced.
+    pub replaced_at: Timestamp,
+    /// The task's name.
+    pub task: String,
+    /// Positional arguments; null where they are not kept.
+    pub args: Json,
+    /// Named arguments, likewise.
+    pub kwargs: Json,
+    /// The context, likewise; null also where there was none.
+    pub context: Json,
+}
+
+impl Replaced {
+    fn size(&self) -> usize {
+        [&self.args, &self.kwargs, &self.context].map(|json| json.get().len()).iter().sum()
+    }
 }
 
 impl TaskResult {
@@ -286,6 +351,8 @@ impl TaskResult {
     pub const ARGUMENTS_LIMIT: usize = 32 * 1024;
     /// How many failures and workers are kept: the last ones.
     pub const ERRORS_LIMIT: usize = 10;
+    /// How many contents are kept that replays changed: the last ones.
+    pub const REPLACED_LIMIT: usize = 3;
     /// How long after it ended an id is remembered, in seconds: 30 days, longer than a queue and its dead-letter queue (14 days each) hold a twin.
     pub const RETENTION_SECONDS: i64 = 30 * 24 * 60 * 60;
 
@@ -309,6 +376,30 @@ impl TaskResult {
             worker_ids: Vec::new(),
             return_value: Json::default(),
             attempts: 0,
+            queue: envelope.queue.clone(),
+            user: envelope.user.clone(),
+            notification_id: envelope.notification_id.clone(),
+            group: envelope.group.clone(),
+            expires: envelope.expires,
+            max_attempts: envelope.max_attempts,
+            next_attempt_at: None,
+            callback_url: envelope.callback_url.clone(),
+            trace: envelope.trace.clone(),
+            replaced: Vec::new(),
+        }
+    }
+
+    /// Keeps its content as what was replaced, as much of it as is kept.
+    pub(crate) fn replace(&mut self, context: Json, now: Timestamp) {
+        let (task, args, kwargs) = (self.task.clone(), self.args.clone(), self.kwargs.clone());
+        self.replaced.push(Replaced { replaced_at: now, task, args, kwargs, context });
+        while self.replaced.len() > Self::REPLACED_LIMIT
+            || (self.replaced.len() > 1 && self.replaced.iter().map(Replaced::size).sum::<usize>() > Self::ARGUMENTS_LIMIT)
+        {
+            self.replaced.remove(0);
+        }
+        if let Some(only) = self.replaced.first_mut().filter(|replaced| replaced.size() > Self::ARGUMENTS_LIMIT) {
+            (only.args, only.kwargs, only.context) = (Json::default(), Json::default(), Json::default());
         }
     }
 }
@@ -378,12 +469,12 @@ pub struct Filter {
 impl Filter {
     /// Whether a result is one of those, as far as its position does not tell.
     #[must_use]
-    pub fn fits(&self, result: &TaskResult, header: &Header) -> bool {
+    pub fn fits(&self, result: &TaskResult) -> bool {
         self.status.is_none_or(|status| result.status == status)
             && self.task.as_ref().is_none_or(|task| result.task == *task)
-            && self.queue.as_ref().is_none_or(|queue| header.queue() == queue)
-            && (self.user.is_none() || header.user() == self.user.as_deref())
-            && (self.notification_id.is_none() || header.notification_id() == self.notification_id.as_deref())
+            && self.queue.as_ref().is_none_or(|queue| result.queue == *queue)
+            && (self.user.is_none() || result.user == self.user)
+            && (self.notification_id.is_none() || result.notification_id == self.notification_id)
     }
 
     /// Between which positions its results are: not before the first, before the second. See [`position`](crate::position).

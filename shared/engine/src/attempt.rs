@@ -59,8 +59,11 @@ impl Engine {
     }
 
     /// Takes the one envelope of a message as far as it gets in one attempt.
-    async fn attempt_one(&self, message: &Message, envelope: Envelope, time: Time) -> Verdict {
+    async fn attempt_one(&self, message: &Message, mut envelope: Envelope, time: Time) -> Verdict {
         let now = self.clock.now();
+        if self.store.is_some() {
+            envelope.fingerprint = Some(envelope.content());
+        }
         let (early, expired) = (envelope.delay(now), envelope.expired(now));
         if !early.is_zero() && !expired && message.receipt.is_empty() {
             return self.split(message, vec![envelope]).await;
@@ -166,6 +169,16 @@ impl Engine {
                 // Whoever ended it may have died before that was told.
                 Err(self.tell(message, envelope, None).await)
             }
+            // Who ended it elsewhere has left what follows to a consumer, by a message that has no arguments.
+            Ok(Begin::Other(status))
+                if status.ended() && envelope.args.is_none() && envelope.kwargs.is_none() && envelope.claim_check.is_none() =>
+            {
+                Err(self.tell(message, envelope, None).await)
+            }
+            Ok(Begin::Other(status)) => {
+                warn!(id = envelope.id, task = envelope.task, %status, "left out: its id is that of another task or other arguments");
+                Err(Verdict::Acknowledge)
+            }
             Err(error) => {
                 error!(id = envelope.id, task = envelope.task, %error, "not claimed: the store does not answer");
                 Err(self.hide_or_bury(message, backoff(self.policy.retry_base, &message.id, count), "the store does not answer").await)
@@ -223,6 +236,7 @@ impl Engine {
             Came::On { after, failure } => self.go_on(&claimed, after, failure).await,
         }
     }
+
     /// Leaves a round that is not over to the next invocation: after this time, or after a while where there was no time to begin anything.
     async fn go_on(&self, claimed: &Claimed<'_>, after: Option<Duration>, failure: Option<DeliveryError>) -> Verdict {
         let message = claimed.message;
@@ -266,7 +280,8 @@ impl Engine {
             None => info!(id, task, attempt = number, in_seconds = seconds, "goes on in another invocation"),
         }
         let error = failure.as_ref().map(TaskError::from);
-        self.finish(claimed, &Outcome::Retry { error, progress: claimed.progress.clone(), counts }).await;
+        let at = self.clock.now() + delay;
+        self.finish(claimed, &Outcome::Retry { error, progress: claimed.progress.clone(), counts, at }).await;
         self.hide(message, delay).await
     }
 
@@ -279,9 +294,10 @@ impl Engine {
         let attempts = if began { number - 1 } else { number };
         let letter = DeadLetter { id: Some(envelope.id.clone()), task: Some(envelope.task.clone()), attempts, ..letter(error) };
         if !self.bury(message, &letter).await {
-            let outcome = Outcome::Retry { error: Some(TaskError::from(error)), progress: claimed.progress.clone(), counts: true };
-            self.finish(claimed, &outcome).await;
-            return self.hide(message, backoff(self.policy.retry_base, &envelope.id, number)).await;
+            let delay = backoff(self.policy.retry_base, &envelope.id, number);
+            let (at, error) = (self.clock.now() + delay, Some(TaskError::from(error)));
+            self.finish(claimed, &Outcome::Retry { error, progress: claimed.progress.clone(), counts: true, at }).await;
+            return self.hide(message, delay).await;
         }
         self.end(claimed, &Outcome::Failed { errors: vec![TaskError::from(error)], progress: claimed.progress.clone() }).await
     }

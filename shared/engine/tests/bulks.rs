@@ -103,7 +103,7 @@ async fn only_a_finished_round_or_a_crash_counts_and_what_is_refused_is_not_sent
     assert_eq!(letter.reason, "3 of 100 payloads are not delivered (3,80,99); payload 80: HTTP 503");
 
     // Replayed, only what was not delivered is tried.
-    assert!(matches!(world.store.reopen("b", world.engine.clock.now()).await, Ok(Change::Changed(_))));
+    assert!(matches!(world.store.reopen(&twice, world.engine.clock.now()).await, Ok(Change::Changed(_))));
     legs.does("hook", "ok");
     world.until_gone(&twice, INVOCATION).await;
     assert_eq!((legs.done(), calls(&legs).values().sum::<u32>()), (keys(0..100), 104));

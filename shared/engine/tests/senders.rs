@@ -127,6 +127,19 @@ async fn what_could_not_follow_does_so_when_the_message_comes_again_and_the_task
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_message_without_arguments_has_what_follows_sent_and_one_with_others_has_not() {
+    let (world, elsewhere) = with_sequel();
+    elsewhere.down.store(true, Ordering::SeqCst);
+    let followed = |script: &str| Envelope { fingerprint: None, ..followed("a", script) };
+    assert_eq!(world.run(vec![record(followed("ok"))]).await, ["a"]);
+    elsewhere.down.store(false, Ordering::SeqCst);
+    assert!(world.run(vec![record(followed("other"))]).await.is_empty());
+    assert_eq!(elsewhere.sent(), Vec::<String>::new(), "it is not its task that has ended");
+    assert!(world.run(vec![record(Envelope { kwargs: None, ..followed("ok") })]).await.is_empty());
+    assert_eq!((elsewhere.sent(), world.delivered()), (vec!["after-a".to_owned()], vec!["a".to_owned()]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_can_never_follow_is_a_dead_letter_before_the_queue_forgets_it() {
     let (world, elsewhere) = with_sequel();
     elsewhere.unknown.store(true, Ordering::SeqCst);

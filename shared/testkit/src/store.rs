@@ -15,6 +15,9 @@ use crate::{transport::envelope, written};
 
 const LEASE: Duration = Duration::from_secs(60);
 
+/// When failed attempts are to be followed by another.
+const RETRY_AT: Timestamp = Timestamp::from_millis(1_900_000_000_123);
+
 /// An id that no other check and no other run has.
 fn id(name: &str) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -56,7 +59,7 @@ fn gave_up(text: &str) -> Outcome {
 }
 
 fn failed(text: &str) -> Outcome {
-    Outcome::Retry { error: Some(error(text)), progress: Progress::default(), counts: true }
+    Outcome::Retry { error: Some(error(text)), progress: Progress::default(), counts: true, at: RETRY_AT }
 }
 
 /// Runs all checks.
@@ -66,6 +69,8 @@ fn failed(text: &str) -> Outcome {
 pub async fn conformance<S: Store>(store: &S) {
     store.check().await.expect("the store answers");
     registering_is_for_ids_that_are_not_known(store).await;
+    an_id_is_that_of_the_content_that_came_first(store).await;
+    what_could_not_be_sent_is_told_and_not_in_the_way(store).await;
     what_was_said_is_kept(store).await;
     a_claim_excludes_others_until_its_lease_ends(store).await;
     a_stale_attempt_writes_nothing(store).await;
@@ -75,6 +80,8 @@ pub async fn conformance<S: Store>(store: &S) {
     what_waits_can_be_cancelled(store).await;
     what_waits_can_be_moved(store).await;
     what_was_given_up_can_be_reopened(store).await;
+    a_record_tells_what_is_run_and_what_that_replaced(store).await;
+    what_is_said_beside_the_content_is_told(store).await;
     what_was_delivered_of_it_stays_known_when_it_is_given_up(store).await;
     an_envelope_can_be_made_again(store).await;
     of_many_that_claim_one_wins(store).await;
@@ -93,6 +100,65 @@ async fn registering_is_for_ids_that_are_not_known<S: Store>(store: &S) {
     begin(store, &envelope, now).await;
     store.register(&envelope, Status::Ready, "sqs", now).await.expect("the store answers");
     assert_eq!(get(store, &envelope.id).await.status, Status::Running, "a record that is late does not go backwards");
+}
+
+fn other(envelope: &Envelope) -> Envelope {
+    Envelope { kwargs: written::object().raw(), ..envelope.clone() }
+}
+
+async fn an_id_is_that_of_the_content_that_came_first<S: Store>(store: &S) {
+    let (envelope, now) = (Envelope { args: written::array().raw(), ..new("content") }, Timestamp::now());
+    assert_eq!(store.register(&envelope, Status::Scheduled, "sqs", now).await, Ok(None), "it was not known");
+    let again = Envelope { run_after: Some(now + LEASE), queue: "fast".to_owned(), ..envelope.clone() };
+    for content in [&again, &other(&envelope)] {
+        let (known, header) =
+            store.register(content, Status::Ready, "sqs", now).await.expect("the store answers").expect("the id is known");
+        assert_eq!((known.status, known.run_after, known.queue.as_str()), (Status::Scheduled, None, "default"), "what was first stands");
+        assert_eq!((header.is_of(content.content()), header.unsent), (content.args.is_some() && content.kwargs.is_none(), false));
+    }
+    let other = other(&envelope);
+    assert_eq!(begin(store, &other, now).await, Begin::Other(Status::Scheduled));
+    assert_eq!(begin(store, &again, now + LEASE).await, claimed(1), "when and how it is run is no content");
+    assert_eq!(begin(store, &other, now + LEASE * 9).await, Begin::Other(Status::Running), "not when its lease has ended either");
+    store.finish(&envelope.id, 1, &failed("one"), now).await.expect("the store answers");
+    assert_eq!(begin(store, &other, now + LEASE).await, Begin::Other(Status::Ready));
+    assert_eq!(begin(store, &envelope, now + LEASE).await, claimed(2));
+    store.finish(&envelope.id, 2, &Outcome::Succeeded(Json::default()), now).await.expect("the store answers");
+    assert_eq!(begin(store, &other, now + LEASE).await, Begin::Other(Status::Successful));
+
+    let unknown = new("first");
+    assert_eq!(begin(store, &unknown, now).await, claimed(1), "of what nobody registered, the first that is claimed");
+    assert_eq!(begin(store, &self::other(&unknown), now).await, Begin::Other(Status::Running));
+    let mut apart = Envelope { id: unknown.id.clone(), ..new("apart") };
+    let _ = apart.check_in("soon/apart".to_owned());
+    assert_eq!(begin(store, &apart, now).await, Begin::Held { until: now + LEASE }, "arguments that are stored apart are the same");
+}
+
+async fn what_could_not_be_sent_is_told_and_not_in_the_way<S: Store>(store: &S) {
+    let (envelope, now) = (new("unsent"), Timestamp::now());
+    store.sent(&envelope, Some(&error("nobody"))).await.expect("of what is not known nothing is noted");
+    assert_eq!(store.get(&envelope.id).await, Ok(None));
+    store.register(&envelope, Status::Ready, "sqs", now).await.expect("the store answers");
+    store.sent(&other(&envelope), Some(&error("other"))).await.expect("the store answers");
+    store.sent(&envelope, Some(&error("not sent"))).await.expect("the store answers");
+    let known = async |content: &Envelope| {
+        let known = store.register(content, Status::Ready, "sqs", now + LEASE).await.expect("the store answers");
+        known.map(|(task, header)| (task.enqueued_at, task.errors, header.unsent, header.claim_check))
+    };
+    assert_eq!(known(&envelope).await, Some((now, vec![error("not sent")], true, None)));
+    let mut apart = envelope.clone();
+    let _ = apart.check_in("soon/apart".to_owned());
+    store.sent(&apart, None).await.expect("the store answers");
+    assert_eq!(known(&envelope).await, Some((now, vec![error("not sent")], false, Some("soon/apart".to_owned()))));
+    store.sent(&envelope, Some(&error("again"))).await.expect("the store answers");
+    assert_eq!(known(&other(&envelope)).await, None, "other content is registered in its place");
+    assert_eq!(begin(store, &envelope, now + LEASE).await, Begin::Other(Status::Ready), "and is the one that is run");
+    let other = other(&envelope);
+    store.sent(&other, Some(&error("it seemed so"))).await.expect("the store answers");
+    assert_eq!(begin(store, &other, now + LEASE).await, claimed(1));
+    store.sent(&other, Some(&error("late"))).await.expect("the store answers");
+    let (task, header) = store.get(&envelope.id).await.expect("the store answers").expect("the id is known");
+    assert_eq!((task.status, task.errors, header.unsent), (Status::Running, vec![error("it seemed so")], false), "it was sent after all");
 }
 
 async fn what_was_said_is_kept<S: Store>(store: &S) {
@@ -158,14 +224,14 @@ async fn a_failed_attempt_gives_the_claim_back<S: Store>(store: &S) {
         refusal: Some(Reason { kind: ErrorKind::Rejected, message: "HTTP 400".to_owned() }),
         failure: Some(Reason { kind: ErrorKind::RateLimited, message: "HTTP 429".to_owned() }),
     };
-    let retry = Outcome::Retry { error: Some(error("one")), progress: progress.clone(), counts: true };
+    let retry = Outcome::Retry { error: Some(error("one")), progress: progress.clone(), counts: true, at: RETRY_AT };
     assert_eq!(store.finish(&envelope.id, 1, &retry, now).await, Ok(Finish::Recorded));
     let waiting = get(store, &envelope.id).await;
     assert_eq!((waiting.status, waiting.errors, waiting.finished_at), (Status::Ready, vec![error("one")], None));
     let again = |attempt, tries, progress: &Progress| Begin::Claimed { attempt, tries, died: false, progress: progress.clone() };
     assert_eq!(begin(store, &envelope, now).await, again(2, 2, &progress), "at once, and knowing how far it has come");
     let further = Progress { delivered: places(&[0, 2]), ..Progress::default() };
-    let spared = Outcome::Retry { error: None, progress: further.clone(), counts: false };
+    let spared = Outcome::Retry { error: None, progress: further.clone(), counts: false, at: RETRY_AT };
     assert_eq!(store.finish(&envelope.id, 2, &spared, now).await, Ok(Finish::Recorded));
     assert_eq!(begin(store, &envelope, now).await, again(3, 2, &further), "an attempt that was spared does not count");
     assert_eq!(get(store, &envelope.id).await.errors, [error("one")], "what did not fail tells no failure");
@@ -257,21 +323,102 @@ async fn what_waits_can_be_moved<S: Store>(store: &S) {
 
 async fn what_was_given_up_can_be_reopened<S: Store>(store: &S) {
     let now = Timestamp::now();
-    assert_eq!(store.reopen(&id("nobody"), now).await, Ok(Change::Unknown));
+    assert_eq!(store.reopen(&new("nobody"), now).await, Ok(Change::Unknown));
     let envelope = new("reopen");
     for attempt in 1..=3 {
         assert_eq!(begin(store, &envelope, now).await, claimed(attempt));
         let outcome = if attempt == 3 { gave_up("last") } else { failed("one") };
         store.finish(&envelope.id, attempt, &outcome, now).await.expect("the store answers");
     }
-    let Ok(Change::Changed(open)) = store.reopen(&envelope.id, now).await else { panic!("what was given up can be reopened") };
+    let Ok(Change::Changed(open)) = store.reopen(&envelope, now).await else { panic!("what was given up can be reopened") };
     assert_eq!((open.status, open.finished_at, open.attempts, open.errors.len()), (Status::Ready, None, 3, 3));
-    assert!(matches!(store.reopen(&envelope.id, now).await, Ok(Change::Refused(task)) if task.status == Status::Ready));
+    assert!(matches!(store.reopen(&envelope, now).await, Ok(Change::Refused(task)) if task.status == Status::Ready));
     let fourth = Begin::Claimed { attempt: 4, tries: 1, died: false, progress: Progress::default() };
     assert_eq!(begin(store, &envelope, now).await, fourth, "with all its attempts ahead, and a fence that is new");
     assert_eq!(store.finish(&envelope.id, 1, &Outcome::Succeeded(Json::default()), now).await, Ok(Finish::Stale));
     store.finish(&envelope.id, 4, &Outcome::Succeeded(Json::default()), now).await.expect("the store answers");
-    assert!(matches!(store.reopen(&envelope.id, now).await, Ok(Change::Refused(task)) if task.status == Status::Successful));
+    assert!(matches!(store.reopen(&envelope, now).await, Ok(Change::Refused(task)) if task.status == Status::Successful));
+}
+
+async fn a_record_tells_what_is_run_and_what_that_replaced<S: Store>(store: &S) {
+    let (now, bulk) = (Timestamp::from_millis(1_800_000_000_123), Context { bulk: true, ..Context::default() });
+    let list = |payloads: &[&str]| Json::parse(format!("[{}]", payloads.join(",")).as_bytes()).and_then(|json| json.raw());
+    let first = Envelope { kwargs: list(&["1e400", r#"{"n": 2}"#, "3"]), context: bulk, user: Some("u".to_owned()), ..new("replace") };
+    begin(store, &first, now).await;
+    let progress = Progress { delivered: [0, 1].into_iter().collect(), ..Progress::default() };
+    store.finish(&first.id, 1, &Outcome::Failed { errors: vec![error("last")], progress }, now).await.expect("the store answers");
+    let same = Envelope { max_attempts: Some(9), ..first.clone() };
+    let Ok(Change::Changed(task)) = store.reopen(&same, now).await else { panic!("what was given up can be reopened") };
+    assert_eq!((task.max_attempts, task.replaced.len(), task.user.as_deref()), (Some(9), 0, Some("u")));
+    let context = Context::of(Json::from(json!({ "bulk": true, "by": "me" })).raw().expect("an object"));
+    let second = Envelope { task: "other".to_owned(), kwargs: list(&["1e400", "2", "3"]), context, ..first.clone() };
+    assert!(matches!(store.reopen(&second, now).await, Ok(Change::Changed(_))), "also while it waits");
+    let (task, header) = store.get(&first.id).await.expect("the store answers").expect("the id is known");
+    assert_eq!((task.task.as_str(), task.kwargs.get(), task.status), ("other", "[1e400,2,3]", Status::Ready));
+    assert!(header.is_of(second.content()) && header.context.get() == r#"{"bulk":true,"by":"me"}"#);
+    let replaced = &task.replaced[0];
+    assert_eq!((replaced.replaced_at, replaced.task.as_str(), replaced.args.get()), (now, "email", "[]"));
+    assert_eq!((replaced.kwargs.get(), replaced.context.get()), (r#"[1e400,{"n": 2},3]"#, "null"));
+    assert_eq!(begin(store, &first, now).await, Begin::Other(Status::Ready), "a message with what was replaced does nothing");
+    let delivered = Progress { delivered: [0].into_iter().collect(), ..Progress::default() };
+    let again = Begin::Claimed { attempt: 2, tries: 1, died: false, progress: delivered };
+    assert_eq!(begin(store, &second, now).await, again, "what stands as it did is not done twice");
+    assert!(matches!(store.reopen(&first, now).await, Ok(Change::Refused(_))), "what is running is not changed");
+    let mut attempt = 2;
+    for n in 0..4 {
+        store.finish(&first.id, attempt, &gave_up("last"), now).await.expect("the store answers");
+        let size = if n == 3 { TaskResult::ARGUMENTS_LIMIT } else { 10 };
+        let next = Envelope { kwargs: list(&[&"9".repeat(size)]), ..second.clone() };
+        assert!(matches!(store.reopen(&next, now).await, Ok(Change::Changed(_))));
+        assert!(matches!(begin(store, &next, now).await, Begin::Claimed { .. }));
+        attempt += 1;
+        if n < 3 {
+            let other = Envelope { kwargs: list(&[&n.to_string()]), ..second.clone() };
+            store.finish(&first.id, attempt, &gave_up("last"), now).await.expect("the store answers");
+            assert!(matches!(store.reopen(&other, now).await, Ok(Change::Changed(_))));
+            assert!(matches!(begin(store, &other, now).await, Begin::Claimed { .. }));
+            attempt += 1;
+        }
+    }
+    let kept = get(store, &first.id).await.replaced;
+    assert_eq!(kept.len(), TaskResult::REPLACED_LIMIT);
+    assert_eq!(kept[2].kwargs.get(), "[2]", "the last ones are kept");
+}
+
+async fn what_is_said_beside_the_content_is_told<S: Store>(store: &S) {
+    let now = Timestamp::from_millis(1_800_000_000_123);
+    let some = |text: &str| Some(text.to_owned());
+    let envelope = Envelope {
+        queue: "fast".to_owned(),
+        user: some("u"),
+        notification_id: some("n"),
+        group: some("g"),
+        expires: Some(now + LEASE),
+        max_attempts: Some(7),
+        callback_url: some("https://example.com"),
+        trace: some("t"),
+        ..new("told")
+    };
+    begin(store, &envelope, now).await;
+    let told = get(store, &envelope.id).await;
+    assert_eq!((told.queue.as_str(), &told.user, &told.notification_id, &told.group), ("fast", &some("u"), &some("n"), &some("g")));
+    assert_eq!(
+        (told.expires, told.max_attempts, &told.callback_url, &told.trace),
+        (Some(now + LEASE), Some(7), &envelope.callback_url, &some("t"))
+    );
+    let next = async || get(store, &envelope.id).await.next_attempt_at;
+    assert_eq!(next().await, None);
+    store.finish(&envelope.id, 1, &failed("one"), now).await.expect("the store answers");
+    assert_eq!(next().await, Some(RETRY_AT));
+    begin(store, &envelope, now).await;
+    assert_eq!(next().await, None, "it is under way");
+    store.finish(&envelope.id, 2, &failed("two"), now).await.expect("the store answers");
+    store.reschedule(&envelope.id, now + LEASE, now).await.expect("the store answers");
+    assert_eq!(next().await, None, "it is run when it was moved to");
+    begin(store, &envelope, now + LEASE).await;
+    store.finish(&envelope.id, 3, &failed("three"), now).await.expect("the store answers");
+    store.cancel(&envelope.id, now).await.expect("the store answers");
+    assert_eq!(next().await, None, "it is not run any more");
 }
 
 async fn what_was_delivered_of_it_stays_known_when_it_is_given_up<S: Store>(store: &S) {
@@ -281,7 +428,7 @@ async fn what_was_delivered_of_it_stays_known_when_it_is_given_up<S: Store>(stor
     let progress = Progress { delivered: places(0), refused: places(1), legs: [(2, 1)].into(), ..Progress::default() };
     let given_up = Outcome::Failed { errors: vec![error("last")], progress };
     assert_eq!(store.finish(&envelope.id, 1, &given_up, now).await, Ok(Finish::Recorded));
-    assert!(matches!(store.reopen(&envelope.id, now).await, Ok(Change::Changed(_))));
+    assert!(matches!(store.reopen(&envelope, now).await, Ok(Change::Changed(_))));
     let again = Begin::Claimed { attempt: 2, tries: 1, died: false, progress: Progress { delivered: places(0), ..Progress::default() } };
     assert_eq!(begin(store, &envelope, now).await, again, "it is not done twice, and all else is tried anew");
 }

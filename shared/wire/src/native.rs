@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use errand_core::{
-    BODY_LIMIT, Context, DEFAULT_QUEUE, Envelope, Fields, FollowUps, Problems, Timestamp,
+    BODY_LIMIT, Context, DEFAULT_QUEUE, Envelope, Fields, Fingerprint, FollowUps, Problems, Timestamp,
     json::{self, Object},
     limits,
 };
@@ -31,7 +31,9 @@ pub fn read(fields: &mut Fields<'_>, id: impl FnOnce() -> String) -> Option<Enve
     let args = fields.json("args", '[', "an array").map(ToOwned::to_owned);
     let claim_check = claim_check(fields);
     let conditions = conditions(fields, id.unwrap_or_default(), task.unwrap_or_default(), context);
-    Some(Envelope { args, kwargs: kwargs.map(ToOwned::to_owned), claim_check, ..conditions })
+    // What is none is somebody else's field.
+    let fingerprint = fields.raw("fingerprint").and_then(|text| serde_json::from_str::<Fingerprint>(text.get()).ok());
+    Some(Envelope { args, kwargs: kwargs.map(ToOwned::to_owned), claim_check, fingerprint, ..conditions })
 }
 
 /// The fields of an envelope that can stand in a message's attributes, where the body does not have them.
@@ -220,6 +222,8 @@ pub fn encode(envelope: &Envelope) -> String {
         context: Option<&'a RawValue>,
         #[serde(skip_serializing_if = "Option::is_none")]
         trace: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        fingerprint: Option<Fingerprint>,
     }
     let wire = Wire {
         task: &envelope.task,
@@ -237,6 +241,7 @@ pub fn encode(envelope: &Envelope) -> String {
         user: envelope.user.as_deref(),
         context: envelope.context.json.as_deref(),
         trace: envelope.trace.as_deref(),
+        fingerprint: envelope.fingerprint,
     };
     // Texts, numbers and JSON that was parsed before: there is nothing here that serde can refuse.
     escape(serde_json::to_string(&wire).unwrap_or_default())
@@ -267,7 +272,7 @@ mod tests {
 
     #[test]
     fn every_field_survives_encoding() {
-        let body = r#"{"task":"a.b:c","id":"x/1","args":[1,"é"],"kwargs":{"n":1e400,"t":"\u0000\ud83d\ude00"},"queue":"fast","run_after":"2026-11-20T12:00:00.000Z","expires":"2026-11-21T12:00:00.000Z","max_attempts":3,"callback_url":"https://example.com/x","group":"g","notification_id":"n","user":"u","context":{"k":[1]},"trace":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}"#;
+        let body = r#"{"task":"a.b:c","id":"x/1","args":[1,"é"],"kwargs":{"n":1e400,"t":"\u0000\ud83d\ude00"},"queue":"fast","run_after":"2026-11-20T12:00:00.000Z","expires":"2026-11-21T12:00:00.000Z","max_attempts":3,"callback_url":"https://example.com/x","group":"g","notification_id":"n","user":"u","context":{"k":[1]},"trace":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","fingerprint":"00000000000000000000000000000abc"}"#;
         assert_eq!(encode(&decode(body, "m-1").unwrap()), body);
     }
 

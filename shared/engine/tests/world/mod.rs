@@ -14,7 +14,8 @@ use std::{
 use errand_core::{
     Attempt, Begin, BoxFuture, Change, Claim, Clock, Context, DeadLetter, DeliveryError, Envelope, Environment, ErrorKind, Fields, Filter,
     Finish, Header, Init, Job, Json, Message, ObjectError, Objects, Outbox, Outcome, Page, Payload, Provider, PublishError, Published,
-    Queue, QueueError, Ran, Receipt, Registry, Report, Runner, SettingsError, Status, Store, StoreError, TaskResult, Timestamp, Transport,
+    Queue, QueueError, Ran, Receipt, Registry, Report, Runner, SettingsError, Status, Store, StoreError, TaskError, TaskResult, Timestamp,
+    Transport,
 };
 use errand_engine::{Circuits, Engine, Policy, Record, Verdict};
 use errand_store_memory::MemoryStore;
@@ -274,8 +275,18 @@ impl Faulty {
 }
 
 impl Store for Faulty {
-    async fn register(&self, envelope: &Envelope, status: Status, backend: &str, now: Timestamp) -> Result<(), StoreError> {
+    async fn register(
+        &self,
+        envelope: &Envelope,
+        status: Status,
+        backend: &str,
+        now: Timestamp,
+    ) -> Result<Option<(TaskResult, Header)>, StoreError> {
         self.inner.register(envelope, status, backend, now).await
+    }
+
+    async fn sent(&self, envelope: &Envelope, failed: Option<&TaskError>) -> Result<(), StoreError> {
+        self.inner.sent(envelope, failed).await
     }
 
     async fn begin(&self, claim: &Claim<'_>) -> Result<Begin, StoreError> {
@@ -310,8 +321,8 @@ impl Store for Faulty {
         self.inner.reschedule(id, run_after, now).await
     }
 
-    async fn reopen(&self, id: &str, now: Timestamp) -> Result<Change, StoreError> {
-        self.inner.reopen(id, now).await
+    async fn reopen(&self, envelope: &Envelope, now: Timestamp) -> Result<Change, StoreError> {
+        self.inner.reopen(envelope, now).await
     }
 
     async fn check(&self) -> Result<(), StoreError> {
@@ -426,9 +437,11 @@ impl World {
     }
 }
 
+/// An envelope that counts as the same content whatever the script says: it stands for the service that acts otherwise the next time.
 pub fn envelope(id: &str, script: &str) -> Envelope {
     let kwargs = serde_json::value::to_raw_value(&serde_json::json!({ "do": script })).unwrap();
-    Envelope { task: "act".to_owned(), kwargs: Some(kwargs), ..errand_testkit::transport::envelope(id) }
+    let content = errand_testkit::transport::envelope(id);
+    Envelope { task: "act".to_owned(), kwargs: Some(kwargs), fingerprint: Some(content.content()), ..content }
 }
 
 /// A bulk of payloads for a task.

@@ -3,7 +3,11 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use errand_core::{Digest, Envelope, Header, Json, Progress, Sender, Status, StoreError, TaskError, TaskResult, Timestamp, position};
+use errand_core::{
+    DEFAULT_QUEUE, Digest, Envelope, Fingerprint, Header, Json, Progress, Record, Sender, Status, StoreError, TaskError, TaskResult,
+    Timestamp, position,
+};
+use serde::{Deserialize, Serialize};
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
@@ -62,11 +66,58 @@ pub(crate) fn lasting(envelope: &Envelope, result: &TaskResult) -> Vec<(&'static
     ];
     attributes.extend(result.run_after.map(|at| ("run_after", time(at))));
     attributes.extend((result.sender != Sender::Native).then(|| ("sender", text(result.sender.as_str()))));
-    // Most envelopes have nothing in it, and DynamoDB charges by size.
-    let header = Header::of(envelope);
+    attributes.extend(Conditions::of(envelope).map(|json| ("header", text(json))));
+    attributes.push(("fingerprint", text(envelope.content().to_string())));
     attributes
-        .extend((header != Header::default()).then(|| serde_json::to_string(&header).ok()).flatten().map(|json| ("header", text(json))));
-    attributes
+}
+
+/// What is said of an envelope beside its task and arguments: the attribute `header`, as JSON.
+#[derive(Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Conditions {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    queue: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_attempts: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    claim_check: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    callback_url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notification_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
+    #[serde(skip_serializing_if = "Json::is_null")]
+    context: Json,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    context_too_large: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace: Option<String>,
+}
+
+impl Conditions {
+    /// Those of an envelope as JSON; nothing where there are none, as of most: DynamoDB charges by size.
+    pub(crate) fn of(envelope: &Envelope) -> Option<String> {
+        let Header { claim_check, context, context_too_large, .. } = Header::of(envelope);
+        let conditions = Self {
+            queue: if envelope.queue == DEFAULT_QUEUE { String::new() } else { envelope.queue.clone() },
+            expires: envelope.expires,
+            max_attempts: envelope.max_attempts,
+            claim_check,
+            callback_url: envelope.callback_url.clone(),
+            group: envelope.group.clone(),
+            notification_id: envelope.notification_id.clone(),
+            user: envelope.user.clone(),
+            context,
+            context_too_large,
+            trace: envelope.trace.clone(),
+        };
+        (conditions != Self::default()).then(|| serde_json::to_string(&conditions).ok()).flatten()
+    }
 }
 
 /// The part of the index that has a record.
@@ -107,12 +158,32 @@ impl Reader<'_> {
         self.status().is_ok_and(|status| status == Status::Running)
     }
 
-    pub(crate) fn header(&self) -> Result<Header, StoreError> {
+    fn conditions(&self) -> Result<Conditions, StoreError> {
         if self.0.contains_key("header") {
             serde_json::from_str(self.text("header")?).map_err(|_| wrong("header"))
         } else {
-            Ok(Header::default())
+            Ok(Conditions::default())
         }
+    }
+
+    /// Tells the record's content from any other; nothing in records of before it was noted.
+    pub(crate) fn fingerprint(&self) -> Result<Option<Fingerprint>, StoreError> {
+        self.0.get("fingerprint").map(|_| self.text("fingerprint")?.parse().map_err(|_| wrong("fingerprint"))).transpose()
+    }
+
+    /// The record, but for what a remote worker has to show.
+    pub(crate) fn record(&self) -> Result<Record, StoreError> {
+        let (result, header) = self.known()?;
+        let lease_until = self.time("lease_until")?.unwrap_or(result.enqueued_at);
+        Ok(Record { result, header, lease_until, progress: self.progress()?, spared: self.count("spared")?, token: None })
+    }
+
+    /// What is known of an id.
+    pub(crate) fn known(&self) -> Result<(TaskResult, Header), StoreError> {
+        let Conditions { claim_check, context, context_too_large, .. } = self.conditions()?;
+        let header =
+            Header { claim_check, context, context_too_large, fingerprint: self.fingerprint()?, unsent: self.0.contains_key("unsent") };
+        Ok((self.result()?, header))
     }
 
     pub(crate) fn progress(&self) -> Result<Progress, StoreError> {
@@ -140,6 +211,7 @@ impl Reader<'_> {
     }
 
     pub(crate) fn result(&self) -> Result<TaskResult, StoreError> {
+        let Conditions { queue, expires, max_attempts, callback_url, group, notification_id, user, trace, .. } = self.conditions()?;
         Ok(TaskResult {
             id: self.text("id")?.to_owned(),
             task: self.text("task")?.to_owned(),
@@ -157,6 +229,16 @@ impl Reader<'_> {
             worker_ids: self.last("workers")?.iter().filter_map(|worker| worker.as_s().ok().cloned()).collect(),
             return_value: self.json("return_value")?,
             attempts: self.count("attempts")?,
+            queue: if queue.is_empty() { DEFAULT_QUEUE.to_owned() } else { queue },
+            user,
+            notification_id,
+            group,
+            expires,
+            max_attempts,
+            next_attempt_at: self.time("next_attempt_at")?,
+            callback_url,
+            trace,
+            replaced: self.json("replaced")?.read::<Option<_>>().map_err(|_| wrong("replaced"))?.unwrap_or_default(),
         })
     }
 }

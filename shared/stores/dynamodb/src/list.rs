@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, collections::HashMap};
 
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
-use errand_core::{Filter, Header, Page, StoreError, TaskResult};
+use errand_core::{Filter, Page, StoreError, TaskResult};
 use errand_http::aws::Failure;
 use futures_util::future::try_join_all;
 
@@ -44,7 +44,7 @@ impl DynamoStore {
             let mut results = self.read(wanted.collect()).await?;
             for (position, _, id) in candidates {
                 page.cursor = Some(position);
-                page.results.extend(results.remove(&id).filter(|(result, header)| filter.fits(result, header)).map(|(result, _)| result));
+                page.results.extend(results.remove(&id).filter(|result| filter.fits(result)));
                 if page.results.len() == filter.limit {
                     return Ok(page);
                 }
@@ -96,13 +96,9 @@ impl DynamoStore {
     }
 
     /// The records of these ids, at most 100; those that are gone are left out.
-    async fn read(&self, ids: Vec<String>) -> Result<HashMap<String, (TaskResult, Header)>, StoreError> {
+    async fn read(&self, ids: Vec<String>) -> Result<HashMap<String, TaskResult>, StoreError> {
         let items = self.items(ids.into_iter().map(text).collect()).await?;
-        let record = |item: &Item| {
-            let (result, header) = (Reader(item).result()?, Reader(item).header()?);
-            Ok((result.id.clone(), (result, header)))
-        };
-        items.iter().map(record).collect()
+        items.iter().map(|item| Reader(item).result().map(|result| (result.id.clone(), result))).collect()
     }
 
     /// The items of these ids, at most 100, in no particular order; those that are gone are left out. What DynamoDB did not get to, or what is more than

@@ -1,17 +1,27 @@
 use aws_sdk_dynamodb::{
     Client,
-    operation::update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
+    operation::{
+        put_item::PutItemError,
+        update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
+    },
     types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure},
 };
 use errand_core::{
-    Begin, Change, Claim, Envelope, Filter, Finish, Header, Outcome, Page, Report, Status, Store, StoreError, TaskResult, Timestamp,
+    Begin, Change, Claim, Envelope, Filter, Finish, Header, Json, Outcome, Page, Report, Status, Store, StoreError, TaskError, TaskResult,
+    Timestamp,
 };
 use errand_http::aws::{Failure, SdkConfig};
 
-use crate::item::{self, Item, Reader, number, text, time};
+use crate::item::{self, Conditions, Item, Reader, number, text, time};
 
 /// What no attempt holds: it waits, or whoever had it was not heard of in time.
 const FREE: &str = "#status IN (:ready, :scheduled) OR (#status = :running AND lease_until <= :now)";
+
+/// Appends failures.
+const ERRORS: &str = ", errors = list_append(if_not_exists(errors, :none), :errors)";
+
+/// What is known of an id.
+type Known = (TaskResult, Header);
 
 /// The store in a table. Clones share a client.
 #[derive(Clone)]
@@ -48,7 +58,6 @@ impl DynamoStore {
 
     /// The write that notes an outcome where the condition holds.
     fn outcome(&self, id: &str, outcome: &Outcome, condition: &str, now: Timestamp) -> UpdateItemFluentBuilder {
-        const ERRORS: &str = ", errors = list_append(if_not_exists(errors, :none), :errors)";
         let mut set = "SET #status = :status, #ttl = :ttl".to_owned();
         if outcome.status().ended() {
             set.push_str(", finished_at = :now");
@@ -57,7 +66,7 @@ impl DynamoStore {
             Outcome::Succeeded(_) => set.push_str(", return_value = :value"),
             Outcome::Retry { .. } => {
                 set.push_str(ERRORS);
-                set.push_str(", done = :done, spared = spared + :spared");
+                set.push_str(", done = :done, spared = spared + :spared, next_attempt_at = :at");
             }
             Outcome::Failed { .. } => {
                 set.push_str(ERRORS);
@@ -87,7 +96,8 @@ impl DynamoStore {
         }
         match outcome {
             Outcome::Succeeded(value) => update.expression_attribute_values(":value", text(value.get())),
-            Outcome::Retry { progress, counts, .. } => update
+            Outcome::Retry { progress, counts, at, .. } => update
+                .expression_attribute_values(":at", time(*at))
                 .expression_attribute_values(":done", item::progress(progress))
                 .expression_attribute_values(":spared", number(u32::from(!counts))),
             Outcome::Handed { until } => update.expression_attribute_values(":until", time(*until)),
@@ -140,9 +150,13 @@ fn free(update: UpdateItemFluentBuilder, now: Timestamp) -> UpdateItemFluentBuil
 }
 
 impl Store for DynamoStore {
-    async fn register(&self, envelope: &Envelope, state: Status, backend: &str, now: Timestamp) -> Result<(), StoreError> {
-        let mut put = self.client.put_item().table_name(&self.table).condition_expression("attribute_not_exists(id)");
+    async fn register(&self, envelope: &Envelope, state: Status, backend: &str, now: Timestamp) -> Result<Option<Known>, StoreError> {
+        let mut put = self.client.put_item().table_name(&self.table);
         put = put
+            .condition_expression("attribute_not_exists(id) OR (unsent = :true AND fingerprint <> :fingerprint)")
+            .expression_attribute_values(":true", AttributeValue::Bool(true))
+            .expression_attribute_values(":fingerprint", text(envelope.content().to_string()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .item("id", text(&envelope.id))
             .item("status", status(state))
             .item("ttl", item::ttl(envelope.run_after.unwrap_or(now).max(now)));
@@ -150,10 +164,37 @@ impl Store for DynamoStore {
             put = put.item(name, value);
         }
         match put.send().await {
-            Ok(_) => Ok(()),
-            Err(error) if error.as_service_error().is_some_and(|error| error.is_conditional_check_failed_exception()) => Ok(()),
-            Err(error) => Err(failed(&Failure::of(&error))),
+            Ok(_) => Ok(None),
+            Err(error) => match error.as_service_error() {
+                Some(PutItemError::ConditionalCheckFailedException(stood)) => match &stood.item {
+                    Some(item) => Reader(item).known().map(Some),
+                    None => Err(StoreError("DynamoDB: a record is there and not told".to_owned())),
+                },
+                _ => Err(failed(&Failure::of(&error))),
+            },
         }
+    }
+
+    async fn sent(&self, envelope: &Envelope, failed: Option<&TaskError>) -> Result<(), StoreError> {
+        const WAITS: &str = "fingerprint = :fingerprint AND NOT #status IN (:successful, :failed, :cancelled, :expired)";
+        let id = &envelope.id;
+        let header = Conditions::of(envelope);
+        let update = match (failed, header) {
+            (Some(error), _) => self
+                .update(id, &format!("SET unsent = :true{ERRORS}"), &format!("{WAITS} AND attribute_not_exists(attempts)"))
+                .expression_attribute_values(":true", AttributeValue::Bool(true))
+                .expression_attribute_values(":errors", item::errors(std::slice::from_ref(error)))
+                .expression_attribute_values(":none", item::nothing()),
+            (None, Some(header)) => {
+                self.update(id, "SET header = :header REMOVE unsent", WAITS).expression_attribute_values(":header", text(header))
+            }
+            (None, None) => self.update(id, "REMOVE unsent, header", WAITS),
+        };
+        let ended = [Status::Successful, Status::Failed, Status::Cancelled, Status::Expired];
+        let update = ended
+            .into_iter()
+            .fold(update, |update, ended| update.expression_attribute_values(format!(":{}", ended.as_str().to_lowercase()), status(ended)));
+        write(update.expression_attribute_values(":fingerprint", text(envelope.content().to_string()))).await.map(drop)
     }
 
     async fn begin(&self, claim: &Claim<'_>) -> Result<Begin, StoreError> {
@@ -169,8 +210,12 @@ impl Store for DynamoStore {
         for (name, _) in &lasting {
             set.push_str(&format!(", #{name} = if_not_exists(#{name}, :{name})"));
         }
-        // What is not known, or free and not moved to a later time.
-        let due = format!("attribute_not_exists(id) OR (({FREE}) AND (attribute_not_exists(run_after) OR run_after <= :due))");
+        set.push_str(" REMOVE unsent, next_attempt_at");
+        // What is not known, or of the same content, free and not moved to a later time.
+        let due = format!(
+            "attribute_not_exists(id) OR ((attribute_not_exists(fingerprint) OR fingerprint = :fingerprint) AND ({FREE}) \
+             AND (attribute_not_exists(run_after) OR run_after <= :due))"
+        );
         let mut update = free(self.update(&claim.envelope.id, &set, &due), claim.now)
             .expression_attribute_values(":due", time(claim.due()))
             .expression_attribute_names("#ttl", "ttl")
@@ -192,6 +237,9 @@ impl Store for DynamoStore {
                 let old = Reader(&old);
                 let attempt = old.count("attempts")? + 1;
                 Ok(Begin::Claimed { attempt, tries: attempt - old.count("spared")?, died: old.was_running(), progress: old.progress()? })
+            }
+            Err(Some(stood)) if Reader(&stood).fingerprint()?.is_some_and(|known| known != claim.envelope.content()) => {
+                Ok(Begin::Other(Reader(&stood).status()?))
             }
             Err(Some(stood)) => match Reader(&stood).status()? {
                 Status::Running => Ok(Begin::Held { until: Reader(&stood).time("lease_until")?.unwrap_or(claim.now) }),
@@ -223,8 +271,8 @@ impl Store for DynamoStore {
         }
     }
 
-    async fn get(&self, id: &str) -> Result<Option<(TaskResult, Header)>, StoreError> {
-        self.item(id).await?.map(|item| Ok((Reader(&item).result()?, Reader(&item).header()?))).transpose()
+    async fn get(&self, id: &str) -> Result<Option<Known>, StoreError> {
+        self.item(id).await?.map(|item| Reader(&item).known()).transpose()
     }
 
     async fn list(&self, filter: &Filter) -> Result<Page, StoreError> {
@@ -232,24 +280,58 @@ impl Store for DynamoStore {
     }
 
     async fn cancel(&self, id: &str, now: Timestamp) -> Result<Change, StoreError> {
-        let update = free(self.update(id, "SET #status = :cancelled, finished_at = :now, #ttl = :ttl", FREE), now)
+        let update = free(self.update(id, "SET #status = :cancelled, finished_at = :now, #ttl = :ttl REMOVE next_attempt_at", FREE), now)
             .expression_attribute_values(":cancelled", status(Status::Cancelled));
         change(update, now).await
     }
 
     async fn reschedule(&self, id: &str, run_after: Timestamp, now: Timestamp) -> Result<Change, StoreError> {
         let state = if run_after > now { Status::Scheduled } else { Status::Ready };
-        let update = free(self.update(id, "SET #status = :status, run_after = :at, #ttl = :ttl", FREE), now)
+        let update = free(self.update(id, "SET #status = :status, run_after = :at, #ttl = :ttl REMOVE next_attempt_at, unsent", FREE), now)
             .expression_attribute_values(":status", status(state))
             .expression_attribute_values(":at", time(run_after));
         change(update, run_after.max(now)).await
     }
 
-    async fn reopen(&self, id: &str, now: Timestamp) -> Result<Change, StoreError> {
-        let update = self
-            .update(id, "SET #status = :ready, spared = attempts, #ttl = :ttl REMOVE finished_at", "#status = :failed")
-            .expression_attribute_values(":ready", status(Status::Ready))
-            .expression_attribute_values(":failed", status(Status::Failed));
+    /// What is replaced is read before: it may not change until it is written.
+    async fn reopen(&self, envelope: &Envelope, now: Timestamp) -> Result<Change, StoreError> {
+        let Some(item) = self.item(&envelope.id).await? else { return Ok(Change::Unknown) };
+        let mut record = Reader(&item).record()?;
+        let (was, attempts) = (record.result.status, record.result.attempts);
+        let Change::Changed(task) = record.reopen(envelope, now) else { return Ok(Change::Refused(record.result)) };
+        let begun = if attempts == 0 { "attribute_not_exists(attempts)" } else { "attempts = :attempts" };
+        let mut values = vec![
+            ("status", status(task.status)),
+            ("task", text(&task.task)),
+            ("args", text(task.args.get())),
+            ("kwargs", text(task.kwargs.get())),
+            ("fingerprint", text(envelope.content().to_string())),
+            ("spared", number(attempts)),
+            ("done", item::progress(&record.progress)),
+            ("replaced", text(Json::of(&task.replaced).get())),
+        ];
+        let mut gone = "REMOVE finished_at, next_attempt_at, unsent, return_value".to_owned();
+        match Conditions::of(envelope) {
+            Some(header) => values.push(("header", text(header))),
+            None => gone.push_str(", header"),
+        }
+        match task.run_after {
+            Some(at) => values.push(("run_after", time(at))),
+            None => gone.push_str(", run_after"),
+        }
+        let set: Vec<String> = values.iter().map(|(name, _)| format!("#{name} = :{name}")).collect();
+        let mut update = self
+            .update(&envelope.id, &format!("SET #ttl = :ttl, {} {gone}", set.join(", ")), &format!("#status = :was AND {begun}"))
+            .expression_attribute_values(":was", status(was));
+        if attempts > 0 {
+            update = update.expression_attribute_values(":attempts", number(attempts));
+        }
+        for (name, value) in values {
+            update = update.expression_attribute_values(format!(":{name}"), value);
+            if name != "status" {
+                update = update.expression_attribute_names(format!("#{name}"), name);
+            }
+        }
         change(update, now).await
     }
 

@@ -6,12 +6,16 @@ use std::{
 };
 
 use errand_core::{
-    Begin, Change, Claim, Envelope, Filter, Finish, Header, Outcome, Page, Record, Report, Status, Store, StoreError, TaskResult, Timestamp,
+    Begin, Change, Claim, Envelope, Filter, Finish, Header, Outcome, Page, Record, Report, Status, Store, StoreError, TaskError,
+    TaskResult, Timestamp,
 };
 
 mod notes;
 
 pub use notes::MemoryNotes;
+
+/// What is known of an id.
+type Known = (TaskResult, Header);
 
 /// A store in memory. Clones share it.
 #[derive(Clone, Default)]
@@ -24,8 +28,19 @@ impl MemoryStore {
 }
 
 impl Store for MemoryStore {
-    async fn register(&self, envelope: &Envelope, status: Status, backend: &str, now: Timestamp) -> Result<(), StoreError> {
-        self.records().entry(envelope.id.clone()).or_insert_with(|| Record::new(envelope, status, backend, now));
+    async fn register(&self, envelope: &Envelope, status: Status, backend: &str, now: Timestamp) -> Result<Option<Known>, StoreError> {
+        let mut records = self.records();
+        if let Some(record) = records.get(&envelope.id).filter(|record| record.stands(envelope.content())) {
+            return Ok(Some((record.result.clone(), record.header.clone())));
+        }
+        records.insert(envelope.id.clone(), Record::new(envelope, status, backend, now));
+        Ok(None)
+    }
+
+    async fn sent(&self, envelope: &Envelope, failed: Option<&TaskError>) -> Result<(), StoreError> {
+        if let Some(record) = self.records().get_mut(&envelope.id) {
+            record.sent(envelope, failed);
+        }
         Ok(())
     }
 
@@ -42,7 +57,7 @@ impl Store for MemoryStore {
         Ok(self.records().get_mut(id).map_or(Report::Unknown, |record| record.report(token, outcome, now)))
     }
 
-    async fn get(&self, id: &str) -> Result<Option<(TaskResult, Header)>, StoreError> {
+    async fn get(&self, id: &str) -> Result<Option<Known>, StoreError> {
         Ok(self.records().get(id).map(|record| (record.result.clone(), record.header.clone())))
     }
 
@@ -51,7 +66,7 @@ impl Store for MemoryStore {
         let (since, before) = filter.positions();
         let wanted = |record: &&Record| {
             let position = record.position();
-            filter.fits(&record.result, &record.header) && position >= since && before.as_ref().is_none_or(|before| position < *before)
+            filter.fits(&record.result) && position >= since && before.as_ref().is_none_or(|before| position < *before)
         };
         let mut found: Vec<&Record> = records.values().filter(wanted).collect();
         found.sort_by_key(|record| std::cmp::Reverse(record.position()));
@@ -69,8 +84,8 @@ impl Store for MemoryStore {
         Ok(self.records().get_mut(id).map_or(Change::Unknown, |record| record.reschedule(run_after, now)))
     }
 
-    async fn reopen(&self, id: &str, _: Timestamp) -> Result<Change, StoreError> {
-        Ok(self.records().get_mut(id).map_or(Change::Unknown, Record::reopen))
+    async fn reopen(&self, envelope: &Envelope, now: Timestamp) -> Result<Change, StoreError> {
+        Ok(self.records().get_mut(&envelope.id).map_or(Change::Unknown, |record| record.reopen(envelope, now)))
     }
 
     async fn check(&self) -> Result<(), StoreError> {

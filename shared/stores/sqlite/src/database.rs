@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::{queue, store};
 
 /// The tables, by version: each entry takes a file from one version to the next.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("schema.sql"),
     "ALTER TABLE dead_letters ADD COLUMN visible_at INTEGER NOT NULL DEFAULT 0",
     "CREATE TABLE notes (
@@ -24,6 +24,7 @@ const MIGRATIONS: [&str; 5] = [
     DROP INDEX messages_by_visible_at;
     CREATE INDEX messages_by_visible_at ON messages (queue, visible_at, id);
     CREATE INDEX messages_by_lane ON messages (queue, lane, id) WHERE lane IS NOT NULL",
+    include_str!("conditions.sql"),
 ];
 
 /// One SQLite file. All access goes through one connection on a thread of its own, so that there is one writer. Clones share it.

@@ -1,9 +1,13 @@
 use errand_core::{
-    Begin, Change, Claim, Envelope, Filter, Finish, Header, Outcome, Page, Record, Report, Status, Store, StoreError, TaskResult, Timestamp,
+    Begin, Change, Claim, Envelope, Filter, Finish, Header, Outcome, Page, Record, Report, Status, Store, StoreError, TaskError,
+    TaskResult, Timestamp,
 };
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params, types::Type};
 
 use crate::Database;
+
+/// What is known of an id.
+type Known = (TaskResult, Header);
 
 /// The store in a [`Database`]. Clones share it.
 #[derive(Clone)]
@@ -38,8 +42,25 @@ impl SqliteStore {
 }
 
 impl Store for SqliteStore {
-    async fn register(&self, envelope: &Envelope, status: Status, backend: &str, now: Timestamp) -> Result<(), StoreError> {
-        self.change(envelope.id.clone(), Some(Record::new(envelope, status, backend, now)), now, |_| ()).await.map(drop)
+    async fn register(&self, envelope: &Envelope, status: Status, backend: &str, now: Timestamp) -> Result<Option<Known>, StoreError> {
+        let (new, content) = (Record::new(envelope, status, backend, now), envelope.content());
+        self.0
+            .call(move |connection| {
+                let transaction = connection.transaction()?;
+                if let Some(known) = load(&transaction, &new.result.id)?.filter(|known| known.stands(content)) {
+                    return Ok(Some((known.result, known.header)));
+                }
+                save(&transaction, &new, now)?;
+                transaction.commit()?;
+                Ok(None)
+            })
+            .await
+    }
+
+    async fn sent(&self, envelope: &Envelope, failed: Option<&TaskError>) -> Result<(), StoreError> {
+        let (sent, failed) = (envelope.clone(), failed.cloned());
+        let note = move |record: &mut Record| record.sent(&sent, failed.as_ref());
+        self.change(envelope.id.clone(), None, Timestamp::now(), note).await.map(drop)
     }
 
     async fn begin(&self, claim: &Claim<'_>) -> Result<Begin, StoreError> {
@@ -67,7 +88,7 @@ impl Store for SqliteStore {
         Ok(told.unwrap_or(Report::Unknown))
     }
 
-    async fn get(&self, id: &str) -> Result<Option<(TaskResult, Header)>, StoreError> {
+    async fn get(&self, id: &str) -> Result<Option<Known>, StoreError> {
         let id = id.to_owned();
         let record = self.0.call(move |connection| load(connection, &id)).await?;
         Ok(record.map(|record| (record.result, record.header)))
@@ -83,9 +104,9 @@ impl Store for SqliteStore {
                 let mut query = connection.prepare_cached(
                     "SELECT record FROM tasks
                      WHERE (?1 IS NULL OR status = ?1) AND (?2 IS NULL OR task = ?2) AND position >= ?3 AND (?4 IS NULL OR position < ?4)
-                       AND (?5 IS NULL OR coalesce(record ->> '$.header.queue', 'default') = ?5)
-                       AND (?6 IS NULL OR record ->> '$.header.user' = ?6)
-                       AND (?7 IS NULL OR record ->> '$.header.notification_id' = ?7)
+                       AND (?5 IS NULL OR record ->> '$.result.queue' = ?5)
+                       AND (?6 IS NULL OR record ->> '$.result.user' = ?6)
+                       AND (?7 IS NULL OR record ->> '$.result.notification_id' = ?7)
                      ORDER BY position DESC LIMIT ?8",
                 )?;
                 let wanted = params![status.map(Status::as_str), task, since, before, queue, user, notification_id, one_more];
@@ -108,8 +129,9 @@ impl Store for SqliteStore {
         Ok(told.unwrap_or(Change::Unknown))
     }
 
-    async fn reopen(&self, id: &str, now: Timestamp) -> Result<Change, StoreError> {
-        let told = self.change(id.to_owned(), None, now, Record::reopen).await?;
+    async fn reopen(&self, envelope: &Envelope, now: Timestamp) -> Result<Change, StoreError> {
+        let new = envelope.clone();
+        let told = self.change(envelope.id.clone(), None, now, move |record| record.reopen(&new, now)).await?;
         Ok(told.unwrap_or(Change::Unknown))
     }
 
@@ -146,7 +168,7 @@ fn save(connection: &Connection, record: &Record, now: Timestamp) -> rusqlite::R
     let json = serde_json::to_string(record).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
     let mut write = connection.prepare_cached(
         "INSERT INTO tasks (id, position, task, status, changed_at, record) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-         ON CONFLICT (id) DO UPDATE SET status = excluded.status, changed_at = excluded.changed_at, record = excluded.record",
+         ON CONFLICT (id) DO UPDATE SET position = excluded.position, task = excluded.task, status = excluded.status, changed_at = excluded.changed_at, record = excluded.record",
     )?;
     let result = &record.result;
     write.execute(params![result.id, record.position(), result.task, result.status.as_str(), now.millis(), json]).map(drop)

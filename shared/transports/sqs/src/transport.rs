@@ -5,8 +5,8 @@ use aws_sdk_sqs::{
     types::{QueueAttributeName, SendMessageBatchRequestEntry},
 };
 use errand_core::{
-    BODY_LIMIT, Digest, Envelope, Environment, ForeignMessage, Forward, PublishError, Published, Queues, SettingsError, Timestamp, Transport,
-    is_fifo,
+    BODY_LIMIT, Digest, Envelope, Environment, ForeignMessage, Forward, PublishError, Published, Queues, SettingsError, Timestamp,
+    Transport, is_fifo,
 };
 use errand_http::aws::{Failure, SdkConfig, throttled};
 use futures_util::{StreamExt, stream};

@@ -6,6 +6,12 @@ use super::{list, map, object, optional_text, optional_time, reference, text, ti
 /// What is answered.
 pub(super) fn answers() -> Map<String, Value> {
     let error = object(&["exception_class_path", "traceback"], json!({ "exception_class_path": text(), "traceback": text() }));
+    let replaced = object(
+        &["replaced_at", "task", "args", "kwargs", "context"],
+        json!({
+            "replaced_at": time(), "task": text(), "args": { "type": ["array", "null"], "items": {} }, "kwargs": { "type": ["object", "array", "null"], "items": {} }, "context": { "type": ["object", "null"] },
+        }),
+    );
     let letter = json!({
         "key": text(), "id": optional_text(), "task": optional_text(), "queue": text(), "kind": text(), "reason": text(), "attempts": { "type": ["integer", "null"] }, "buried_at": time(), "body": text(),
     });
@@ -35,12 +41,19 @@ pub(super) fn answers() -> Map<String, Value> {
     };
     map(json!({
         "TaskResult": object(
-            &["id", "task", "status", "enqueued_at", "started_at", "finished_at", "last_attempted_at", "run_after", "args", "kwargs", "backend", "sender", "errors", "worker_ids", "return_value", "attempts"],
+            &["id", "task", "status", "enqueued_at", "started_at", "finished_at", "last_attempted_at", "run_after", "args", "kwargs", "backend", "sender", "errors", "worker_ids", "return_value", "attempts", "queue", "user", "notification_id", "group", "expires", "max_attempts", "next_attempt_at", "callback_url", "trace"],
             json!({
                 "id": text(), "task": text(), "status": { "type": "string", "enum": Status::ALL.map(Status::as_str) },
                 "enqueued_at": time(), "started_at": optional_time(), "finished_at": optional_time(), "last_attempted_at": optional_time(), "run_after": optional_time(),
                 "args": { "type": ["array", "null"], "items": {} }, "kwargs": { "type": ["object", "array", "null"], "items": {}, "description": "Null when they are larger than 32 KiB." },
                 "backend": text(), "sender": { "type": "string", "enum": Sender::ALL.map(Sender::as_str), "description": "Whose message it came in." }, "errors": { "type": "array", "items": error }, "worker_ids": { "type": "array", "items": text() }, "return_value": {}, "attempts": { "type": "integer" },
+                "queue": text(), "user": optional_text(), "notification_id": optional_text(), "group": optional_text(), "expires": optional_time(),
+                "max_attempts": { "type": ["integer", "null"], "description": "As the caller said." },
+                "next_attempt_at": { "type": ["string", "null"], "format": "date-time", "description": "After a failed attempt, when the next one is due." },
+                "callback_url": optional_text(), "trace": optional_text(),
+                "replaced": { "type": "array", "items": replaced, "description": "Where replays changed the task: what it was before, the last three at most." },
+                "idempotent_replayed": { "type": "boolean", "description": "In answers to calls that send: the same was sent before under this id, and stands so." },
+                "replay": { "type": "object", "description": "Beside that, where it was given up: the call that runs it again.", "properties": { "method": text(), "path": text(), "body": { "type": "object" } } },
             }),
         ),
         "Problem": object(&["type", "title", "status", "detail"], json!({
