@@ -254,7 +254,7 @@ mod tests {
             assert_eq!(merge(target, patch).as_deref(), Ok(wanted), "{target} with {patch}");
         }
         let twice = merge(r#"{"a":{"b":1,"b":2}}"#, r#"{"a":{"c":3}}"#);
-        assert_eq!(twice.unwrap_err().to_string(), "/a: a field of the object is there twice", "neither of the two is lost without a word");
+        assert_eq!(twice.unwrap_err().to_string(), "/a/b: is there twice", "neither of the two is lost without a word");
     }
 
     #[test]
