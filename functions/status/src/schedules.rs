@@ -172,7 +172,8 @@ fn timezone(fields: &mut Fields<'_>) -> String {
     known.unwrap_or_default()
 }
 
-/// A schedule's fields with a merge patch applied. Of `cron` and `rate`, what is given takes the place of the other.
+/// A schedule's fields with a merge patch applied. Of `cron` and `rate`, what is given takes the place of the other. A field that is taken away stays as
+/// null, so that a name that is none is told.
 fn patched(schedule: &Schedule, patch: &str) -> Result<String, Problems> {
     let mut changes = Fields::of(patch)?;
     if changes.optional::<String>("name").is_some_and(|name| name != schedule.name) {
@@ -185,7 +186,11 @@ fn patched(schedule: &Schedule, patch: &str) -> Result<String, Problems> {
         }
     }
     changes.finish(Some(()))?;
-    json::merge(&said, patch.trim())
+    let merged = json::merge(&said, patch.trim())?;
+    let mut patched = json::Object::new();
+    let taken = Fields::of(patch)?.into_entries().into_iter().filter(|(_, value)| value.get() == "null");
+    Fields::of(&merged)?.into_entries().into_iter().chain(taken).for_each(|(name, value)| patched.field(&name, value.get()));
+    Ok(patched.end())
 }
 
 /// A schedule as its caller wrote it.

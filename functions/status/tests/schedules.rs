@@ -126,6 +126,8 @@ async fn a_change_that_cannot_be_is_told_and_changes_nothing() {
         (json!({ "timezone": "Mars/Olympus" }), "/timezone"),
         (json!({ "task": "email" }), "/kwargs/subject"),
         (json!({ "task": null }), "/task"),
+        (json!({ "timezome": "UTC" }), "/timezome"),
+        (json!({ "timezome": null }), "/timezome"),
         (json!({ "run_after": "2099-01-01T00:00:00Z" }), "/run_after"),
     ] {
         let (status, problem) = send(&world, "PATCH", "/v1/schedules/s", &patch).await;
