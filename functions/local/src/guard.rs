@@ -2,8 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use axum::http::{HeaderMap, Method, header};
-use errand_core::Environment;
+use axum::http::{HeaderMap, HeaderValue, Method, header};
+use errand_api::{Access, ProblemDocument, Scope};
+use errand_core::{Environment, Secret, Timestamp};
 
 /// # Errors
 /// The address is one that other machines reach, and there are no keys.
@@ -26,6 +27,23 @@ pub(crate) fn names_this_machine(headers: &HeaderMap) -> bool {
     let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit())).map_or(host, |(name, _)| name);
     let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
+}
+
+/// Lets a key pass that was not sent with a call: one that was entered in a page, or as a password.
+///
+/// # Errors
+/// Why it may not, as [`Access::admit`] says it.
+pub(crate) async fn admit(access: &Access, key: &Secret, scope: Scope) -> Result<(), ProblemDocument> {
+    let mut request = errand_api::Request::default();
+    request.headers_mut().extend(authorization(key).map(|value| (header::AUTHORIZATION, value)));
+    access.admit(&request, Some(scope), Timestamp::now()).await.map(drop)
+}
+
+/// The header by which a call says its key; none where it cannot be one.
+pub(crate) fn authorization(key: &Secret) -> Option<HeaderValue> {
+    let mut value = HeaderValue::try_from(format!("Bearer {}", key.expose())).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 /// Whether a browser makes a call that changes something for a page of another site: `Sec-Fetch-Site` says so, or, in a browser that does not send it,

@@ -20,6 +20,7 @@ use crate::{
     objects::Files,
     queues::Queues,
     schedules::{self, LocalSchedules},
+    smtp::{self, Door},
     web::{self, Functions},
     worker::{self, Source},
 };
@@ -33,6 +34,9 @@ pub(crate) struct Options {
     /// The folder for what must survive: the queue, results, caught mail
     #[arg(long, value_name = "FOLDER", default_value = ".errand")]
     data: PathBuf,
+    /// The address to take mail on by SMTP, so that it is caught; other machines can only reach it when ERRAND_API_KEYS is set, and a key is then the password
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    smtp: Option<SocketAddr>,
     #[command(flatten)]
     patience: Patience,
 }
@@ -40,10 +44,17 @@ pub(crate) struct Options {
 /// Serves until SIGTERM or SIGINT; then finishes what runs.
 pub(crate) async fn serve(options: &Options, env: &Environment) -> Result<(), Box<dyn Error>> {
     let env = &guard::with_this_machine(env, options.listen);
-    guard::check_address(options.listen, Access::new(env, None)?.open_without_keys().is_open())?;
+    let open = Access::new(env, None)?.open_without_keys().is_open();
+    for address in [Some(options.listen), options.smtp].into_iter().flatten() {
+        guard::check_address(address, open)?;
+    }
     let _lock = Lock::take(&options.data)?;
-    let listener = TcpListener::bind(options.listen).await.map_err(|error| format!("cannot listen on {}: {error}", options.listen))?;
-    let address = listener.local_addr()?;
+    let (listener, address) = listen(options.listen).await?;
+    let smtp = match options.smtp {
+        Some(address) => Some(listen(address).await?),
+        None => None,
+    };
+    let smtp_connections = Places::share("smtp_connections", 8, 100);
     let connections = Places::share("connections", 2, 1000);
     let database = Database::open(&options.data.join("errand.sqlite3")).await?;
     let store = Arc::new(SqliteStore::new(database.clone()));
@@ -73,7 +84,7 @@ pub(crate) async fn serve(options: &Options, env: &Environment) -> Result<(), Bo
         access: access()?,
         payloads: payloads.clone(),
         outbox: outbox.clone(),
-        checks: vec![Arc::new(queue.clone()), Arc::new(connections.clone())],
+        checks: vec![Arc::new(queue.clone()), Arc::new(connections.clone()), Arc::new(smtp_connections.clone())],
         store: Some(store.clone()),
         notes: Some(notes.clone()),
     };
@@ -99,11 +110,18 @@ pub(crate) async fn serve(options: &Options, env: &Environment) -> Result<(), Bo
         }
     }
     workers.spawn(schedules::run(schedules, outbox, stopped.clone()));
+    let smtp_address = smtp.as_ref().map(|(_, address)| *address);
+    if let Some((listener, _)) = smtp {
+        let (door, until) = (Door { inbox: inbox.clone(), enqueue: Arc::clone(&functions.enqueue) }, stopped.clone());
+        workers.spawn(listen::accept(listener, smtp_connections, stopped.clone(), move |stream, place| {
+            smtp::serve(stream, place, door.clone(), until.clone())
+        }));
+    }
     let (router, patience, until) = (web::router(functions, inbox), options.patience, stopped.clone());
     let server = tokio::spawn(listen::accept(listener, connections, stopped, move |stream, place| {
         listen::http::serve(stream, place, router.clone(), patience, until.clone())
     }));
-    greet(address, access()?.is_open());
+    greet(address, smtp_address, access()?.is_open());
     told_to_stop().await?;
     tracing::info!("stopping: finishing what runs");
     stop.send_replace(true);
@@ -150,8 +168,17 @@ async fn engine(
     })
 }
 
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Box<dyn Error>> {
+    let listener = TcpListener::bind(address).await.map_err(|error| format!("cannot listen on {address}: {error}"))?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
 #[expect(clippy::print_stdout, reason = "the one thing that is for the person who started it")]
-fn greet(address: SocketAddr, open: bool) {
+fn greet(address: SocketAddr, smtp: Option<SocketAddr>, open: bool) {
+    if let Some(smtp) = smtp {
+        println!("errand takes mail by SMTP on {smtp}");
+    }
     let key = if open { "" } else { "-H 'authorization: Bearer YOUR-KEY' " };
     println!("errand is ready on http://{address}, mail is shown at http://{address}/mail; send one:");
     println!(

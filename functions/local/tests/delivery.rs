@@ -128,7 +128,7 @@ async fn this_machine_is_called_and_no_other_without_leave() {
 async fn a_disk_on_which_nothing_can_be_written_is_told() {
     let data = tempfile::tempdir().unwrap();
     // No file may grow past 2,048 blocks, of 512 or 1,024 bytes by the shell. The signal for that is ignored, and writing fails as on a full disk.
-    let server = Server::start_limited("trap '' XFSZ; ulimit -f 2048", data.path(), &[]);
+    let server = Server::start_limited("trap '' XFSZ; ulimit -f 2048", data.path(), &[], &[]);
     assert_eq!(server.call("GET", "/v1/health", None).await.0, 200);
     let late = delayed(json!({ "task": "console", "kwargs": { "text": "x".repeat(100_000) } }), 3600.0);
     let started = Instant::now();

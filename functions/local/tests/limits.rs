@@ -50,7 +50,7 @@ fn descriptors(server: &Server) -> usize {
 #[tokio::test]
 async fn half_written_heads_hold_nobody_up() {
     let data = tempfile::tempdir().unwrap();
-    let server = Server::start_limited("ulimit -n 256", data.path(), &["--head-seconds", "600"]);
+    let server = Server::start_limited("ulimit -n 256", data.path(), &["--head-seconds", "600"], &[]);
     assert_eq!(health(&server).await["checks"]["connections"], "ok");
     let held: Vec<TcpStream> = (0..300).map(|_| connect(&server, UNENDING)).collect();
     let id = server.send(mail("through the crowd")).await;
@@ -63,7 +63,7 @@ async fn half_written_heads_hold_nobody_up() {
 #[tokio::test]
 async fn idle_connections_are_bounded_in_number_and_time() {
     let data = tempfile::tempdir().unwrap();
-    let server = Server::start_limited("ulimit -n 512", data.path(), &["--head-seconds", "600"]);
+    let server = Server::start_limited("ulimit -n 512", data.path(), &["--head-seconds", "600"], &[]);
     let before = descriptors(&server);
     for _ in 0..10 {
         // In parts, so that the test itself needs no more descriptors than it may have.
@@ -78,7 +78,7 @@ async fn idle_connections_are_bounded_in_number_and_time() {
 #[tokio::test]
 async fn a_head_and_the_time_between_requests_end() {
     let data = tempfile::tempdir().unwrap();
-    let server = Server::start_limited(":", data.path(), &["--head-seconds", "0.3"]);
+    let server = Server::start_limited(":", data.path(), &["--head-seconds", "0.3"], &[]);
     assert_eq!(rest(connect(&server, "")), "");
     assert_eq!(rest(connect(&server, UNENDING)), "");
     let answered = rest(connect(&server, WHOLE));
@@ -88,7 +88,7 @@ async fn a_head_and_the_time_between_requests_end() {
 #[tokio::test]
 async fn a_body_that_does_not_come_is_answered_and_closed() {
     let data = tempfile::tempdir().unwrap();
-    let server = Server::start_limited(":", data.path(), &["--body-seconds", "0.3"]);
+    let server = Server::start_limited(":", data.path(), &["--body-seconds", "0.3"], &[]);
     for (path, media_type) in [("/v1/tasks", "application/json"), ("/sign-in", "application/x-www-form-urlencoded")] {
         let head = format!("POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: {media_type}\r\ncontent-length: 100\r\n\r\n{{");
         let told = rest(connect(&server, &head));
@@ -102,7 +102,7 @@ async fn a_body_that_does_not_come_is_answered_and_closed() {
 #[tokio::test]
 async fn an_answer_that_nobody_takes_ends() {
     let data = tempfile::tempdir().unwrap();
-    let server = Server::start_limited(":", data.path(), &["--answer-seconds", "0.3"]);
+    let server = Server::start_limited(":", data.path(), &["--answer-seconds", "0.3"], &[]);
     let before = descriptors(&server);
     let mut stream = connect(&server, "");
     stream.set_nonblocking(true).unwrap();
@@ -123,7 +123,7 @@ async fn an_answer_that_nobody_takes_ends() {
 #[tokio::test]
 async fn who_says_nothing_does_not_hold_up_a_stop() {
     let data = tempfile::tempdir().unwrap();
-    let mut server = Server::start_limited(":", data.path(), &["--head-seconds", "600"]);
+    let mut server = Server::start_limited(":", data.path(), &["--head-seconds", "600"], &[]);
     let held = [connect(&server, ""), connect(&server, UNENDING)];
     let mut kept = connect(&server, WHOLE);
     kept.read_exact(&mut [0; 100]).unwrap();

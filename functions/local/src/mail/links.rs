@@ -21,10 +21,13 @@ pub(super) fn ranges(text: &str) -> Vec<Range<usize>> {
     found
 }
 
-/// The links of a mail's HTML and text, each once.
+/// The links that a reader of a mail's HTML and text can follow, each once.
 pub(super) fn links(html: Option<&str>, text: Option<&str>) -> Vec<String> {
     let mut links: Vec<String> = Vec::new();
-    let of_html = html.into_iter().flat_map(|html| ranges(html).into_iter().map(|range| html[range].replace("&amp;", "&")));
+    let of_html = html.into_iter().flat_map(|html| {
+        let followed = ranges(html).into_iter().filter(|range| is_followed(&html[..range.start]));
+        followed.map(|range| html[range].replace("&amp;", "&"))
+    });
     let of_text = text.into_iter().flat_map(|text| ranges(text).into_iter().map(|range| text[range].to_owned()));
     for link in of_html.chain(of_text) {
         if !links.contains(&link) {
@@ -32,6 +35,15 @@ pub(super) fn links(html: Option<&str>, text: Option<&str>) -> Vec<String> {
         }
     }
     links
+}
+
+/// Whether a link behind this part of an HTML is one that a reader follows: of an `href`, or in the text. Those of pictures, styles and names of schemas are not.
+fn is_followed(before: &str) -> bool {
+    let attribute = before.strip_suffix(['"', '\'']).unwrap_or(before).trim_end();
+    let ends_with = |text: &str, end: &str| {
+        text.len() >= end.len() && text.is_char_boundary(text.len() - end.len()) && text[text.len() - end.len()..].eq_ignore_ascii_case(end)
+    };
+    ends_with(attribute, "href=") || !(attribute.ends_with('=') || before.ends_with(['"', '\'']) || ends_with(attribute, "url("))
 }
 
 #[cfg(test)]
@@ -51,7 +63,11 @@ mod tests {
 
     #[test]
     fn links_of_html_are_those_of_its_attributes_and_text() {
-        let html = r#"<a href="https://a.example/?a=1&amp;b=2">go</a><img src='http://p.example/x.png'>"#;
-        assert_eq!(links(Some(html), Some("https://a.example/?a=1&b=2")), ["https://a.example/?a=1&b=2", "http://p.example/x.png"]);
+        let html = r#"<!DOCTYPE html PUBLIC "x" "http://www.w3.org/TR/x"><html xmlns="http://www.w3.org/1999/xhtml"><p style="background:url(http://p.example/y)">
+            <a HREF='https://a.example/?a=1&amp;b=2'>go</a><img src="http://p.example/x.png"><a href=https://b.example>or</a> http://c.example</p>"#;
+        assert_eq!(
+            links(Some(html), Some("https://a.example/?a=1&b=2 http://d.example")),
+            ["https://a.example/?a=1&b=2", "https://b.example", "http://c.example", "http://d.example"]
+        );
     }
 }

@@ -50,7 +50,7 @@ async fn list(State(inbox): State<Inbox>, Extension(visitor): Extension<Visitor>
     let body = html! {
         div class="tools" {
             form role="search" {
-                input type="search" name="search" value=(search) placeholder="Sender, recipient, subject or text" aria-label="Search";
+                input type="search" name="search" value=(search) placeholder="Search mail" aria-label="Search sender, recipient, subject and text";
                 button { "Search" }
             }
             form method="post" action="/mail/delete" data-confirm="Delete all mail?" { button { "Delete all" } }

@@ -9,19 +9,20 @@ use std::{
 use axum::{
     Extension, Router,
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Redirect, Response},
     routing::{get, post},
 };
 use errand_api::{Scope, query_pairs};
-use errand_core::{Secret, Timestamp};
+use errand_core::Secret;
 use maud::html;
 
 use super::{
     Functions,
     page::{Page, sentence},
 };
+use crate::guard;
 
 const COOKIE: &str = "errand_session";
 
@@ -69,14 +70,8 @@ pub(crate) struct Visitor {
 pub(crate) async fn with_key(State(sessions): State<Sessions>, mut request: Request, next: Next) -> Response {
     let key = sessions.key(request.headers()).filter(|_| !request.headers().contains_key(header::AUTHORIZATION));
     request.extensions_mut().insert(Visitor { signed_in: key.is_some() });
-    request.headers_mut().extend(key.as_ref().and_then(authorization).map(|value| (header::AUTHORIZATION, value)));
+    request.headers_mut().extend(key.as_ref().and_then(guard::authorization).map(|value| (header::AUTHORIZATION, value)));
     next.run(request).await
-}
-
-fn authorization(key: &Secret) -> Option<HeaderValue> {
-    let mut value = HeaderValue::try_from(format!("Bearer {}", key.expose())).ok()?;
-    value.set_sensitive(true);
-    Some(value)
 }
 
 /// `/sign-in` and `/sign-out`.
@@ -101,9 +96,7 @@ async fn sign_in(State(functions): State<Functions>, Extension(sessions): Extens
     let fields: HashMap<String, String> = query_pairs(&body).collect();
     let to = fields.get("to").filter(|to| is_path(to)).map_or(HOME, String::as_str);
     let key = Secret::new(fields.get("key").map_or("", |key| key.trim()));
-    let mut request = errand_api::Request::default();
-    request.headers_mut().extend(authorization(&key).map(|value| (header::AUTHORIZATION, value)));
-    if let Err(problem) = functions.enqueue.access.admit(&request, Some(Scope::Read), Timestamp::now()).await {
+    if let Err(problem) = guard::admit(&functions.enqueue.access, &key, Scope::Read).await {
         let told = if problem.status() == StatusCode::UNAUTHORIZED { "this key is not known, or has expired" } else { problem.detail() };
         return (problem.status(), form(Some(to), told)).into_response();
     }

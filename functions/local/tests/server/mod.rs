@@ -11,6 +11,7 @@
 
 use std::{
     io::{BufRead, BufReader},
+    net::SocketAddr,
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
@@ -28,6 +29,7 @@ pub struct Server {
     pub url: String,
     /// The `curl` that it printed.
     pub curl: String,
+    smtp: Option<SocketAddr>,
 }
 
 pub fn command(data: &Path, vars: &[(&str, &str)]) -> Command {
@@ -46,27 +48,38 @@ impl Server {
     }
 
     /// A server under limits that the shell sets by `limits`.
-    pub fn start_limited(limits: &str, data: &Path, options: &[&str]) -> Self {
-        let server = command(data, &[]);
+    pub fn start_limited(limits: &str, data: &Path, options: &[&str], vars: &[(&str, &str)]) -> Self {
+        let server = command(data, vars);
         let mut command = Command::new("sh");
         command
             .args(["-c", &format!("{limits}; exec \"$0\" \"$@\"")])
             .arg(server.get_program())
             .args(server.get_args())
             .args(options)
-            .env_clear();
+            .env_clear()
+            .envs(vars.iter().copied());
         Self::of(command)
     }
 
     fn of(mut command: Command) -> Self {
         let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
-        let ready = lines.find(|line| line.starts_with("errand is ready on ")).expect("a line that says it is ready");
+        let mut smtp = None;
+        let ready = lines.find(|line| {
+            smtp = line.strip_prefix("errand takes mail by SMTP on ").map(|address| address.parse().unwrap()).or(smtp);
+            line.starts_with("errand is ready on ")
+        });
+        let ready = ready.expect("a line that says it is ready");
         let curl = lines.next().unwrap();
         // Its later lines are read and dropped, so that it never waits for a reader.
         std::thread::spawn(move || lines.for_each(drop));
         let url = ready.trim_start_matches("errand is ready on ").split(',').next().unwrap().to_owned();
-        Self { process, url, curl }
+        Self { process, url, curl, smtp }
+    }
+
+    /// Where it takes mail.
+    pub fn smtp(&self) -> SocketAddr {
+        self.smtp.unwrap()
     }
 
     pub async fn call(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, String) {
