@@ -4,6 +4,8 @@
 
 mod server;
 
+use std::process::Command;
+
 use bytes::Bytes;
 use http::Response;
 use server::{Server, mail};
@@ -183,4 +185,14 @@ async fn a_mails_links_can_be_followed_and_its_pictures_are_asked_for() {
     );
     let loaded = server.request("GET", "/mail/1/html?pictures=true", "", &[]).await;
     assert!(header(&loaded, "content-security-policy").contains("img-src data: http: https:;"));
+}
+
+#[tokio::test]
+#[ignore = "needs a browser"]
+async fn a_browser_signs_in_searches_follows_and_deletes() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start_with(data.path(), &[KEYS]);
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/browser.mjs");
+    let ran = Command::new("node").args([script, &server.url, "hunter2"]).output().unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
 }
