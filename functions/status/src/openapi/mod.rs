@@ -32,6 +32,10 @@ impl Operations {
                 let id = json!({ "name": "id", "in": "path", "required": true, "schema": schemas::id_of(path) });
                 described["parameters"].as_array_mut().into_iter().for_each(|parameters| parameters.insert(0, id.clone()));
             }
+            // Where a word of another path can stand in place of an id.
+            if matches!(path, "/v1/tasks/{id}" | "/v1/dead-letters/{id}") {
+                described["responses"]["405"] = json!({ "$ref": "#/components/responses/405" });
+            }
             let entry = paths.entry(path).or_insert_with(|| json!({}));
             entry[method.as_str().to_lowercase()] = described;
         }

@@ -4,7 +4,10 @@ use errand_templates::VARIABLES_LIMIT;
 use errand_wire::native;
 use serde_json::{Map, Value, json};
 
-use super::{array, both, kwargs, map, name, one_of, optional_time, reference, sent, task_id, text, time};
+use super::{array, both, described, kwargs, label, map, name, object, one_of, reference, sent, task_id, text, time};
+
+/// What a callback's URL looks like: [`errand_core::limits::callback_url`].
+const CALLBACK_URL: &str = r"^(https://[^/?#]|http://(localhost|127\.0\.0\.1|\[::1\])([:/?#]|$))";
 
 /// How an envelope is to be run: what tasks, notifications and schedules have in common.
 fn conditions(payloads: &Payloads) -> Map<String, Value> {
@@ -12,13 +15,12 @@ fn conditions(payloads: &Payloads) -> Map<String, Value> {
         Some(known) => json!({ "type": "string", "enum": known, "default": DEFAULT_QUEUE }),
         None => json!({ "type": "string", "pattern": r"^[A-Za-z0-9_-]{1,80}(\.fifo)?$", "default": DEFAULT_QUEUE }),
     };
-    let label = |description: &str| json!({ "type": "string", "minLength": 1, "maxLength": 256, "description": description });
     map(json!({
         "queue": queue,
         "max_attempts": { "type": "integer", "minimum": 1, "maximum": native::MAX_ATTEMPTS, "description": "The operator's ERRAND_MAX_ATTEMPTS when not said." },
-        "callback_url": { "type": "string", "maxLength": 2048, "description": "An https URL to which the result is POSTed, signed as Standard Webhooks." },
+        "callback_url": { "type": "string", "maxLength": 2048, "pattern": CALLBACK_URL, "description": "An https URL to which the result is POSTed, signed as Standard Webhooks." },
         "group": { "type": "string", "pattern": "^[!-~]{1,128}$", "description": "Tenant, or ordering key on a FIFO queue." },
-        "user": label("The recipient."),
+        "user": described(label(), "The recipient."),
         "context": { "type": "object", "properties": { "bulk": { "type": "boolean", "description": "kwargs is an array of payloads." } } },
         "trace": { "type": "string", "pattern": "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$", "description": "W3C traceparent." },
     }))
@@ -32,31 +34,46 @@ fn times() -> Map<String, Value> {
     }))
 }
 
-/// The name of a task that is known here, or that a route takes.
-fn task_name(payloads: &Payloads) -> Value {
+/// What says which task is to be run and how, as a schema for each task that a provider does, with its payload, and one for the tasks of routes; and one of
+/// them all, by `name`.
+fn for_each_task(name: &str, base: &Value, payloads: &Payloads) -> Map<String, Value> {
+    let mut schemas = Map::new();
+    for (task, _) in payloads.schemas() {
+        let payload = reference(&kwargs(task));
+        let mut one = base.clone();
+        one["required"].as_array_mut().into_iter().for_each(|required| required.push(json!("kwargs")));
+        one["properties"]["task"] = json!({ "const": task });
+        one["properties"]["args"] = json!({ "type": ["array", "null"], "items": {}, "maxItems": 0 });
+        one["properties"]["kwargs"] =
+            json!({ "anyOf": [payload, { "type": "array", "items": payload }], "description": "An array of payloads with context.bulk." });
+        schemas.insert(format!("{name}.{task}"), one);
+    }
+    if let Some(task) = routed(payloads) {
+        let mut one = base.clone();
+        one["properties"]["task"] = task;
+        schemas.insert(format!("{name}.routed"), one);
+    }
+    let all: Vec<Value> = schemas.keys().map(|name| reference(name)).collect();
+    schemas.insert(name.to_owned(), json!({ "anyOf": all }));
+    schemas
+}
+
+/// The name of a task that a route takes, if any does.
+fn routed(payloads: &Payloads) -> Option<Value> {
     let name = |name: &str| match name.strip_suffix('*') {
         Some(prefix) => format!("{}[A-Za-z0-9_.:-]+", prefix.replace('.', r"\.")),
         None => name.replace('.', r"\."),
     };
-    let known: Vec<String> = payloads.names().map(name).collect();
-    json!({ "type": "string", "maxLength": 200, "pattern": format!("^(?:{})$", known.join("|")), "description": "What to do." })
+    let names: Vec<String> = payloads.names().filter(|name| payloads.schemas().all(|(task, _)| task != *name)).map(name).collect();
+    (!names.is_empty()).then(|| json!({ "type": "string", "maxLength": 200, "pattern": format!("^(?:{})$", names.join("|")) }))
 }
 
-/// What a task takes, by its name, as code tells it: a schema of alternatives would tell all that is wrong with each.
-fn by_task(payloads: &Payloads) -> Vec<Value> {
-    let payload = |task: &str| {
-        let payload = reference(&kwargs(task));
-        json!({
-            "if": { "properties": { "task": { "const": task } } },
-            "then": { "required": ["kwargs"], "properties": { "args": { "maxItems": 0 }, "kwargs": { "anyOf": [payload, { "type": "array", "items": payload }] } } },
-        })
-    };
-    let bulk = json!({
-        "if": { "required": ["context"], "properties": { "context": { "type": "object", "required": ["bulk"], "properties": { "bulk": { "const": true } } } } },
-        "then": { "properties": { "kwargs": { "type": ["array", "null"], "items": { "type": "object" } } } },
-        "else": { "properties": { "kwargs": { "type": ["object", "null"] } } },
-    });
-    payloads.schemas().map(|(task, _)| payload(task)).chain([bulk]).collect()
+/// With an array of payloads where `context.bulk` says so, and else an object.
+fn as_bulk_says(mut schema: Value) -> Value {
+    schema["if"] = json!({ "required": ["context"], "properties": { "context": { "type": "object", "required": ["bulk"], "properties": { "bulk": { "const": true } } } } });
+    schema["then"] = json!({ "properties": { "kwargs": { "type": ["array", "null"], "items": { "type": "object" } } } });
+    schema["else"] = json!({ "properties": { "kwargs": { "type": ["object", "null"] } } });
+    schema
 }
 
 /// Which dead letters are meant, and what else there is to say.
@@ -77,22 +94,21 @@ fn selection(more: Value) -> Value {
 
 /// What calls send, a schema for each kind of body.
 pub(super) fn calls(payloads: &Payloads) -> Map<String, Value> {
-    let mut id = task_id();
-    id["description"] = json!("Names the piece of work: the same id is done once.");
+    let id = described(task_id(), "Names the piece of work: the same id is done once.");
     let mut envelope = map(json!({
-        "task": task_name(payloads),
+        "task": { "type": "string", "maxLength": 200, "pattern": "^[A-Za-z0-9_.:-]+$", "description": "What to do." },
         "args": array(),
         "kwargs": { "type": ["object", "array"], "items": { "type": "object" }, "description": "The task's payload; an array of payloads with context.bulk." },
-        "notification_id": { "type": "string", "minLength": 1, "maxLength": 256 },
+        "notification_id": label(),
     }));
     envelope.extend(conditions(payloads));
     let mut own = envelope.clone();
     own.extend(times());
-    own.insert("id".to_owned(), id.clone());
+    own.insert("id".to_owned(), id);
     let mut change = envelope;
     change.extend(map(json!({
         "cron": { "type": "string", "description": "Minute, hour, day of the month, month, day of the week, as crontab has them, with EventBridge's ?, L, W and #; or @daily and its like." },
-        "rate": { "type": "string", "pattern": "^[0-9]+ (minute|hour|day)s?$" },
+        "rate": { "type": "string", "pattern": "^[1-9][0-9]{0,5} (minute|hour|day)s?$", "description": "Every so many; up to a year." },
         "timezone": { "type": "string", "default": "UTC", "description": "As the IANA names it." },
         "paused": { "type": "boolean", "default": false },
     })));
@@ -106,7 +122,7 @@ pub(super) fn calls(payloads: &Payloads) -> Map<String, Value> {
             "description": "Payloads by the name of the channel, or a list of names. What a payload leaves out is rendered from the template.",
             "anyOf": [{ "type": "object", "minProperties": 1, "maxProperties": 20 }, { "type": "array", "items": { "type": "string" }, "minItems": 1, "maxItems": 20 }],
         },
-        "recipient": { "type": "string", "minLength": 1, "maxLength": 256, "description": "The same as user, as django-notifs says it." },
+        "recipient": described(label(), "The same as user, as django-notifs says it."),
         "source": text(), "source_display_name": text(), "action": text(), "category": text(), "url": text(), "short_description": text(),
         "obj": {}, "extra_data": { "type": "object" },
         "silent": { "type": "boolean", "default": false, "description": "Not for the inbox." },
@@ -115,7 +131,7 @@ pub(super) fn calls(payloads: &Payloads) -> Map<String, Value> {
         "variables": { "type": "object", "description": format!("What the template names beside the fields: at most {VARIABLES_LIMIT} bytes of JSON together with them.") },
     })));
     let channels = json!({ "type": "object", "additionalProperties": { "type": "object" } });
-    let error = sent(&["exception_class_path"], json!({ "exception_class_path": text(), "traceback": text() }));
+    let error = object(&["exception_class_path"], json!({ "exception_class_path": text(), "traceback": text() }));
     let named = json!({ "type": "string", "minLength": 1 });
     let mut event = sent(
         &["specversion", "id", "source", "type"],
@@ -137,34 +153,35 @@ pub(super) fn calls(payloads: &Payloads) -> Map<String, Value> {
             "status": { "type": "string", "enum": ["RUNNING", "SUCCESSFUL", "FAILED"] },
             "return_value": {},
             "errors": { "type": "array", "maxItems": TaskResult::ERRORS_LIMIT, "items": error },
-            "worker_id": { "type": "string", "minLength": 1, "maxLength": 256 },
+            "worker_id": label(),
         })),
         "Template": sent(&["channels"], json!({ "channels": channels, "locales": { "type": "object", "additionalProperties": channels } })),
         "NewKey": sent(&["name", "scopes"], json!({
             "name": { "type": "string", "pattern": "^[A-Za-z0-9_.-]{1,64}$" },
             "scopes": { "type": "array", "minItems": 1, "items": { "type": "string", "enum": Scope::ALL.map(Scope::as_str) } },
-            "expires": optional_time(),
-            "rate": { "type": ["integer", "null"], "minimum": 1, "maximum": RATE_LIMIT, "description": "Calls in a minute." },
+            "expires": time(),
+            "rate": { "type": "integer", "minimum": 1, "maximum": RATE_LIMIT, "description": "Calls in a minute." },
         })),
     }));
     let mut task = sent(&["task"], Value::from(own));
     task["not"] = both("countdown", "run_after");
-    task["allOf"] = Value::from(by_task(payloads));
     let mut notification = sent(&["channels"], Value::from(notification));
     notification["not"] = json!({ "anyOf": [both("countdown", "run_after"), both("user", "recipient")] });
     let mut schedule = sent(&["name", "task"], Value::from(schedule));
     schedule["anyOf"] = json!(one_of(&["cron", "rate"]));
     schedule["not"] = both("cron", "rate");
-    schedule["allOf"] = Value::from(by_task(payloads));
-    let mut change = sent(&[], Value::from(change));
+    // What a schedule cannot be without cannot be taken from it.
+    let mut change = sent(&["task"], Value::from(change));
+    change["required"] = json!([]);
     change["not"] = both("cron", "rate");
     let mut at = sent(&[], json!({ "run_after": times()["run_after"], "countdown": times()["countdown"] }));
     at["anyOf"] = json!(one_of(&["run_after", "countdown"]));
     at["not"] = both("countdown", "run_after");
+    for (name, of_any) in [("Task", task), ("Schedule", schedule)] {
+        schemas.extend(for_each_task(name, &as_bulk_says(of_any), payloads));
+    }
     schemas.extend(map(json!({
-        "Task": task,
         "Notification": notification,
-        "Schedule": schedule,
         "ScheduleChange": change,
         "Time": at,
         "Drop": selection(json!({})),

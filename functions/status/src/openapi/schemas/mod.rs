@@ -37,6 +37,7 @@ pub(super) fn responses() -> Map<String, Value> {
         (401, "There is no key, or it is not known or has expired."),
         (403, "The key lacks the scope."),
         (404, "There is no such thing."),
+        (405, "The path answers other methods, which Allow tells: what stands where an id could is a word of paths."),
         (409, "It is in no state for that."),
         (413, "It is too large."),
         (415, "It is not JSON."),
@@ -81,23 +82,17 @@ fn may_be_null(mut schema: Value) -> Value {
     schema
 }
 
-/// Adds null to what a schema takes.
+/// Adds null to what a schema takes. What has a form of its own beside its type is kept whole: testers and generators read the form of one type alone.
 fn take_null(schema: &mut Value) {
-    let null = json!("null");
-    match schema.get_mut("type") {
-        Some(Value::Array(types)) if !types.contains(&null) => types.push(null),
-        Some(one @ Value::String(_)) if *one != null => *one = Value::Array(vec![one.take(), null]),
-        _ => {}
-    }
-    if let Some(values) = schema.get_mut("enum").and_then(Value::as_array_mut) {
-        values.push(Value::Null);
-    }
-    if let Some(alternatives) = schema
-        .get_mut("anyOf")
-        .and_then(Value::as_array_mut)
-        .filter(|alternatives| alternatives.iter().any(|one| one.get("type").is_some() || one.get("$ref").is_some()))
-    {
-        alternatives.push(json!({ "type": "null" }));
+    let null = json!({ "type": "null" });
+    if let Some(alternatives) = schema.get_mut("anyOf").and_then(Value::as_array_mut) {
+        alternatives.push(null);
+    } else if schema.get("type").is_some() || schema.get("$ref").is_some() {
+        let description = schema.as_object_mut().and_then(|schema| schema.remove("description"));
+        *schema = json!({ "anyOf": vec![schema.take(), null] });
+        if let Some(description) = description {
+            schema["description"] = description;
+        }
     }
 }
 
@@ -120,6 +115,16 @@ fn task_id() -> Value {
 /// The name of a schedule or a template.
 fn name() -> Value {
     json!({ "type": "string", "pattern": "^[A-Za-z0-9_.-]{1,62}$" })
+}
+
+/// A name of something for people: [`errand_core::limits::label`].
+fn label() -> Value {
+    json!({ "type": "string", "minLength": 1, "maxLength": 256, "pattern": r"^[^\x00-\x1f\x7f-\x9f]*$" })
+}
+
+fn described(mut schema: Value, description: &str) -> Value {
+    schema["description"] = json!(description);
+    schema
 }
 
 /// Any array, and anything in it.
