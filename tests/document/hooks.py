@@ -27,6 +27,7 @@ UNSAYABLE = [
     (r"/(return_value|errors)(/.*)?", r"", "sizes in bytes"),
     (r"/edit(/.*)?", r"", "what becomes of each envelope"),
     (r"/(variables|context|extra_data|obj)(/.*)?", r"", "sizes in bytes, and how deep values are nested"),
+    (r".*", r"which mean the same", "one value under two names"),
     (r"/(limit|max_attempts|rate)", r"expected a whole number", "a schema takes 7.0 for a whole number"),
     (r"/(since|until)", r"", "times that exist, such as no 30th of February"),
 ]

@@ -60,12 +60,18 @@ fn for_each_task(name: &str, base: &Value, payloads: &Payloads) -> Map<String, V
 
 /// The name of a task that a route takes, if any does.
 fn routed(payloads: &Payloads) -> Option<Value> {
+    let names: Vec<&str> = payloads.names().filter(|name| payloads.schemas().all(|(task, _)| task != *name)).collect();
+    (!names.is_empty()).then(|| task_name(names.into_iter()))
+}
+
+/// One of these names of tasks, or patterns of routes.
+fn task_name<'a>(names: impl Iterator<Item = &'a str>) -> Value {
     let name = |name: &str| match name.strip_suffix('*') {
         Some(prefix) => format!("{}[A-Za-z0-9_.:-]+", prefix.replace('.', r"\.")),
         None => name.replace('.', r"\."),
     };
-    let names: Vec<String> = payloads.names().filter(|name| payloads.schemas().all(|(task, _)| task != *name)).map(name).collect();
-    (!names.is_empty()).then(|| json!({ "type": "string", "maxLength": 200, "pattern": format!("^(?:{})$", names.join("|")) }))
+    let names: Vec<String> = names.map(name).collect();
+    json!({ "type": "string", "maxLength": 200, "pattern": format!("^(?:{})$", names.join("|")), "description": "What to do." })
 }
 
 /// With an array of payloads where `context.bulk` says so, and else an object.
@@ -96,7 +102,7 @@ fn selection(more: Value) -> Value {
 pub(super) fn calls(payloads: &Payloads) -> Map<String, Value> {
     let id = described(task_id(), "Names the piece of work: the same id is done once.");
     let mut envelope = map(json!({
-        "task": { "type": "string", "maxLength": 200, "pattern": "^[A-Za-z0-9_.:-]+$", "description": "What to do." },
+        "task": task_name(payloads.names()),
         "args": array(),
         "kwargs": { "type": ["object", "array"], "items": { "type": "object" }, "description": "The task's payload; an array of payloads with context.bulk." },
         "notification_id": label(),
@@ -131,7 +137,8 @@ pub(super) fn calls(payloads: &Payloads) -> Map<String, Value> {
         "variables": { "type": "object", "description": format!("What the template names beside the fields: at most {VARIABLES_LIMIT} bytes of JSON together with them.") },
     })));
     let channels = json!({ "type": "object", "additionalProperties": { "type": "object" } });
-    let error = object(&["exception_class_path"], json!({ "exception_class_path": text(), "traceback": text() }));
+    let mut error = object(&["exception_class_path"], json!({ "exception_class_path": text(), "traceback": text() }));
+    error["additionalProperties"] = json!(false);
     let named = json!({ "type": "string", "minLength": 1 });
     let mut event = sent(
         &["specversion", "id", "source", "type"],

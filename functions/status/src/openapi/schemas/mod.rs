@@ -76,6 +76,10 @@ fn may_be_null(mut schema: Value) -> Value {
     if let Some(items) = schema.get_mut("items") {
         *items = may_be_null(items.take());
     }
+    if let Some(values) = schema.get_mut("additionalProperties").filter(|values| values.is_object()) {
+        *values = may_be_null(values.take());
+        take_null(values);
+    }
     for alternative in schema.get_mut("anyOf").and_then(Value::as_array_mut).into_iter().flatten() {
         *alternative = may_be_null(alternative.take());
     }
