@@ -12,8 +12,14 @@ use super::operations::reference;
 pub(super) fn all(payloads: &Payloads) -> Map<String, Value> {
     let mut schemas = answers::answers();
     schemas.extend(calls::calls(payloads));
-    schemas.extend(payloads.schemas().filter_map(|(task, schema)| Some((kwargs(task), may_be_null(serde_json::from_str(schema).ok()?)))));
+    schemas.extend(payloads.schemas().filter_map(|(task, schema)| Some((kwargs(task), payload(serde_json::from_str(schema).ok()?)))));
     schemas
+}
+
+/// A payload's schema among the others, which are known by their names alone: generators take a title for the name.
+fn payload(mut schema: Map<String, Value>) -> Value {
+    schema.remove("title");
+    may_be_null(Value::from(schema))
 }
 
 /// What may stand for the `{id}` of a path.
