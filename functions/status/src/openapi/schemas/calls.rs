@@ -4,7 +4,7 @@ use errand_templates::VARIABLES_LIMIT;
 use errand_wire::native;
 use serde_json::{Map, Value, json};
 
-use super::{array, both, described, kwargs, label, map, name, object, one_of, reference, sent, task_id, text, time};
+use super::{array, both, described, each_there, kwargs, label, map, name, none_of, object, reference, sent, task_id, text, time};
 
 /// What a callback's URL looks like: [`errand_core::limits::callback_url`].
 const CALLBACK_URL: &str = r"^(https://[^/?#]|http://(localhost|127\.0\.0\.1|\[::1\])([:/?#]|$))";
@@ -12,7 +12,9 @@ const CALLBACK_URL: &str = r"^(https://[^/?#]|http://(localhost|127\.0\.0\.1|\[:
 /// How an envelope is to be run: what tasks, notifications and schedules have in common.
 fn conditions(payloads: &Payloads) -> Map<String, Value> {
     let queue = match payloads.queues() {
-        Some(known) => json!({ "type": "string", "enum": known, "default": DEFAULT_QUEUE }),
+        Some(known) => {
+            json!({ "type": "string", "pattern": format!("^(?:{})$", known.join("|").replace('.', r"\.")), "default": DEFAULT_QUEUE })
+        }
         None => json!({ "type": "string", "pattern": r"^[A-Za-z0-9_-]{1,80}(\.fifo)?$", "default": DEFAULT_QUEUE }),
     };
     map(json!({
@@ -91,10 +93,10 @@ fn selection(more: Value) -> Value {
     properties.extend(map(more));
     let mut selection = sent(&[], Value::from(properties));
     selection["description"] = json!("Letters that are all of what is said; all of them with all.");
-    let mut conditions = one_of(&["task", "queue", "kind", "reason", "since", "until"]);
+    let mut conditions = each_there(&["task", "queue", "kind", "reason", "since", "until"]);
     conditions.push(json!({ "required": ["ids"], "properties": { "ids": { "type": "array", "items": text(), "minItems": 1 } } }));
     conditions.push(json!({ "required": ["all"], "properties": { "all": { "const": true } } }));
-    selection["anyOf"] = json!(conditions);
+    selection["not"] = none_of(&conditions);
     selection
 }
 
@@ -175,15 +177,13 @@ pub(super) fn calls(payloads: &Payloads) -> Map<String, Value> {
     let mut notification = sent(&["channels"], Value::from(notification));
     notification["not"] = json!({ "anyOf": [both("countdown", "run_after"), both("user", "recipient")] });
     let mut schedule = sent(&["name", "task"], Value::from(schedule));
-    schedule["anyOf"] = json!(one_of(&["cron", "rate"]));
-    schedule["not"] = both("cron", "rate");
+    schedule["not"] = json!({ "anyOf": [both("cron", "rate"), none_of(&each_there(&["cron", "rate"]))] });
     // What a schedule cannot be without cannot be taken from it.
     let mut change = sent(&["task"], Value::from(change));
     change["required"] = json!([]);
     change["not"] = both("cron", "rate");
     let mut at = sent(&[], json!({ "run_after": times()["run_after"], "countdown": times()["countdown"] }));
-    at["anyOf"] = json!(one_of(&["run_after", "countdown"]));
-    at["not"] = both("countdown", "run_after");
+    at["not"] = json!({ "anyOf": [both("countdown", "run_after"), none_of(&each_there(&["run_after", "countdown"]))] });
     for (name, of_any) in [("Task", task), ("Schedule", schedule)] {
         schemas.extend(for_each_task(name, &as_bulk_says(of_any), payloads));
     }

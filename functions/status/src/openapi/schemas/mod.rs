@@ -19,6 +19,9 @@ pub(super) fn all(payloads: &Payloads) -> Map<String, Value> {
 /// A payload's schema among the others, which are known by their names alone: generators take a title for the name.
 fn payload(mut schema: Map<String, Value>) -> Value {
     schema.remove("title");
+    if let Some(Value::Array(conditions)) = schema.remove("anyOf") {
+        schema.insert("not".to_owned(), none_of(&conditions));
+    }
     may_be_null(Value::from(schema))
 }
 
@@ -112,8 +115,14 @@ fn both(one: &str, other: &str) -> Value {
     json!({ "required": [one, other], "properties": { one: there, other: there } })
 }
 
-/// At least one of these fields, and not null.
-fn one_of(names: &[&str]) -> Vec<Value> {
+/// None of these conditions: `not` this is at least one of them. Generators take `anyOf` for alternatives of type.
+fn none_of(conditions: &[Value]) -> Value {
+    let not: Vec<Value> = conditions.iter().map(|condition| json!({ "not": condition })).collect();
+    json!({ "allOf": not })
+}
+
+/// For each of these fields, that it is there and not null.
+fn each_there(names: &[&str]) -> Vec<Value> {
     names.iter().map(|name| json!({ "required": [name], "properties": { *name: { "not": { "type": "null" } } } })).collect()
 }
 
