@@ -7,7 +7,7 @@ use http::StatusCode;
 use serde_json::{Map, Value, value::RawValue};
 use tokio::sync::Semaphore;
 
-use crate::Enqueue;
+use crate::call::Call;
 
 /// Calls that are rendered at a time. Others wait, and all that is no rendering goes on.
 static RENDERINGS: Semaphore = Semaphore::const_new(2);
@@ -29,9 +29,9 @@ struct Job {
     texts: Texts,
 }
 
-impl Enqueue {
+impl Call<'_> {
     /// The payload of each channel, in their order.
-    pub(crate) async fn payloads(
+    pub(crate) async fn channel_payloads(
         &self,
         channels: Vec<Channel<'_>>,
         variables: Map<String, Value>,

@@ -73,7 +73,9 @@ impl Enqueue {
         struct Told {
             channels: BTreeMap<String, Box<RawValue>>,
         }
-        let (_, payloads) = self.payloads_of(request, call).await?;
+        // Nothing is sent: what the consumer lacks for that is not asked.
+        let payloads = self.payloads.clone().without_settings();
+        let (_, payloads) = self.payloads_of(request, &Call { payloads: &payloads, ..*call }).await?;
         Ok(json(StatusCode::OK, &Told { channels: payloads.into_iter().collect() }))
     }
 
@@ -92,11 +94,11 @@ impl Enqueue {
         let channels = channels.into_iter().map(|(name, given)| {
             let template = match &template {
                 Some(template) => template.payload(&name, locale.as_deref()).cloned(),
-                None => self.payloads.notification(&name).and_then(|json| serde_json::from_str(json).ok()),
+                None => call.payloads.notification(&name).and_then(|json| serde_json::from_str(json).ok()),
             };
             Channel { name, given, template: template.unwrap_or_default() }
         });
-        let payloads = self.payloads(channels.collect(), variables, base.context.bulk).await?;
+        let payloads = call.channel_payloads(channels.collect(), variables, base.context.bulk).await?;
         Ok((Asked { envelope: base, named }, payloads))
     }
 

@@ -241,6 +241,8 @@ async fn what_the_consumer_could_not_deliver_is_refused_at_once() {
     world.enqueue.payloads = told("ERRAND_SES_FROM, ERRAND_SLACK_TOKEN");
     assert_eq!((world.post(&to_channel).await.0, world.post(world::mail()).await.0), (202, 202));
     world.enqueue.payloads = told("ERRAND_SES_FROM");
+    let preview = world.post_to(PREVIEW, json!({ "channels": { "slack": { "text": "x" } } })).await;
+    assert_eq!(preview.0, 200, "a preview sends nothing: {}", preview.1);
     let (status, problem) = world.post_to(PATH, json!({ "channels": { "slack": { "channel": "#x", "text": "x" } } })).await;
     assert_eq!(
         (status, pointers(&problem), &problem["errors"][0]["detail"]),

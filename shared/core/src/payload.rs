@@ -187,7 +187,13 @@ impl Payloads {
         Self { settings: Some(names.into_iter().map(ToOwned::to_owned).collect()), ..self }
     }
 
-    /// The same by `ERRAND_CONSUMER_SETTINGS`, names that are separated by commas: the deployment tells what the consumer has, which is another function.
+    /// With nothing known of settings.
+    #[must_use]
+    pub fn without_settings(self) -> Self {
+        Self { settings: None, ..self }
+    }
+
+    /// With the settings that `ERRAND_CONSUMER_SETTINGS` names, separated by commas: the deployment tells what the consumer has, which is another function.
     #[must_use]
     pub fn with_consumer(self, env: &Environment) -> Self {
         match env.get("ERRAND_CONSUMER_SETTINGS") {

@@ -13,7 +13,7 @@ pub(super) fn describe(operation: Operation) -> Option<Value> {
             .located()
             .refuses(&[400, 409, 413, 415, 422, 501]),
         Operation::EnqueueBatch => Call::new("sendTasks", "Tasks", "Send up to 1,000 tasks")
-            .takes("Batch", json!({ "tasks": [{ "task": "slack", "kwargs": { "channel": "#general", "text": "Deployed." } }] }))
+            .takes("Batch", json!({ "tasks": [{ "task": "webhook", "kwargs": { "url": "https://example.com/hook", "body": { "order": 7 } } }] }))
             .idempotent()
             .answers(202, "All are on their way.", "BatchAnswer")
             .leads_to(202, "$response.body#/tasks/0/id", &["getTask"])
@@ -253,7 +253,7 @@ impl Call {
 }
 
 fn notification() -> Value {
-    json!({ "user": "ann", "short_description": "Your order is on its way", "url": "https://example.com/orders/7", "channels": { "email": { "to": ["ann@example.com"] }, "slack": { "channel": "#orders" } } })
+    json!({ "user": "ann", "short_description": "Your order is on its way", "url": "https://example.com/orders/7", "channels": { "email": { "to": ["ann@example.com"] }, "webhook": { "url": "https://example.com/hook" } } })
 }
 
 fn event() -> Value {
