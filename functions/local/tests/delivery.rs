@@ -224,3 +224,28 @@ async fn dead_letters_go_back_to_the_queue_that_they_came_from() {
     let (_, listed) = server.call("GET", "/v1/tasks?queue=slow", None).await;
     assert!(listed.contains(&id), "{listed}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_sent_moved_given_up_and_mended_arrives_as_it_was_written() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let status = Arc::new(AtomicU16::new(410));
+    let stub = receiver(&status).await;
+    let body = r#"{"z":12345678901234567890123,"a":[100.10, 1E+2 ,20e1,-0.0],"t":"\u00e9\/"}"#;
+    let kwargs = format!(r#"{{"url":"{}","body":{body}}}"#, stub.url());
+    let mut send = Command::new(env!("CARGO_BIN_EXE_errand"));
+    let sent =
+        send.args(["send", "webhook", &kwargs, "--id", "n", "--countdown", "1000", "--url", &server.url]).env_clear().output().unwrap();
+    assert!(sent.status.success(), "{sent:?}");
+    assert_eq!(server.call("PATCH", "/v1/tasks/n", Some(&json!({ "countdown": 0 }))).await.0, 200);
+    let task = server.wait_for("n", "FAILED").await;
+    assert_eq!((&task["queue"], &task["next_attempt_at"], task.get("replaced")), (&json!("default"), &Value::Null, None));
+    status.store(200, Ordering::SeqCst);
+    let edit = r#"{"kwargs":{"headers":{"x-by":"me"}}}"#;
+    let (ok, _, told) = dead_letters(&server, &["replay", "--id", "n", "--edit", edit]);
+    assert!(ok, "{told}");
+    let task = server.wait_for("n", "SUCCESSFUL").await;
+    assert_eq!((&task["kwargs"]["headers"]["x-by"], &task["replaced"][0]["kwargs"]["headers"]), (&json!("me"), &Value::Null));
+    let received: Vec<_> = stub.requests().iter().map(|request| String::from_utf8(request.body.to_vec()).unwrap()).collect();
+    assert_eq!(received, [body, body]);
+}

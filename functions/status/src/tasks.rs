@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use errand_api::{ProblemDocument, Request, Response, json, json_body};
-use errand_core::{BODY_LIMIT, Change, Envelope, Fields, Problems, TaskResult, Timestamp};
+use errand_core::{BODY_LIMIT, Change, Context, Envelope, Fields, Problems, TaskResult, Timestamp};
 use errand_wire::native;
 use http::StatusCode;
 use serde::Serialize;
@@ -92,7 +92,7 @@ impl Operations {
             self.outbox.publish(&mut task.callback(url), Timestamp::now()).await?;
         }
         // What its sender wants to follow is a consumer's work: a message of the same id comes to one, which finds the task ended.
-        if let Some(context) = header.envelope(task).map(|envelope| envelope.context).filter(|context| context.follow_ups) {
+        if let Some(context) = header.context.raw().map(Context::of).filter(|context| context.follow_ups) {
             let mut message = Envelope { context, ..Envelope::new(task.id.clone(), task.task.clone()) };
             self.outbox.publish(&mut message, Timestamp::now()).await?;
         }

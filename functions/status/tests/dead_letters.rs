@@ -6,7 +6,7 @@ mod world;
 
 use std::sync::atomic::Ordering;
 
-use errand_core::{Claim, Envelope, Json, Outcome, Progress, Status, Store, TaskError, Timestamp};
+use errand_core::{Begin, Claim, Envelope, Json, Outcome, Progress, Status, Store, TaskError, Timestamp};
 use errand_testkit::{transport::envelope, written};
 use serde_json::{Value, json};
 use world::{World, call, send, world};
@@ -201,4 +201,56 @@ async fn letters_of_all_queues_are_told_apart_and_each_goes_back_to_its_own() {
     sent.sort();
     let wanted = [("a", "default"), ("b", "slow"), ("c", "fast"), ("k4", "slow")];
     assert_eq!(sent, wanted.map(|(id, queue)| (id.to_owned(), queue.to_owned())));
+}
+
+#[tokio::test]
+async fn a_replay_with_an_edit_is_what_the_record_tells_and_what_it_replaced_is_kept() {
+    let world = world(&[]).await;
+    given_up(&world, "a").await;
+    let edited = |edit: Value| json!({ "ids": ["a"], "edit": edit });
+    world.letters.add("k1", &mail("a"), "rejected");
+    let (_, told) =
+        send(&world, "POST", "/v1/dead-letters/replay", &edited(json!({ "kwargs": { "text": "mended" }, "max_attempts": 20 }))).await;
+    assert_eq!(told["replayed"], json!([{ "key": "k1", "id": "a" }]), "{told}");
+    let sent = world.sent.envelopes.lock().unwrap()[0].clone();
+    let (_, task) = call(&world, "GET", "/v1/tasks/a").await;
+    assert_eq!((&task["status"], &task["kwargs"], &task["max_attempts"]), (&json!("READY"), &json!({ "text": "mended" }), &json!(20)));
+    let replaced = &task["replaced"][0];
+    assert_eq!((&replaced["task"], &replaced["args"], &replaced["kwargs"]), (&json!("console"), &json!([]), &json!({ "text": "a" })));
+    assert!(world.store.get("a").await.unwrap().unwrap().1.is_of(sent.content()), "written before it was sent");
+
+    let begin = async |envelope: &Envelope| {
+        let now = Timestamp::now();
+        let claim =
+            Claim { envelope, now, lease_until: now + std::time::Duration::from_secs(60), worker: "w", token: None, backend: "sqs" };
+        world.store.begin(&claim).await.unwrap()
+    };
+    assert_eq!(begin(&console("a")).await, Begin::Other(Status::Ready), "a late message of before");
+    assert!(matches!(begin(&sent).await, Begin::Claimed { attempt: 2, tries: 1, .. }));
+    world.letters.add("k2", &mail("a"), "rejected");
+    let (_, told) = send(&world, "POST", "/v1/dead-letters/replay", &json!({ "ids": ["a"] })).await;
+    assert!(told["refused"][0]["detail"].as_str().unwrap().contains("RUNNING with other arguments"), "{told}");
+    world.store.finish("a", 2, &Outcome::Succeeded(Json::default()), Timestamp::now()).await.unwrap();
+    let (_, told) = send(&world, "POST", "/v1/dead-letters/replay", &json!({ "ids": ["a"] })).await;
+    assert!(told["refused"][0]["detail"].as_str().unwrap().contains("SUCCESSFUL with other arguments"), "{told}");
+    let (_, told) = send(&world, "POST", "/v1/dead-letters/replay", &edited(json!({ "id": "a-2" }))).await;
+    assert_eq!((&told["replayed"][0]["id"], world.sent.envelopes.lock().unwrap().len()), (&json!("a-2"), 2), "{told}");
+    assert_eq!(call(&world, "GET", "/v1/tasks/a-2").await.1["kwargs"], json!({ "text": "a" }), "an id that is new is written as well");
+}
+
+#[tokio::test]
+async fn an_edit_of_what_is_no_content_leaves_the_fingerprint_that_a_letter_carries() {
+    let world = world(&[]).await;
+    let carried = "00000000000000000000000000000abc";
+    let body = json!({ "id": "a", "task": "console", "claim_check": "soon/a", "fingerprint": carried });
+    world.letters.add("k1", &body, "malformed");
+    world.letters.add("k2", &json!({ "id": "b", "task": "console", "kwargs": { "text": "x" }, "fingerprint": carried }), "rejected");
+    for (id, edit) in [("a", json!({ "max_attempts": 20 })), ("b", json!({ "kwargs": { "text": "y" } }))] {
+        let (_, told) = send(&world, "POST", "/v1/dead-letters/replay", &json!({ "ids": [id], "edit": edit })).await;
+        assert_eq!(told["refused"], json!([]), "{told}");
+    }
+    let sent = world.sent.envelopes.lock().unwrap().clone();
+    assert_eq!(sent[0].fingerprint.unwrap().to_string(), carried);
+    let recomputed = Envelope { fingerprint: None, ..sent[1].clone() };
+    assert_eq!(sent[1].content(), recomputed.content());
 }

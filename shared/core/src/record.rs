@@ -77,6 +77,7 @@ impl Record {
         self.lease_until = claim.lease_until;
         self.token = claim.token.map(ToOwned::to_owned);
         self.header.unsent = false;
+        self.header.fingerprint = Some(claim.envelope.content());
         let result = &mut self.result;
         result.status = Status::Running;
         result.attempts += 1;
@@ -236,5 +237,21 @@ mod tests {
         assert_eq!(read(&written), Progress { delivered: [0, 2, 3].into_iter().collect(), ..Progress::default() });
         written["done"] = json!([]);
         assert!(read(&written).is_empty());
+    }
+
+    #[test]
+    fn a_record_of_before_takes_any_content_and_then_that_alone() {
+        let envelope = |task: &str| Envelope::new("a".to_owned(), task.to_owned());
+        let now = Timestamp::from_millis(0);
+        let mut written = serde_json::to_value(Record::new(&envelope("one"), Status::Ready, "sqs", now)).unwrap();
+        written["header"].as_object_mut().unwrap().remove("fingerprint");
+        let mut record: Record = serde_json::from_str(&written.to_string()).unwrap();
+        let begin = |record: &mut Record, task: &str, at: i64| {
+            let now = Timestamp::from_millis(at);
+            record.begin(&Claim { envelope: &envelope(task), now, lease_until: now, worker: "w", token: None, backend: "sqs" })
+        };
+        assert!(matches!(begin(&mut record, "other", 1), Begin::Claimed { attempt: 1, .. }));
+        assert_eq!(begin(&mut record, "one", 2), Begin::Other(Status::Running));
+        assert!(matches!(begin(&mut record, "other", 3), Begin::Claimed { attempt: 2, .. }));
     }
 }

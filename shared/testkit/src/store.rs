@@ -467,8 +467,12 @@ async fn an_envelope_can_be_made_again<S: Store>(store: &S) {
         assert_eq!(facts(&again), facts(&envelope));
     }
     let large = Envelope { kwargs: Json::from(json!({ "a": "x".repeat(TaskResult::ARGUMENTS_LIMIT) })).raw(), ..new("large") };
-    store.register(&large, Status::Ready, "sqs", now).await.expect("the store answers");
-    assert!(again(store, &large.id).await.is_none());
+    let context = Context::of(Json::from(json!({ "a": "x".repeat(TaskResult::ARGUMENTS_LIMIT) })).raw().expect("an object"));
+    for large in [large, Envelope { context, ..new("context") }] {
+        store.register(&large, Status::Ready, "sqs", now).await.expect("the store answers");
+        assert!(again(store, &large.id).await.is_none(), "of what is not kept no envelope is made");
+        assert_eq!(begin(store, &large, now).await, claimed(1), "it is run all the same");
+    }
 }
 
 async fn of_many_that_claim_one_wins<S: Store>(store: &S) {

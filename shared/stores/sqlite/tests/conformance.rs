@@ -5,8 +5,8 @@
 use std::{path::Path, time::Duration};
 
 use errand_core::{
-    Begin, Claim, DeadLetter, Envelope, ErrorKind, ForeignMessage, Forward, Message, Progress, PublishError, Queue, Store, Timestamp,
-    Transport,
+    Begin, Claim, DeadLetter, Envelope, ErrorKind, ForeignMessage, Forward, Message, Progress, PublishError, Queue, Status, Store,
+    Timestamp, Transport,
 };
 use errand_store_sqlite::{Database, SqliteNotes, SqliteQueue, SqliteStore};
 use errand_testkit::transport::{delayed, envelope};
@@ -196,4 +196,26 @@ async fn a_file_of_before_there_were_queues_is_taken_over() {
         receive(&queue).await.iter().map(|message| (id(message), message.queue.clone())).collect::<Vec<_>>(),
         [("a".to_owned(), "default".to_owned())]
     );
+}
+
+#[tokio::test]
+async fn a_file_of_before_tells_with_its_tasks_when_and_how_they_are_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let (database, _) = open(folder.path()).await;
+    let store = SqliteStore::new(database.clone());
+    let task = Envelope { user: Some("u".to_owned()), max_attempts: Some(7), queue: "fast".to_owned(), ..envelope("a") };
+    store.register(&task, Status::Ready, "local", Timestamp::now()).await.unwrap();
+    store.register(&envelope("b"), Status::Ready, "local", Timestamp::now()).await.unwrap();
+    let before = "PRAGMA user_version = 5;
+        UPDATE tasks SET record = json_set(record, '$.header', json_object('user', 'u', 'max_attempts', 7, 'queue', 'fast')) WHERE id = 'a';
+        UPDATE tasks SET record = json_set(record, '$.header', json_object()) WHERE id = 'b';
+        UPDATE tasks SET record = json_remove(record, '$.result.queue', '$.result.user', '$.result.max_attempts')";
+    database.call(move |connection| connection.execute_batch(before)).await.unwrap();
+    let store = SqliteStore::new(open(folder.path()).await.0);
+    let told = async |id: &str| {
+        let (result, header) = store.get(id).await.unwrap().unwrap();
+        (result.queue, result.user, result.max_attempts, header.fingerprint)
+    };
+    assert_eq!(told("a").await, ("fast".to_owned(), Some("u".to_owned()), Some(7), None));
+    assert_eq!(told("b").await, ("default".to_owned(), None, None, None));
 }

@@ -47,7 +47,7 @@ pub(super) fn responses() -> Map<String, Value> {
         (403, "The key lacks the scope."),
         (404, "There is no such thing."),
         (405, "The path answers other methods, which Allow tells: what stands where an id could is a word of paths."),
-        (409, "It is in no state for that."),
+        (409, "It is in no state for that, or the id is that of another task."),
         (413, "It is too large."),
         (415, "It is not JSON."),
         (422, "Fields are wrong: errors names each."),
