@@ -13,6 +13,7 @@ mod queues;
 mod schedules;
 mod serve;
 mod smtp;
+mod sqs;
 mod web;
 mod worker;
 

@@ -21,6 +21,7 @@ use crate::{
     queues::Queues,
     schedules::{self, LocalSchedules},
     smtp::{self, Door},
+    sqs::{self, Sqs},
     web::{self, Functions},
     worker::{self, Source},
 };
@@ -102,6 +103,7 @@ pub(crate) async fn serve(options: &Options, env: &Environment) -> Result<(), Bo
     // The lock says that whoever took these messages and leases is dead.
     database.release_all().await?;
     let (stop, stopped) = watch::channel(false);
+    let sqs = Sqs { queue: queue.clone(), open: access()?.is_open(), stopped: stopped.clone() };
     let mut workers = JoinSet::new();
     for (name, pace) in &ours {
         for _ in 0..pace.concurrency {
@@ -117,7 +119,7 @@ pub(crate) async fn serve(options: &Options, env: &Environment) -> Result<(), Bo
             smtp::serve(stream, place, door.clone(), until.clone())
         }));
     }
-    let (router, patience, until) = (web::router(functions, inbox), options.patience, stopped.clone());
+    let (router, patience, until) = (web::router(functions, inbox, sqs), options.patience, stopped.clone());
     let server = tokio::spawn(listen::accept(listener, connections, stopped, move |stream, place| {
         listen::http::serve(stream, place, router.clone(), patience, until.clone())
     }));
@@ -184,6 +186,11 @@ fn greet(address: SocketAddr, smtp: Option<SocketAddr>, open: bool) {
     println!(
         r#"curl {key}-H 'content-type: application/json' -d '{{"task":"email","kwargs":{{"to":["you@example.com"],"subject":"Hello","body":"It works."}}}}' http://{address}/v1/tasks"#
     );
+    if open {
+        println!("clients of SQS send to http://{address}/{}/default with AWS_ENDPOINT_URL_SQS=http://{address} and any key", sqs::ACCOUNT);
+    } else {
+        println!("clients of SQS cannot send: {}", sqs::OFF);
+    }
 }
 
 async fn told_to_stop() -> std::io::Result<()> {

@@ -27,6 +27,7 @@ use crate::{
     guard,
     listen::http::Late,
     mail::{self, Inbox},
+    sqs::{self, Sqs},
     web::sign_in::Sessions,
 };
 
@@ -38,7 +39,7 @@ pub(crate) struct Functions {
 }
 
 /// Everything that is served.
-pub(crate) fn router(functions: Functions, inbox: Inbox) -> Router {
+pub(crate) fn router(functions: Functions, inbox: Inbox, sqs: Sqs) -> Router {
     let pages = mail::routes(inbox).layer(middleware::from_fn_with_state(functions.clone(), only_for_holders_of_keys));
     let sessions = Sessions::default();
     Router::new()
@@ -48,6 +49,7 @@ pub(crate) fn router(functions: Functions, inbox: Inbox) -> Router {
         .fallback(api)
         .with_state(functions.clone())
         .merge(pages)
+        .merge(sqs::routes(sqs))
         .layer(Extension(sessions.clone()))
         .layer(middleware::from_fn_with_state(sessions, sign_in::with_key))
         .layer(middleware::from_fn(not_for_other_sites))
@@ -78,7 +80,7 @@ async fn api(State(functions): State<Functions>, request: Request) -> Response {
 }
 
 /// Reads a request's body, up to a little more than is accepted: the function then tells the limit.
-async fn whole(request: Request) -> Result<errand_api::Request, ProblemDocument> {
+pub(crate) async fn whole(request: Request) -> Result<errand_api::Request, ProblemDocument> {
     let (parts, body) = request.into_parts();
     match to_bytes(body, 2 * OBJECT_LIMIT).await {
         Ok(body) => Ok(errand_api::Request::from_parts(parts, body)),

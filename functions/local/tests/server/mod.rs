@@ -120,6 +120,20 @@ impl Server {
         }
     }
 
+    /// The task when it has ended, however.
+    pub async fn wait_for_end(&self, id: &str) -> Value {
+        let started = Instant::now();
+        loop {
+            let (_, answer) = self.call("GET", &format!("/v1/tasks/{id}?wait=5"), None).await;
+            let task: Value = serde_json::from_str(&answer).unwrap();
+            if ["SUCCESSFUL", "FAILED"].iter().any(|status| task["status"] == *status) {
+                return task;
+            }
+            assert!(started.elapsed() < PATIENCE, "{id} has not ended but is {task}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     pub fn signal(&self, name: &str) {
         assert!(Command::new("kill").args([&format!("-{name}"), &self.process.id().to_string()]).status().unwrap().success());
     }

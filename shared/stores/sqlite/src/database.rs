@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::{queue, store};
 
 /// The tables, by version: each entry takes a file from one version to the next.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("schema.sql"),
     "ALTER TABLE dead_letters ADD COLUMN visible_at INTEGER NOT NULL DEFAULT 0",
     "CREATE TABLE notes (
@@ -24,6 +24,21 @@ const MIGRATIONS: [&str; 6] = [
     DROP INDEX messages_by_visible_at;
     CREATE INDEX messages_by_visible_at ON messages (queue, visible_at, id);
     CREATE INDEX messages_by_lane ON messages (queue, lane, id) WHERE lane IS NOT NULL",
+    "ALTER TABLE messages ADD COLUMN attributes TEXT NOT NULL DEFAULT '{}'; -- JSON: MessageAttribute by name
+    ALTER TABLE messages ADD COLUMN message_id TEXT; -- what an outside client knows it by
+    ALTER TABLE messages ADD COLUMN deduplication_id TEXT;
+    ALTER TABLE messages ADD COLUMN sent_at INTEGER NOT NULL DEFAULT 0; -- milliseconds since 1970
+    ALTER TABLE messages ADD COLUMN first_received_at INTEGER; -- milliseconds since 1970
+    CREATE TABLE deduplications (
+        queue TEXT NOT NULL,
+        lane TEXT NOT NULL,
+        id TEXT NOT NULL,
+        message_id TEXT NOT NULL,
+        place INTEGER NOT NULL, -- of the message of that id
+        until INTEGER NOT NULL, -- milliseconds since 1970
+        PRIMARY KEY (queue, lane, id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX deduplications_by_until ON deduplications (until)",
     include_str!("conditions.sql"),
 ];
 

@@ -11,10 +11,10 @@ use errand_core::{
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use tokio::sync::Notify;
 
-use crate::Database;
+use crate::{Database, clients};
 
 /// When a message is visible that waits behind another one of its lane: not before that is gone.
-const NEVER: i64 = i64::MAX;
+pub(crate) const NEVER: i64 = i64::MAX;
 
 /// The group of what names none, on a first-in-first-out queue.
 const DEFAULT_LANE: &str = "default";
@@ -31,11 +31,17 @@ pub struct SqliteQueue {
 }
 
 /// A message to be kept.
-struct Draft {
-    queue: String,
-    lane: Option<String>,
-    body: String,
-    visible_at: i64,
+#[derive(Default)]
+pub(crate) struct Draft {
+    pub(crate) queue: String,
+    pub(crate) lane: Option<String>,
+    pub(crate) body: String,
+    pub(crate) visible_at: i64,
+    /// JSON: what a client says beside the body.
+    pub(crate) attributes: Option<String>,
+    /// What a client knows it by.
+    pub(crate) message_id: Option<String>,
+    pub(crate) deduplication_id: Option<String>,
 }
 
 impl SqliteQueue {
@@ -54,6 +60,17 @@ impl SqliteQueue {
         Self { ours: Arc::new(ours), foreign: Arc::new(foreign.collect()), ..self }
     }
 
+    /// Whether there is a queue of this name, ours or another's.
+    #[must_use]
+    pub fn knows(&self, name: &str) -> bool {
+        self.ours.contains_key(name) || self.foreign.contains(name)
+    }
+
+    /// The names of all, ours and others'.
+    pub fn all_names(&self) -> impl Iterator<Item = &str> {
+        self.names().chain(self.foreign.iter().map(String::as_str))
+    }
+
     /// The names of ours.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.ours.keys().map(String::as_str)
@@ -70,9 +87,9 @@ impl SqliteQueue {
             .database
             .call(move |connection| {
                 let mut take = connection.prepare_cached(
-                    "UPDATE messages SET visible_at = ?2, receive_count = receive_count + 1, in_flight = 1
+                    "UPDATE messages SET visible_at = ?2, receive_count = receive_count + 1, in_flight = 1, first_received_at = coalesce(first_received_at, ?1)
                      WHERE id IN (SELECT id FROM messages WHERE queue = ?4 AND visible_at <= ?1 ORDER BY visible_at, id LIMIT ?3)
-                     RETURNING id, body, receive_count, queue, lane",
+                     RETURNING id, body, receive_count, queue, lane, message_id, attributes",
                 )?;
                 take.query_map(params![now.millis(), (now + visibility).millis(), most, name], message)?.collect()
             })
@@ -136,12 +153,11 @@ impl SqliteQueue {
             let mut count = connection.prepare("SELECT queue, count(*) FROM messages GROUP BY queue")?;
             count.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<Vec<(String, u32)>>>()
         };
-        let known = |name: &String| self.ours.contains_key(name) || self.foreign.contains(name);
-        Ok(self.database.call(count).await?.into_iter().filter(|(name, _)| !known(name)).collect())
+        Ok(self.database.call(count).await?.into_iter().filter(|(name, _)| !self.knows(name)).collect())
     }
 
     /// Says that there may be more to receive of a queue.
-    fn arrived(&self, queue: &str) {
+    pub(crate) fn arrived(&self, queue: &str) {
         if let Some(arrivals) = self.ours.get(queue) {
             arrivals.notify_one();
         }
@@ -150,15 +166,28 @@ impl SqliteQueue {
     /// Keeps messages, all or none; answers their ids.
     async fn keep(&self, drafts: Vec<Draft>) -> Result<Vec<i64>, StoreError> {
         let queues: BTreeSet<String> = drafts.iter().map(|draft| draft.queue.clone()).collect();
+        let now = Timestamp::now();
         let kept = self.database.call(move |connection| {
             let transaction = connection.transaction()?;
-            let ids = drafts.iter().map(|draft| insert(&transaction, draft)).collect::<rusqlite::Result<Vec<i64>>>()?;
+            let ids = drafts.iter().map(|draft| insert(&transaction, draft, now)).collect::<rusqlite::Result<Vec<i64>>>()?;
             transaction.commit()?;
             Ok(ids)
         });
         let ids = kept.await?;
         queues.iter().for_each(|queue| self.arrived(queue));
         Ok(ids)
+    }
+
+    /// Hides a message, if it was not received again since; answers whether it did.
+    pub(crate) async fn hide_row(&self, id: i64, count: u32, duration: Duration) -> Result<bool, StoreError> {
+        let until = (Timestamp::now() + duration).millis();
+        let hide = move |connection: &mut Connection| {
+            connection.execute(
+                "UPDATE messages SET visible_at = ?3, in_flight = 0 WHERE id = ?1 AND receive_count = ?2",
+                params![id, count, until],
+            )
+        };
+        Ok(self.database.call(hide).await? == 1)
     }
 
     fn draft(&self, envelope: &Envelope, now: Timestamp) -> Result<Draft, PublishError> {
@@ -173,26 +202,16 @@ impl SqliteQueue {
         let lane = lane(&envelope.queue, envelope.group.as_ref());
         // A lane keeps no delay of a single message: the consumer hides what comes early, and its lane waits with it.
         let due = if lane.is_some() { now } else { envelope.run_after.unwrap_or(now).max(now) };
-        Ok(Draft { queue: envelope.queue.clone(), lane, body, visible_at: due.millis() })
+        Ok(Draft { queue: envelope.queue.clone(), lane, body, visible_at: due.millis(), ..Draft::default() })
     }
 }
 
 impl Queue for SqliteQueue {
     async fn hide(&self, message: &Message, duration: Duration) -> Result<(), QueueError> {
         let (id, count) = receipt(message);
-        let until = (Timestamp::now() + duration).millis();
-        let hidden = self
-            .database
-            .call(move |connection| {
-                connection.execute(
-                    "UPDATE messages SET visible_at = ?3, in_flight = 0 WHERE id = ?1 AND receive_count = ?2",
-                    params![id, count, until],
-                )
-            })
-            .await
-            .map_err(|error| QueueError(error.0))?;
+        let hidden = self.hide_row(id, count, duration).await.map_err(|error| QueueError(error.0))?;
         self.arrived(&message.queue);
-        if hidden == 1 { Ok(()) } else { Err(QueueError("the message is gone, or was received again".to_owned())) }
+        if hidden { Ok(()) } else { Err(QueueError("the message is gone, or was received again".to_owned())) }
     }
 
     async fn bury(&self, message: &Message, letter: &DeadLetter) -> Result<(), QueueError> {
@@ -237,12 +256,10 @@ impl Transport for SqliteQueue {
 
 impl Forward for SqliteQueue {
     async fn forward(&self, message: &ForeignMessage) -> Result<(), PublishError> {
-        let known = |name: &str| self.ours.contains_key(name) || self.foreign.contains(name);
         let names = [message.queue.clone(), celery_queue(&message.queue)];
-        let all = || self.names().chain(self.foreign.iter().map(String::as_str));
-        let queue = names.into_iter().find(|name| known(name)).ok_or_else(|| PublishError::no_such_queue(all()))?;
+        let queue = names.into_iter().find(|name| self.knows(name)).ok_or_else(|| PublishError::no_such_queue(self.all_names()))?;
         let (lane, visible_at) = (lane(&queue, message.group.as_ref()), Timestamp::now().millis());
-        let draft = Draft { queue, lane, body: message.body.clone(), visible_at };
+        let draft = Draft { queue, lane, body: message.body.clone(), visible_at, ..Draft::default() };
         self.keep(vec![draft]).await.map(drop).map_err(|error| PublishError::Unavailable(error.0))
     }
 }
@@ -253,21 +270,22 @@ pub(crate) fn release_all(transaction: &Transaction<'_>, now: Timestamp) -> rusq
 }
 
 /// The group within which a queue keeps order, if it does.
-fn lane(queue: &str, group: Option<&String>) -> Option<String> {
+pub(crate) fn lane(queue: &str, group: Option<&String>) -> Option<String> {
     is_fifo(queue).then(|| group.map_or(DEFAULT_LANE, String::as_str).to_owned())
 }
 
 /// Writes a message. One that is not the first of its lane waits for that to be gone.
-fn insert(transaction: &Transaction<'_>, Draft { queue, lane, body, visible_at }: &Draft) -> rusqlite::Result<i64> {
+pub(crate) fn insert(transaction: &Transaction<'_>, draft: &Draft, now: Timestamp) -> rusqlite::Result<i64> {
+    let Draft { queue, lane, body, visible_at, attributes, message_id, deduplication_id } = draft;
     let mut insert = transaction.prepare_cached(
-        "INSERT INTO messages (queue, lane, body, visible_at)
-         VALUES (?1, ?2, ?3, CASE WHEN EXISTS (SELECT 1 FROM messages WHERE queue = ?1 AND lane = ?2) THEN ?5 ELSE ?4 END)",
+        "INSERT INTO messages (queue, lane, body, visible_at, attributes, message_id, deduplication_id, sent_at)
+         VALUES (?1, ?2, ?3, CASE WHEN EXISTS (SELECT 1 FROM messages WHERE queue = ?1 AND lane = ?2) THEN ?5 ELSE ?4 END, coalesce(?6, '{}'), ?7, ?8, ?9)",
     )?;
-    insert.insert(params![queue, lane, body, visible_at, NEVER])
+    insert.insert(params![queue, lane, body, visible_at, NEVER, attributes, message_id, deduplication_id, now.millis()])
 }
 
 /// Deletes a message, if it was not received again since, and shows the one that waits behind it; answers that one's queue.
-fn forget(transaction: &Transaction<'_>, id: i64, count: u32, now: i64) -> rusqlite::Result<Option<String>> {
+pub(crate) fn forget(transaction: &Transaction<'_>, id: i64, count: u32, now: i64) -> rusqlite::Result<Option<String>> {
     let mut delete = transaction.prepare_cached("DELETE FROM messages WHERE id = ?1 AND receive_count = ?2 RETURNING queue, lane")?;
     let gone = delete.query_row(params![id, count], |row| Ok((row.get(0)?, row.get::<_, Option<String>>(1)?))).optional()?;
     let Some((queue, Some(lane))) = gone else { return Ok(None) };
@@ -283,13 +301,15 @@ fn receipt(message: &Message) -> (i64, u32) {
 
 fn message(row: &Row<'_>) -> rusqlite::Result<Message> {
     let id: i64 = row.get(0)?;
+    // As text: bytes are base64 here as well.
+    let said = clients::attributes(row, 6)?.into_iter();
     Ok(Message {
-        id: id.to_string(),
+        id: row.get::<_, Option<String>>(5)?.unwrap_or_else(|| id.to_string()),
         receipt: id.to_string(),
         body: row.get(1)?,
         receive_count: row.get(2)?,
         sent_at: None,
-        attributes: BTreeMap::new(),
+        attributes: DeadLetter::original(said.filter_map(|(name, said)| Some((name, said.string_value.or(said.binary_value)?))).collect()),
         queue: row.get(3)?,
         lane: row.get(4)?,
     })

@@ -8,7 +8,7 @@ use errand_core::{
     Begin, Claim, DeadLetter, Envelope, ErrorKind, ForeignMessage, Forward, Message, Progress, PublishError, Queue, Status, Store,
     Timestamp, Transport,
 };
-use errand_store_sqlite::{Database, SqliteNotes, SqliteQueue, SqliteStore};
+use errand_store_sqlite::{Counts, Database, MessageAttribute, Sent, SqliteNotes, SqliteQueue, SqliteStore};
 use errand_testkit::transport::{delayed, envelope};
 
 const VISIBILITY: Duration = Duration::from_secs(60);
@@ -206,7 +206,7 @@ async fn a_file_of_before_tells_with_its_tasks_when_and_how_they_are_run() {
     let task = Envelope { user: Some("u".to_owned()), max_attempts: Some(7), queue: "fast".to_owned(), ..envelope("a") };
     store.register(&task, Status::Ready, "local", Timestamp::now()).await.unwrap();
     store.register(&envelope("b"), Status::Ready, "local", Timestamp::now()).await.unwrap();
-    let before = "PRAGMA user_version = 5;
+    let before = "PRAGMA user_version = 6;
         UPDATE tasks SET record = json_set(record, '$.header', json_object('user', 'u', 'max_attempts', 7, 'queue', 'fast')) WHERE id = 'a';
         UPDATE tasks SET record = json_set(record, '$.header', json_object()) WHERE id = 'b';
         UPDATE tasks SET record = json_remove(record, '$.result.queue', '$.result.user', '$.result.max_attempts')";
@@ -218,4 +218,59 @@ async fn a_file_of_before_tells_with_its_tasks_when_and_how_they_are_run() {
     };
     assert_eq!(told("a").await, ("fast".to_owned(), Some("u".to_owned()), Some(7), None));
     assert_eq!(told("b").await, ("default".to_owned(), None, None, None));
+}
+
+fn sent(body: &str, group: Option<&str>, deduplication_id: Option<&str>) -> Sent {
+    let text = |value: &str| MessageAttribute { data_type: "String".to_owned(), string_value: Some(value.to_owned()), binary_value: None };
+    Sent {
+        body: body.to_owned(),
+        attributes: [("task".to_owned(), text("email"))].into(),
+        visible_at: Timestamp::now(),
+        group: group.map(ToOwned::to_owned),
+        deduplication_id: deduplication_id.map(ToOwned::to_owned),
+    }
+}
+
+#[tokio::test]
+async fn what_a_client_sends_beside_a_body_is_received_by_a_worker_and_by_a_client() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, queue) = open(folder.path()).await;
+    let kept = queue.send("default", vec![sent("a", None, None)]).await.unwrap().remove(0);
+    let taken = queue.take("default", 10, VISIBILITY).await.unwrap().remove(0);
+    assert_eq!((taken.message_id, taken.receive_count), (kept.message_id.clone(), 1));
+    assert_eq!(queue.counts("default").await, Ok(Counts { visible: 0, in_flight: 1, delayed: 0 }));
+    // A client outlives this process: what it holds stays hidden.
+    let (database, queue) = open(folder.path()).await;
+    database.release_all().await.unwrap();
+    assert!(receive(&queue).await.is_empty());
+    assert_eq!(queue.hide_for("default", &taken.receipt, Duration::ZERO).await, Ok(Some(true)));
+    let received = receive(&queue).await.remove(0);
+    assert_eq!((received.id, received.attributes["task"].as_str()), (kept.message_id, "email"));
+    assert_eq!(queue.hide_for("default", &taken.receipt, Duration::ZERO).await, Ok(Some(false)), "it was received again");
+    assert_eq!((queue.forget(&taken.receipt).await, queue.forget("?").await), (Ok(true), Ok(false)));
+    assert_eq!(queue.counts("default").await.unwrap().in_flight, 1, "an old receipt forgets nothing");
+    queue.purge("default").await.unwrap();
+    assert_eq!(queue.counts("default").await, Ok(Counts { visible: 0, in_flight: 0, delayed: 0 }));
+}
+
+#[tokio::test]
+async fn a_fifo_queue_knows_a_message_again_within_its_group() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, queue) = open(folder.path()).await;
+    let queue = queue.with_queues(["a.fifo".to_owned()].into_iter(), std::iter::empty());
+    let batch = vec![
+        sent("1", Some("x"), Some("d")),
+        sent("2", Some("x"), Some("d")),
+        sent("3", Some("y"), Some("d")),
+        sent("4", Some("x"), Some("e")),
+    ];
+    let kept = queue.send("a.fifo", batch).await.unwrap();
+    assert_eq!(kept[0], kept[1]);
+    assert!(kept[0].place < kept[2].place && kept[2].place < kept[3].place);
+    assert_eq!(queue.counts("a.fifo").await.unwrap().visible, 3);
+    let taken = queue.take("a.fifo", 10, VISIBILITY).await.unwrap();
+    assert_eq!(taken.iter().map(|taken| taken.body.as_str()).collect::<Vec<_>>(), ["1", "3"]);
+    queue.forget(&taken[0].receipt).await.unwrap();
+    assert_eq!(queue.send("a.fifo", vec![sent("5", Some("x"), Some("d"))]).await.unwrap()[0], kept[0], "nor when the first is done");
+    assert_eq!(queue.take("a.fifo", 10, VISIBILITY).await.unwrap()[0].body, "4");
 }
