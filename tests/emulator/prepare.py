@@ -61,7 +61,7 @@ def let_slack_be_the_application():
     """Slack's provider calls a loopback address in place of Slack, which the template has no parameter for."""
     client, name = boto3.client("lambda"), f"{STACK}-consumer"
     variables = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-    slack = {"ERRAND_SLACK_TOKEN": "xoxb-test", "ERRAND_SLACK_URL": f"http://127.0.0.1:{os.environ['ERRAND_TEST_APP_PORT']}/slack"}
+    slack = {"ERRAND_SLACK_TOKEN": "xoxb-test", "ERRAND_SLACK_URL": f"http://127.0.0.1:{os.environ['TEST_APP_PORT']}/slack"}
     client.update_function_configuration(FunctionName=name, Environment={"Variables": variables | slack})
 
 
@@ -76,14 +76,14 @@ def main():
     allow_what_it_names_otherwise(arns([found["QueueUrl"], *more.values()]), arns(dead_letters))
     boto3.client("sesv2").create_email_identity(EmailIdentity="example.com")
     facts = {
-        "ERRAND_TEST_AWS_ENDPOINT": os.environ["AWS_ENDPOINT_URL"],
-        "ERRAND_TEST_API_ID": found["ApiId"],
-        "ERRAND_TEST_EVENTS_URL": f"{os.environ['AWS_ENDPOINT_URL']}/_aws/execute-api/{found['ApiId']}/$default/v1/events",
-        "ERRAND_TEST_QUEUE_URL": found["QueueUrl"],
-        "ERRAND_TEST_QUEUE_ARN": found["QueueArn"],
-        "ERRAND_TEST_DEAD_LETTER_URL": found["DeadLetterUrl"],
-        "ERRAND_TEST_SCHEDULE_GROUP": found["ScheduleGroupName"],
-        "ERRAND_TEST_HANDLER": HANDLER,
+        "TEST_AWS_ENDPOINT": os.environ["AWS_ENDPOINT_URL"],
+        "TEST_API_ID": found["ApiId"],
+        "TEST_EVENTS_URL": f"{os.environ['AWS_ENDPOINT_URL']}/_aws/execute-api/{found['ApiId']}/$default/v1/events",
+        "TEST_QUEUE_URL": found["QueueUrl"],
+        "TEST_QUEUE_ARN": found["QueueArn"],
+        "TEST_DEAD_LETTER_URL": found["DeadLetterUrl"],
+        "TEST_SCHEDULE_GROUP": found["ScheduleGroupName"],
+        "TEST_HANDLER": HANDLER,
     }
     for name, value in facts.items():
         print(f"export {name}={shlex.quote(value)}")

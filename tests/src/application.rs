@@ -37,7 +37,7 @@ impl Application {
     pub fn get() -> &'static Self {
         static ONE: OnceLock<Application> = OnceLock::new();
         ONE.get_or_init(|| {
-            let port = std::env::var("ERRAND_TEST_APP_PORT").ok().and_then(|port| port.parse().ok()).unwrap_or(0);
+            let port = std::env::var("TEST_APP_PORT").ok().and_then(|port| port.parse().ok()).unwrap_or(0);
             let calls = Calls::default();
             let listener = std::net::TcpListener::bind(("127.0.0.1", port)).expect("the port is free");
             let address = listener.local_addr().expect("a bound port");

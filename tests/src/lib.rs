@@ -47,7 +47,7 @@ impl Stack {
     /// It tells of none: `tests/run` sets one up.
     #[must_use]
     pub fn new() -> Self {
-        let endpoint = fact("ERRAND_TEST_AWS_ENDPOINT");
+        let endpoint = fact("TEST_AWS_ENDPOINT");
         let env: Environment = [
             ("AWS_REGION", "us-east-1"),
             ("AWS_ACCESS_KEY_ID", "test"),
@@ -58,12 +58,12 @@ impl Stack {
         .collect();
         Self {
             sdk: sdk_config(&env).expect("settings that are complete"),
-            queue_url: fact("ERRAND_TEST_QUEUE_URL"),
-            queue_arn: fact("ERRAND_TEST_QUEUE_ARN"),
-            dead_letter_url: fact("ERRAND_TEST_DEAD_LETTER_URL"),
-            schedule_group: fact("ERRAND_TEST_SCHEDULE_GROUP"),
+            queue_url: fact("TEST_QUEUE_URL"),
+            queue_arn: fact("TEST_QUEUE_ARN"),
+            dead_letter_url: fact("TEST_DEAD_LETTER_URL"),
+            schedule_group: fact("TEST_SCHEDULE_GROUP"),
             // The emulator tells APIs apart by the host's name, which does not resolve.
-            api: Api::new(&endpoint, &fact("ERRAND_TEST_API_KEY")).at(&format!("{}.execute-api.localhost", fact("ERRAND_TEST_API_ID"))),
+            api: Api::new(&endpoint, &fact("TEST_API_KEY")).at(&format!("{}.execute-api.localhost", fact("TEST_API_ID"))),
             endpoint,
         }
     }

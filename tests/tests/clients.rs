@@ -32,9 +32,9 @@ impl Drop for Running {
 }
 
 #[tokio::test]
-#[ignore = "needs Django at ERRAND_TEST_DJANGO"]
+#[ignore = "needs Django at TEST_DJANGO"]
 async fn a_django_project_has_its_tasks_run_and_reads_their_results() {
-    let python = tool("ERRAND_TEST_DJANGO");
+    let python = tool("TEST_DJANGO");
     let project = folder("docs/examples/django");
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let routes = json!({ "shop.*": { "http": format!("http://127.0.0.1:{port}/errand/tasks") } }).to_string();
@@ -86,7 +86,7 @@ fn conforms(api: &Api, host: Option<&str>, more: &[&str]) {
     for file in ["schemathesis.toml", "hooks.py"] {
         std::fs::copy(folder("tests/document").join(file), work.path().join(file)).unwrap();
     }
-    let mut command = Command::new(tool("ERRAND_TEST_SCHEMATHESIS"));
+    let mut command = Command::new(tool("TEST_SCHEMATHESIS"));
     command.current_dir(work.path()).args(["run", &format!("{}/v1/openapi.json", api.url())]);
     command.args(["--seed", "1", "--request-timeout", "60", "--continue-on-failure", "--checks", "all"]);
     if let Some(host) = host {
@@ -96,13 +96,13 @@ fn conforms(api: &Api, host: Option<&str>, more: &[&str]) {
 }
 
 #[test]
-#[ignore = "needs Schemathesis at ERRAND_TEST_SCHEMATHESIS"]
+#[ignore = "needs Schemathesis at TEST_SCHEMATHESIS"]
 fn calls_and_answers_are_as_the_document_tells() {
     conforms(&server(), None, &["--phases", "examples,coverage,fuzzing,stateful", "--max-examples", "20"]);
 }
 
 #[test]
-#[ignore = "needs the deployed stack, and Schemathesis at ERRAND_TEST_SCHEMATHESIS"]
+#[ignore = "needs the deployed stack, and Schemathesis at TEST_SCHEMATHESIS"]
 fn calls_and_answers_of_the_stack_are_as_the_document_tells() {
     let stack = Stack::new();
     conforms(&stack.api, stack.api.host(), &["--phases", "examples,fuzzing", "--max-examples", "5"]);
@@ -121,9 +121,9 @@ fn says_what_became_of_both(told: &str) {
 }
 
 #[tokio::test]
-#[ignore = "needs the linters in ERRAND_TEST_NODE"]
+#[ignore = "needs the linters in TEST_NODE"]
 async fn linters_find_no_error_in_the_document() {
-    let (api, work, bin) = (server(), tempfile::tempdir().unwrap(), Path::new(&tool("ERRAND_TEST_NODE")).join("node_modules/.bin"));
+    let (api, work, bin) = (server(), tempfile::tempdir().unwrap(), Path::new(&tool("TEST_NODE")).join("node_modules/.bin"));
     document(&api, work.path(), "openapi.json").await;
     let rules = folder("tests/document");
     let spectral = run(Command::new(bin.join("spectral"))
@@ -138,9 +138,9 @@ async fn linters_find_no_error_in_the_document() {
 }
 
 #[tokio::test]
-#[ignore = "needs openapi-python-client in ERRAND_TEST_CLIENT"]
+#[ignore = "needs openapi-python-client in TEST_CLIENT"]
 async fn a_python_client_comes_out_of_the_document() {
-    let (api, work, bin) = (server(), tempfile::tempdir().unwrap(), Path::new(&tool("ERRAND_TEST_CLIENT")).join("bin"));
+    let (api, work, bin) = (server(), tempfile::tempdir().unwrap(), Path::new(&tool("TEST_CLIENT")).join("bin"));
     document(&api, work.path(), "openapi.json").await;
     let generator = bin.join("openapi-python-client");
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
@@ -155,9 +155,9 @@ async fn a_python_client_comes_out_of_the_document() {
 }
 
 #[tokio::test]
-#[ignore = "needs openapi-typescript in ERRAND_TEST_NODE"]
+#[ignore = "needs openapi-typescript in TEST_NODE"]
 async fn a_typescript_client_comes_out_of_the_document() {
-    let (api, work, node) = (server(), tempfile::tempdir().unwrap(), PathBuf::from(tool("ERRAND_TEST_NODE")));
+    let (api, work, node) = (server(), tempfile::tempdir().unwrap(), PathBuf::from(tool("TEST_NODE")));
     document(&api, work.path(), "openapi.json").await;
     let bin = node.join("node_modules/.bin");
     std::os::unix::fs::symlink(node.join("node_modules"), work.path().join("node_modules")).unwrap();

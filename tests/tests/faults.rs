@@ -34,7 +34,7 @@ fn close(name: &str, report: &Report) {
 }
 
 fn message_count() -> u32 {
-    std::env::var("ERRAND_TEST_MESSAGES").ok().and_then(|count| count.parse().ok()).unwrap_or(20_000)
+    std::env::var("TEST_MESSAGES").ok().and_then(|count| count.parse().ok()).unwrap_or(20_000)
 }
 
 /// The settings of a consumer whose services are at `services`, and whose list begins at the sink.

@@ -38,7 +38,7 @@ impl Sent {
 
 /// A client's script, ready to send to a queue; `venv` names the environment that it is installed in.
 fn client(stack: &Stack, venv: &str, script: &str, run: &str, queue_url: &str) -> Command {
-    let mut command = Command::new(Path::new(&fact("ERRAND_TEST_SENDERS")).join(format!("sender-{venv}/bin/python")));
+    let mut command = Command::new(Path::new(&fact("TEST_SENDERS")).join(format!("sender-{venv}/bin/python")));
     command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("senders").join(script));
     command.envs([
         ("AWS_ENDPOINT_URL", stack.endpoint.as_str()),
@@ -74,7 +74,7 @@ async fn told(texts: &[&str]) -> Value {
 }
 
 #[tokio::test]
-#[ignore = "needs the deployed stack, and django-notifs at ERRAND_TEST_SENDERS"]
+#[ignore = "needs the deployed stack, and django-notifs at TEST_SENDERS"]
 async fn django_notifs_sends_each_of_its_providers() {
     let (stack, run) = (Stack::new(), id("notifs"));
     Application::get();
@@ -101,7 +101,7 @@ async fn django_notifs_sends_each_of_its_providers() {
 }
 
 #[tokio::test]
-#[ignore = "needs the deployed stack, and Celery at ERRAND_TEST_SENDERS"]
+#[ignore = "needs the deployed stack, and Celery at TEST_SENDERS"]
 async fn celerys_tasks_are_run_and_what_follows_on_them() {
     let (stack, run) = (Stack::new(), id("celery"));
     let app = Application::get();
@@ -149,7 +149,7 @@ async fn celerys_tasks_are_run_and_what_follows_on_them() {
 }
 
 #[tokio::test]
-#[ignore = "needs the deployed stack, and boto3 at ERRAND_TEST_SENDERS"]
+#[ignore = "needs the deployed stack, and boto3 at TEST_SENDERS"]
 async fn services_of_aws_send_by_themselves() {
     let (stack, run) = (Stack::new(), id("aws"));
     Application::get();
@@ -175,12 +175,12 @@ async fn services_of_aws_send_by_themselves() {
 }
 
 #[tokio::test]
-#[ignore = "needs the deployed stack, and the CloudEvents SDK at ERRAND_TEST_SENDERS"]
+#[ignore = "needs the deployed stack, and the CloudEvents SDK at TEST_SENDERS"]
 async fn events_of_the_cloudevents_sdk_are_tasks() {
     let (stack, run) = (Stack::new(), id("events"));
     Application::get();
     let mut command = client(&stack, "events", "events.py", &run, &stack.queue_url);
-    command.env("SENDER_EVENTS_URL", fact("ERRAND_TEST_EVENTS_URL")).env("SENDER_KEY", fact("ERRAND_TEST_API_KEY"));
+    command.env("SENDER_EVENTS_URL", fact("TEST_EVENTS_URL")).env("SENDER_KEY", fact("TEST_API_KEY"));
     let sent = send(command).await;
     let cases = sent.cases();
     assert!(
@@ -200,7 +200,7 @@ async fn consume(stack: &Stack, name: &str) -> String {
     let (queue_url, dead_letter_url) = (queue(name).await, queue(&format!("{name}-dead")).await);
     create_table(&stack.sdk, name).await;
     let routes = json!({ "app.*": { "http": Application::get().url } }).to_string();
-    let redis = fact("ERRAND_TEST_REDIS");
+    let redis = fact("TEST_REDIS");
     let env: Environment = [
         ("AWS_REGION", "us-east-1"),
         ("AWS_ACCESS_KEY_ID", "test"),
@@ -233,10 +233,10 @@ async fn consume(stack: &Stack, name: &str) -> String {
 
 /// The table that the unit tests hold our reading against.
 #[test]
-#[ignore = "needs Celery at ERRAND_TEST_SENDERS"]
+#[ignore = "needs Celery at TEST_SENDERS"]
 fn celerys_own_readers_of_times_read_the_table_so() {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut command = Command::new(Path::new(&fact("ERRAND_TEST_SENDERS")).join("sender-celery/bin/python"));
+    let mut command = Command::new(Path::new(&fact("TEST_SENDERS")).join("sender-celery/bin/python"));
     command.args([tests.join("senders/celery_times.py"), tests.join("../shared/wire/tests/celery_times.json")]);
     let told = command.env("PYTHONDONTWRITEBYTECODE", "1").stderr(Stdio::inherit()).output().unwrap();
     let told: Value = serde_json::from_slice(&told.stdout).unwrap();
@@ -244,12 +244,12 @@ fn celerys_own_readers_of_times_read_the_table_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs the deployed stack, Celery at ERRAND_TEST_SENDERS, and Redis at ERRAND_TEST_REDIS"]
+#[ignore = "needs the deployed stack, Celery at TEST_SENDERS, and Redis at TEST_REDIS"]
 async fn celerys_clients_are_given_their_results() {
     let (stack, run) = (Stack::new(), id("results"));
     let queue_url = consume(&stack, &run).await;
     let mut command = client(&stack, "celery", "celery_tasks.py", &run, &queue_url);
-    command.arg("results").env("CELERY_RESULT_URL", fact("ERRAND_TEST_REDIS"));
+    command.arg("results").env("CELERY_RESULT_URL", fact("TEST_REDIS"));
     let sent = send(command).await;
     let result = sent.case("result");
     assert_eq!((&result["value"]["args"], &result["state"]), (&json!([run, "result"]), &json!("SUCCESS")));

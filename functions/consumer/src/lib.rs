@@ -23,7 +23,10 @@ pub use sns::Verifier;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
-use errand_core::{Environment, Init, Invocation, Message, Outbox, Registry, SettingsError, Timestamp};
+use errand_core::{
+    Environment, Init, Invocation, Message, Outbox, Reader, Registry, SettingsError, Timestamp,
+    settings::all::{API_URL, AWS_LAMBDA_LOG_STREAM_NAME, MAX_ATTEMPTS, OUTCOME_UNKNOWN, RETENTION_SECONDS, RETRY_BASE_SECONDS},
+};
 use errand_engine::{Circuits, Engine, Policy, Sequel, Unknown, Verdict};
 use errand_runtime::TokioClock;
 
@@ -63,15 +66,17 @@ impl Consumer {
         let client = errand_http::Client::new();
         let intake = Intake { objects: errand_catalog::foreign_objects(&sdk), verifier: Verifier::from_env(env, client.clone())? };
         let cx = Init::default().with(Invocation::from_env(env)?).with(client).with(sdk);
-        let worker = env.get("AWS_LAMBDA_LOG_STREAM_NAME").unwrap_or("local").to_owned();
+        let worker = env.required(&AWS_LAMBDA_LOG_STREAM_NAME)?.to_owned();
+        let registry = registry(env, &cx, providers)?;
+        errand_runtime::tell_strangers(&errand_catalog::strangers(env, Reader::Consumer, registry.settings()));
         let engine = Engine {
-            registry: registry(env, &cx, providers)?,
+            registry,
             store,
             queue,
             objects,
             outbox: Some(outbox),
             sequel: Some(sequel),
-            api_url: env.get("ERRAND_API_URL").map(ToOwned::to_owned),
+            api_url: env.get(&API_URL).map(ToOwned::to_owned),
             clock: Arc::new(TokioClock),
             policy: policy(env)?,
             circuits: Circuits::default(),
@@ -113,19 +118,15 @@ pub fn registry(
 /// One of them is wrong.
 pub fn policy(env: &Environment) -> Result<Policy, SettingsError> {
     let mut policy = Policy::default();
-    if let Some(seconds) = env.number("ERRAND_RETRY_BASE_SECONDS", 1..=3600)? {
+    if let Some(seconds) = env.number(&RETRY_BASE_SECONDS)? {
         policy.retry_base = Duration::from_secs(seconds.into());
     }
-    if let Some(count) = env.number("ERRAND_MAX_ATTEMPTS", 1..=errand_wire::native::MAX_ATTEMPTS)? {
+    if let Some(count) = env.number(&MAX_ATTEMPTS)? {
         policy.max_attempts = count;
     }
-    if let Some(seconds) = env.number("ERRAND_RETENTION_SECONDS", 60..=1_209_600)? {
+    if let Some(seconds) = env.number(&RETENTION_SECONDS)? {
         policy.retention = Duration::from_secs(seconds.into());
     }
-    policy.unknown = match env.get("ERRAND_OUTCOME_UNKNOWN") {
-        None | Some("retry") => Unknown::Retry,
-        Some("hold") => Unknown::Hold,
-        Some(_) => return Err(SettingsError::invalid("ERRAND_OUTCOME_UNKNOWN", "expected retry or hold")),
-    };
+    policy.unknown = if env.word(&OUTCOME_UNKNOWN)? == "hold" { Unknown::Hold } else { Unknown::Retry };
     Ok(policy)
 }

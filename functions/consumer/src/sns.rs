@@ -9,7 +9,10 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use errand_core::{DeliveryError, Environment, ErrorKind, SettingsError};
+use errand_core::{
+    DeliveryError, Environment, ErrorKind, SettingsError,
+    settings::all::{AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_SNS, SNS_VERIFY},
+};
 use errand_http::Client;
 use errand_wire::sns::Signed;
 use ring::signature::{RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, UnparsedPublicKey};
@@ -38,15 +41,11 @@ impl Verifier {
     /// # Errors
     /// The setting is neither on nor off.
     pub fn from_env(env: &Environment, client: Client) -> Result<Option<Self>, SettingsError> {
-        const SETTING: &str = "ERRAND_SNS_VERIFY";
-        match env.get(SETTING) {
-            None | Some("off") => Ok(None),
-            Some("on") => {
-                let endpoint = env.get("AWS_ENDPOINT_URL_SNS").or_else(|| env.get("AWS_ENDPOINT_URL")).map(ToOwned::to_owned);
-                Ok(Some(Self { client, endpoint, certificates: Mutex::default() }))
-            }
-            Some(_) => Err(SettingsError::invalid(SETTING, "expected on or off")),
+        if env.word(&SNS_VERIFY)? != "on" {
+            return Ok(None);
         }
+        let endpoint = env.get(&AWS_ENDPOINT_URL_SNS).or_else(|| env.get(&AWS_ENDPOINT_URL)).map(ToOwned::to_owned);
+        Ok(Some(Self { client, endpoint, certificates: Mutex::default() }))
     }
 
     /// # Errors

@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex};
 
 use errand_consumer::Function;
-use errand_core::{Attempt, DeliveryError, Environment, Fields, Init, Payload, Provider, Receipt, SettingsError};
+use errand_core::{Attempt, DeliveryError, Environment, Fields, Init, Payload, Provider, Receipt, Setting, SettingsError};
 use errand_testkit::{Answer, Stub};
 use lambda_runtime::{Context, LambdaEvent};
 use serde::Deserialize;
@@ -26,13 +26,14 @@ impl Payload for Ship {
     }
 }
 
-#[derive(Deserialize)]
-struct Settings {
-    warehouse: String,
+errand_core::settings! {
+    const SETTINGS;
+    /// Where it ships from.
+    WAREHOUSE = "ERRAND_WAREHOUSE_WAREHOUSE", Text("a name"), "", [Consumer];
 }
 
 struct Warehouse {
-    settings: Settings,
+    from: String,
     shipped: Shipped,
 }
 
@@ -42,15 +43,15 @@ struct Shipped(Arc<Mutex<Vec<String>>>);
 impl Provider for Warehouse {
     const NAME: &'static str = "warehouse";
     const TASKS: &'static [&'static str] = &["orders.ship"];
-    type Settings = Settings;
+    const SETTINGS: &'static [Setting] = SETTINGS;
     type Payload = Ship;
 
-    fn new(settings: Settings, _: &Init) -> Result<Self, SettingsError> {
-        Ok(Self { settings, shipped: SHIPPED.with(Clone::clone) })
+    fn new(env: &Environment, _: &Init) -> Result<Self, SettingsError> {
+        Ok(Self { from: env.required(&WAREHOUSE)?.to_owned(), shipped: SHIPPED.with(Clone::clone) })
     }
 
     async fn deliver(&self, ship: Ship, _: &Attempt) -> Result<Receipt, DeliveryError> {
-        self.shipped.0.lock().unwrap().push(format!("{} from {}", ship.order, self.settings.warehouse));
+        self.shipped.0.lock().unwrap().push(format!("{} from {}", ship.order, self.from));
         Ok(Receipt::default())
     }
 }

@@ -34,10 +34,9 @@ struct Kept(Arc<Mutex<Vec<(String, Value)>>>);
 impl Provider for Kept {
     const NAME: &'static str = "kept";
     const TASKS: &'static [&'static str] = &["keep"];
-    type Settings = ();
     type Payload = Anything;
 
-    fn new((): (), _: &Init) -> Result<Self, SettingsError> {
+    fn new(_: &Environment, _: &Init) -> Result<Self, SettingsError> {
         Ok(Self::default())
     }
 

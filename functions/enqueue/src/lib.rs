@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use errand_api::{Access, Begun, Caller, Once, Operation, ProblemDocument, Request, Response, gateway};
-use errand_core::{DynCheck, DynNotes, DynRegister, Environment, Outbox, Payloads, Queues, SettingsError, Timestamp};
+use errand_core::{DynCheck, DynNotes, DynRegister, Environment, Outbox, Payloads, Queues, Reader, SettingsError, Timestamp};
 use http::StatusCode;
 use lambda_runtime::LambdaEvent;
 
@@ -40,6 +40,7 @@ impl Enqueue {
     /// # Errors
     /// A setting is missing or wrong.
     pub fn from_env(env: &Environment) -> Result<Self, SettingsError> {
+        errand_runtime::tell_strangers(&errand_catalog::strangers(env, Reader::Enqueue, &[]));
         let sdk = errand_http::aws::sdk_config(env)?;
         let store = errand_catalog::store(env, &sdk).map(Arc::new);
         let (soon, late) = (Arc::new(errand_catalog::sqs(env, &sdk)?), errand_catalog::scheduler(env, &sdk)?);

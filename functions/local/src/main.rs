@@ -12,6 +12,7 @@ mod objects;
 mod queues;
 mod schedules;
 mod serve;
+mod settings;
 mod smtp;
 mod sqs;
 mod web;

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
-use errand_core::{DEFAULT_QUEUE, Environment, QueueSettings, SettingsError};
+use errand_core::{
+    DEFAULT_QUEUE, Environment, QueueSettings, SettingsError,
+    settings::all::{FOREIGN_QUEUES, QUEUES},
+};
 
 /// What of a queue is worked on at once, as an event source of Lambda has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,14 +40,14 @@ impl Queues {
         let ours = said.into_iter().map(|(name, settings)| Ok((name, pace(&settings)?))).collect::<Result<_, _>>()?;
         let foreign = QueueSettings::foreign(env)?;
         if foreign.values().any(|settings| *settings != QueueSettings::default()) {
-            return Err(SettingsError::invalid("ERRAND_FOREIGN_QUEUES", r#"expected names alone on one machine, such as {"celery":{}}"#));
+            return Err(SettingsError::invalid(FOREIGN_QUEUES.name, r#"expected names alone on one machine, such as {"celery":{}}"#));
         }
         Ok(Self { ours, foreign: foreign.into_keys().collect() })
     }
 }
 
 fn pace(QueueSettings { url, dead_letter_url, concurrency, batch_size }: &QueueSettings) -> Result<Pace, SettingsError> {
-    let wrong = |expected: &str| SettingsError::invalid("ERRAND_QUEUES", expected);
+    let wrong = |expected: &str| SettingsError::invalid(QUEUES.name, expected);
     if url.is_some() || dead_letter_url.is_some() {
         return Err(wrong(r#"expected no URLs on one machine, but as in {"fast":{"concurrency":4,"batch_size":10}}"#));
     }

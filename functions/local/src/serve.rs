@@ -3,10 +3,14 @@ use std::{error::Error, net::SocketAddr, path::PathBuf, sync::Arc};
 use clap::Args;
 use errand_api::Access;
 use errand_consumer::{Consumer, Intake, Verifier};
-use errand_core::{Environment, Init, Invocation, Outbox, Registry, SettingsError};
+use errand_core::{
+    Environment, Init, Invocation, Outbox, Registry, SettingsError,
+    settings::all::{API_URL, ROUTES},
+};
 use errand_engine::{Circuits, Engine, Sequel};
 use errand_enqueue::Enqueue;
 use errand_provider_console::Console;
+use errand_provider_ses::FROM;
 use errand_runtime::TokioClock;
 use errand_status::Operations;
 use errand_store_sqlite::{Database, SqliteNotes, SqliteQueue, SqliteStore};
@@ -20,6 +24,7 @@ use crate::{
     objects::Files,
     queues::Queues,
     schedules::{self, LocalSchedules},
+    settings,
     smtp::{self, Door},
     sqs::{self, Sqs},
     web::{self, Functions},
@@ -70,7 +75,8 @@ pub(crate) async fn serve(options: &Options, env: &Environment) -> Result<(), Bo
     let files = Files::open(options.data.join("objects")).map_err(|error| format!("cannot use the data folder: {error}"))?;
     let invocation = Invocation::from_env(env)?;
     let mut engine = engine(env, invocation, queue.clone(), store.clone(), inbox.clone()).await?;
-    engine.api_url = Some(env.get("ERRAND_API_URL").map_or_else(|| format!("http://{address}"), ToOwned::to_owned));
+    settings::check(env, engine.registry.settings())?;
+    engine.api_url = Some(env.get(&API_URL).map_or_else(|| format!("http://{address}"), ToOwned::to_owned));
     engine.objects = Some(Arc::new(files.clone()));
     let outbox = Outbox { soon: Arc::new(queue.clone()), late: None, objects: Some(Arc::new(files)) };
     engine.outbox = Some(outbox.clone());
@@ -79,7 +85,7 @@ pub(crate) async fn serve(options: &Options, env: &Environment) -> Result<(), Bo
     let consumer = Arc::new(Consumer { intake, engine });
     let schedules = LocalSchedules::open(database.clone()).await?;
     // Mail is caught where nothing sends it.
-    let settings = env.with_prefix("ERRAND_").map(|(name, _)| name).chain(["ERRAND_SES_FROM"]);
+    let settings = env.names().chain([FROM.name]);
     let payloads = errand_catalog::payloads().with_routes(env)?.with_settings(settings).with_queues(queue.names());
     let enqueue = Enqueue {
         access: access()?,
@@ -139,9 +145,9 @@ async fn engine(
     store: Arc<SqliteStore>,
     inbox: Inbox,
 ) -> Result<Engine, SettingsError> {
-    let sends_mail = env.get("ERRAND_SES_FROM").is_some();
-    let invokes = env.get("ERRAND_ROUTES").is_some_and(|routes| routes.contains("\"lambda\""));
-    let wants_aws = if sends_mail { Some("ERRAND_SES_FROM") } else { invokes.then_some("a Lambda function in ERRAND_ROUTES") };
+    let sends_mail = env.has(&FROM);
+    let invokes = env.get(&ROUTES).is_some_and(|routes| routes.contains("\"lambda\""));
+    let wants_aws = if sends_mail { Some(FROM.name) } else { invokes.then_some("a Lambda function in ERRAND_ROUTES") };
     let mut cx = Init::default().with(invocation).with(errand_http::Client::new());
     if let Some(wants) = wants_aws {
         cx = cx.with(aws::sdk_config(env, wants).await?);

@@ -1,8 +1,8 @@
-// What one does at /mail with a key, in a real browser: node browser.mjs URL KEY. playwright-core lies in the folder ERRAND_TEST_BROWSER.
+// What one does at /mail with a key, in a real browser: node browser.mjs URL KEY. playwright-core lies in the folder TEST_BROWSER.
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 
-const { chromium } = createRequire(`${process.env.ERRAND_TEST_BROWSER}/`)("playwright-core");
+const { chromium } = createRequire(`${process.env.TEST_BROWSER}/`)("playwright-core");
 const [url, key] = process.argv.slice(2);
 
 async function send(id, subject, html) {

@@ -15,7 +15,8 @@ use std::sync::Arc;
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use errand_api::{Access, Operation, ProblemDocument, Request, Response, Route, gateway};
 use errand_core::{
-    DynDeadLetters, DynNoteList, DynNotes, DynResults, DynSchedules, Environment, Outbox, Payloads, Queues, SettingsError, limits,
+    DynDeadLetters, DynNoteList, DynNotes, DynResults, DynSchedules, Environment, Outbox, Payloads, Queues, Reader, SettingsError, limits,
+    settings::all::TABLE,
 };
 use http::StatusCode;
 use lambda_runtime::LambdaEvent;
@@ -46,9 +47,10 @@ impl Operations {
     /// # Errors
     /// A setting is missing or wrong.
     pub fn from_env(env: &Environment) -> Result<Self, SettingsError> {
+        errand_runtime::tell_strangers(&errand_catalog::strangers(env, Reader::Status, &[]));
         let sdk = errand_http::aws::sdk_config(env)?;
         let scheduler = errand_catalog::scheduler(env, &sdk)?;
-        let store = Arc::new(errand_catalog::store(env, &sdk).ok_or_else(|| SettingsError::missing("ERRAND_TABLE"))?);
+        let store = Arc::new(errand_catalog::store(env, &sdk).ok_or_else(|| SettingsError::missing(TABLE.name))?);
         Ok(Self {
             access: Access::new(env, Some(store.clone()))?,
             payloads: errand_catalog::payloads().with_routes(env)?.with_consumer(env).with_queues(Queues::from_env(env)?.names()),

@@ -1,6 +1,6 @@
 //! API keys: who holds them, what they may do, for how long and how often.
 
-use errand_core::{Digest, Environment, SettingsError, Timestamp, hex};
+use errand_core::{Digest, Environment, SettingsError, Timestamp, hex, settings::all::API_KEYS};
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
@@ -51,7 +51,7 @@ pub struct ApiKey {
     pub rate: Option<u32>,
 }
 
-pub(crate) const SETTING: &str = "ERRAND_API_KEYS";
+pub(crate) const SETTING: &str = API_KEYS.name;
 
 /// The most calls in a minute that a key can be given.
 pub const RATE_LIMIT: u32 = 1_000_000;
@@ -100,7 +100,7 @@ pub(crate) struct Keys(Vec<(ApiKey, Digest)>);
 
 impl Keys {
     pub(crate) fn from_env(env: &Environment) -> Result<Self, SettingsError> {
-        let entries = env.get(SETTING).unwrap_or_default().split(',').map(str::trim).filter(|entry| !entry.is_empty());
+        let entries = env.get(&API_KEYS).unwrap_or_default().split(',').map(str::trim).filter(|entry| !entry.is_empty());
         let keys = entries.enumerate().map(|(i, entry)| {
             ApiKey::parse(entry).ok_or_else(|| {
                 let expected = "name:scope+scope:sha256-hex-of-the-key, with scopes out of send, read, admin, and perhaps :expires=2027-01-01T00:00:00Z;rate=600";

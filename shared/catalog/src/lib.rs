@@ -1,6 +1,9 @@
 //! The one list of what a build contains, and the only `cfg`s: one feature and one call for each provider, transport and store.
 
-use errand_core::{Environment, Init, Payloads, Registry, SettingsError};
+use errand_core::{Environment, Init, Reader, Registry, Setting, SettingsError, Stranger};
+
+#[cfg(feature = "payloads")]
+use errand_core::Payloads;
 
 #[cfg(any(feature = "sqs", feature = "scheduler", feature = "dynamodb"))]
 use {errand_http::aws::SdkConfig, std::sync::Arc};
@@ -32,6 +35,15 @@ pub fn providers(registry: &mut Registry, env: &Environment, cx: &Init) -> Resul
     Ok(())
 }
 
+/// The providers and runners that a build may have.
+const PROVIDERS: [&str; 6] = ["console", "http", "lambda", "ses", "slack", "webhook"];
+
+/// The variables `ERRAND_…` that whoever starts does not read; `settings` are those of the providers and runners that it has.
+#[must_use]
+pub fn strangers(env: &Environment, reader: Reader, settings: &[Setting]) -> Vec<Stranger> {
+    env.strangers(reader, settings, &PROVIDERS)
+}
+
 /// The tasks that can be called, with every provider's payload type and without the providers.
 #[cfg(feature = "payloads")]
 #[must_use]
@@ -61,9 +73,11 @@ pub fn result_backend(env: &Environment) -> Result<Option<Arc<dyn errand_core::D
     #[cfg(feature = "celery-results")]
     return Ok(errand_result_redis::Redis::from_env(env)?.map(|redis| Arc::new(redis) as _));
     #[cfg(not(feature = "celery-results"))]
-    match env.get("ERRAND_CELERY_RESULT_BACKEND") {
+    use errand_core::settings::all::CELERY_RESULT_BACKEND;
+    #[cfg(not(feature = "celery-results"))]
+    match env.get(&CELERY_RESULT_BACKEND) {
         None => Ok(None),
-        Some(_) => Err(SettingsError::invalid("ERRAND_CELERY_RESULT_BACKEND", "build with the feature celery-results")),
+        Some(_) => Err(SettingsError::invalid(CELERY_RESULT_BACKEND.name, "build with the feature celery-results")),
     }
 }
 
@@ -86,8 +100,8 @@ pub fn foreign_objects(sdk: &SdkConfig) -> Option<Arc<dyn errand_core::DynForeig
 /// Some of its settings are there but not all, or one is wrong.
 #[cfg(feature = "scheduler")]
 pub fn scheduler(env: &Environment, sdk: &SdkConfig) -> Result<Option<Arc<EventBridgeScheduler>>, SettingsError> {
-    const SETTINGS: [&str; 3] = ["ERRAND_QUEUE_ARN", "ERRAND_SCHEDULER_ROLE_ARN", "ERRAND_SCHEDULER_GROUP"];
-    if SETTINGS.iter().all(|name| env.get(name).is_none()) {
+    use errand_core::settings::all::{QUEUE_ARN, SCHEDULER_GROUP, SCHEDULER_ROLE_ARN};
+    if [QUEUE_ARN, SCHEDULER_ROLE_ARN, SCHEDULER_GROUP].iter().all(|setting| !env.has(setting)) {
         return Ok(None);
     }
     Ok(Some(Arc::new(EventBridgeScheduler::new(env, sdk, errand_wire::encode, errand_wire::native::decode)?)))
@@ -98,7 +112,7 @@ pub fn scheduler(env: &Environment, sdk: &SdkConfig) -> Result<Option<Arc<EventB
 #[must_use]
 pub fn objects(env: &Environment, sdk: &SdkConfig) -> Option<Arc<dyn errand_core::DynObjects>> {
     #[cfg(feature = "claim-check")]
-    if let Some(bucket) = env.get("ERRAND_BUCKET") {
+    if let Some(bucket) = env.get(&errand_core::settings::all::BUCKET) {
         return Some(Arc::new(errand_object_s3::S3Objects::new(sdk, bucket)));
     }
     let _ = (env, sdk);
@@ -127,5 +141,5 @@ pub fn queue(env: &Environment, sdk: &SdkConfig) -> Result<Arc<dyn errand_core::
 #[cfg(feature = "dynamodb")]
 #[must_use]
 pub fn store(env: &Environment, sdk: &SdkConfig) -> Option<errand_store_dynamodb::DynamoStore> {
-    Some(errand_store_dynamodb::DynamoStore::new(sdk, env.get("ERRAND_TABLE")?))
+    Some(errand_store_dynamodb::DynamoStore::new(sdk, env.get(&errand_core::settings::all::TABLE)?))
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::{Environment, SettingsError};
+use crate::{Environment, SettingsError, settings};
 
 /// How long a consumer runs at a time: what bounds every call of a provider or runner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -8,7 +8,7 @@ pub struct Invocation(Duration);
 
 impl Invocation {
     /// The function's own time-out in seconds, as the template sets both.
-    pub const SETTING: &'static str = "ERRAND_TIMEOUT_SECONDS";
+    pub const SETTING: &'static str = settings::all::TIMEOUT_SECONDS.name;
 
     /// What no call may take up: for reading, claiming, recording and answering, and for what of the time has passed before a call begins.
     const RESERVE: Duration = Duration::from_secs(5);
@@ -19,7 +19,7 @@ impl Invocation {
     /// # Errors
     /// It is wrong.
     pub fn from_env(env: &Environment) -> Result<Self, SettingsError> {
-        Ok(env.number(Self::SETTING, 6..=900)?.map_or_else(Self::default, |seconds| Self(Duration::from_secs(seconds.into()))))
+        Ok(env.number(&settings::all::TIMEOUT_SECONDS)?.map_or_else(Self::default, |seconds| Self(Duration::from_secs(seconds.into()))))
     }
 
     /// The whole of it.

@@ -10,6 +10,7 @@ use crate::{
     Aliases, Envelope, Environment, Fields, Place, Problem, Problems, Routes, SettingsError, Text, limits,
     mapping::Mapping,
     routes::{Resolve, contested},
+    settings::all::CONSUMER_SETTINGS,
     tell_unread,
 };
 
@@ -196,7 +197,7 @@ impl Payloads {
     /// With the settings that `ERRAND_CONSUMER_SETTINGS` names, separated by commas: the deployment tells what the consumer has, which is another function.
     #[must_use]
     pub fn with_consumer(self, env: &Environment) -> Self {
-        match env.get("ERRAND_CONSUMER_SETTINGS") {
+        match env.get(&CONSUMER_SETTINGS) {
             Some(names) => self.with_settings(names.split(',').map(str::trim)),
             None => self,
         }

@@ -1,9 +1,8 @@
 use std::{future::Future, time::Duration};
 
-use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use crate::{DeliveryError, Init, Job, Json, Payload, SettingsError};
+use crate::{DeliveryError, Environment, Init, Job, Json, Payload, Setting, SettingsError};
 
 /// Code that does one kind of task. One crate, one Cargo feature.
 ///
@@ -17,8 +16,8 @@ pub trait Provider: Sized + Send + Sync + 'static {
     const NAME: &'static str;
     /// The tasks that it does: `email`.
     const TASKS: &'static [&'static str];
-    /// Its settings, by their names in small letters.
-    type Settings: DeserializeOwned;
+    /// Its settings, which begin with `ERRAND_` and its name: made by [`settings!`](crate::settings!).
+    const SETTINGS: &'static [Setting] = &[];
     /// What a task's `kwargs` hold.
     type Payload: Payload;
 
@@ -26,7 +25,7 @@ pub trait Provider: Sized + Send + Sync + 'static {
     ///
     /// # Errors
     /// A setting is missing or wrong. When none of its settings is set at all, a missing one turns the provider off instead.
-    fn new(settings: Self::Settings, cx: &Init) -> Result<Self, SettingsError>;
+    fn new(env: &Environment, cx: &Init) -> Result<Self, SettingsError>;
 
     /// How long one delivery may take at most. The engine starts none with less time left, and cuts it off soon after.
     fn timeout(&self) -> Duration {

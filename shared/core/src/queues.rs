@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::{Environment, PublishError, SettingsError, envelope::DEFAULT_QUEUE, limits};
-
-const URL: &str = "ERRAND_QUEUE_URL";
-const OURS: &str = "ERRAND_QUEUES";
-const FOREIGN: &str = "ERRAND_FOREIGN_QUEUES";
-const DEAD: &str = "ERRAND_DEAD_LETTER_URL";
+use crate::{
+    Environment, PublishError, Setting, SettingsError,
+    envelope::DEFAULT_QUEUE,
+    limits,
+    settings::all::{DEAD_LETTER_URL, FOREIGN_QUEUES, QUEUE_URL, QUEUES},
+};
 
 /// What a setting says of one queue: on AWS where it is, on one machine how it is worked on.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
@@ -31,9 +31,9 @@ impl QueueSettings {
     /// # Errors
     /// It is no JSON object of them, or one has a name that no queue can have.
     pub fn ours(env: &Environment) -> Result<BTreeMap<String, Self>, SettingsError> {
-        let queues = Self::read(env, OURS)?;
+        let queues = Self::read(env, &QUEUES)?;
         match queues.keys().find_map(|name| limits::queue(name).err()) {
-            Some(expected) => Err(SettingsError::invalid(OURS, &format!("expected {expected}"))),
+            Some(expected) => Err(SettingsError::invalid(QUEUES.name, &format!("expected {expected}"))),
             None => Ok(queues),
         }
     }
@@ -43,10 +43,10 @@ impl QueueSettings {
     /// # Errors
     /// It is no JSON object of them.
     pub fn foreign(env: &Environment) -> Result<BTreeMap<String, Self>, SettingsError> {
-        Self::read(env, FOREIGN)
+        Self::read(env, &FOREIGN_QUEUES)
     }
 
-    fn read(env: &Environment, setting: &str) -> Result<BTreeMap<String, Self>, SettingsError> {
+    fn read(env: &Environment, setting: &Setting) -> Result<BTreeMap<String, Self>, SettingsError> {
         #[derive(Deserialize)]
         #[serde(untagged)]
         enum Said {
@@ -63,16 +63,16 @@ impl QueueSettings {
     }
 
     /// Where it is on AWS.
-    fn address(self, setting: &str, dead_letter_url: Option<&str>) -> Result<Address, SettingsError> {
+    fn address(self, setting: &Setting, dead_letter_url: Option<&str>) -> Result<Address, SettingsError> {
         let (Some(url), None, None) = (&self.url, self.concurrency, self.batch_size) else { return Err(wrong(setting)) };
         let own = self.dead_letter_url.as_deref().map(|url| checked(setting, url)).transpose()?;
         Ok(Address { url: checked(setting, url)?, dead_letter_url: own.or_else(|| dead_letter_url.map(ToOwned::to_owned)) })
     }
 }
 
-fn wrong(setting: &str) -> SettingsError {
+fn wrong(setting: &Setting) -> SettingsError {
     let expected = r#"expected a JSON object of names and URLs, such as {"fast":"https://…"} or {"fast":{"url":"https://…","dead_letter_url":"https://…"}}; on one machine {"fast":{"concurrency":4,"batch_size":10}}"#;
-    SettingsError::invalid(setting, expected)
+    SettingsError::invalid(setting.name, expected)
 }
 
 /// Where a queue is on AWS.
@@ -97,15 +97,16 @@ impl Queues {
     /// # Errors
     /// One is missing or wrong.
     pub fn from_env(env: &Environment) -> Result<Self, SettingsError> {
-        let url = checked(URL, env.required(URL)?)?;
-        let dead_letter_url = env.get(DEAD).map(|url| checked(DEAD, url)).transpose()?;
+        let url = checked(&QUEUE_URL, env.required(&QUEUE_URL)?)?;
+        let dead_letter_url = env.get(&DEAD_LETTER_URL).map(|url| checked(&DEAD_LETTER_URL, url)).transpose()?;
         let addresses = |setting, queues: BTreeMap<String, QueueSettings>| {
             let address = |(name, queue): (String, QueueSettings)| Ok((name, queue.address(setting, dead_letter_url.as_deref())?));
             queues.into_iter().map(address).collect::<Result<BTreeMap<_, _>, _>>()
         };
-        let (mut ours, foreign) = (addresses(OURS, QueueSettings::ours(env)?)?, addresses(FOREIGN, QueueSettings::foreign(env)?)?);
+        let (mut ours, foreign) =
+            (addresses(&QUEUES, QueueSettings::ours(env)?)?, addresses(&FOREIGN_QUEUES, QueueSettings::foreign(env)?)?);
         if ours.insert(DEFAULT_QUEUE.to_owned(), Address { url, dead_letter_url: dead_letter_url.clone() }).is_some() {
-            return Err(SettingsError::invalid(OURS, &format!("the queue default is {URL}")));
+            return Err(SettingsError::invalid(QUEUES.name, &format!("the queue default is {}", QUEUE_URL.name)));
         }
         Ok(Self { ours, foreign })
     }
@@ -172,13 +173,16 @@ fn last_segment(url: &str) -> &str {
 }
 
 /// A setting's value as a queue's URL.
-fn checked(setting: &str, text: &str) -> Result<String, SettingsError> {
+fn checked(setting: &Setting, text: &str) -> Result<String, SettingsError> {
     let named =
         (text.starts_with("https://") || text.starts_with("http://")) && text.matches('/').count() >= 3 && !last_segment(text).is_empty();
     if named {
         Ok(text.to_owned())
     } else {
-        Err(SettingsError::invalid(setting, "expected the URL of a queue, such as https://sqs.eu-west-1.amazonaws.com/123456789012/name"))
+        Err(SettingsError::invalid(
+            setting.name,
+            "expected the URL of a queue, such as https://sqs.eu-west-1.amazonaws.com/123456789012/name",
+        ))
     }
 }
 
@@ -186,7 +190,7 @@ fn checked(setting: &str, text: &str) -> Result<String, SettingsError> {
 mod tests {
     use super::*;
 
-    const MAIN: (&str, &str) = (URL, "https://sqs/1/main");
+    const MAIN: (&str, &str) = (QUEUE_URL.name, "https://sqs/1/main");
 
     fn queues(vars: &[(&str, &str)]) -> Result<Queues, String> {
         Queues::from_env(&vars.iter().copied().collect()).map_err(|error| error.to_string())
@@ -194,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_queue_is_found_by_name_and_by_arn() {
-        let queues = queues(&[MAIN, (OURS, r#"{"fast":"https://sqs/1/fast.fifo"}"#)]).unwrap();
+        let queues = queues(&[MAIN, (QUEUES.name, r#"{"fast":"https://sqs/1/fast.fifo"}"#)]).unwrap();
         let url = |name| queues.named(name).map(|address| address.url.as_str());
         assert_eq!((url("default"), url("fast")), (Ok("https://sqs/1/main"), Ok("https://sqs/1/fast.fifo")));
         let refused = PublishError::Refused("there is no queue of this name; there are: default, fast".to_owned());
@@ -206,7 +210,7 @@ mod tests {
     #[test]
     fn each_queue_has_its_dead_letters_or_those_of_the_default_one() {
         let ours = r#"{"fast":"https://sqs/1/fast","slow":{"url":"https://sqs/1/slow","dead_letter_url":"https://sqs/1/slow-dead"}}"#;
-        let queues = queues(&[MAIN, (OURS, ours), (DEAD, "https://sqs/1/dead")]).unwrap();
+        let queues = queues(&[MAIN, (QUEUES.name, ours), (DEAD_LETTER_URL.name, "https://sqs/1/dead")]).unwrap();
         let dead: Vec<_> = queues.iter().map(|(name, address)| (name, address.dead_letter_url.as_deref().unwrap())).collect();
         assert_eq!(dead, [("default", "https://sqs/1/dead"), ("fast", "https://sqs/1/dead"), ("slow", "https://sqs/1/slow-dead")]);
     }
@@ -214,7 +218,7 @@ mod tests {
     #[test]
     fn others_queues_are_known_to_what_follows_alone_and_as_celery_calls_them() {
         let foreign = r#"{"replies":"https://sqs/2/replies","m":"https://sqs/1/mail-high.fifo"}"#;
-        let queues = queues(&[MAIN, (FOREIGN, foreign)]).unwrap();
+        let queues = queues(&[MAIN, (FOREIGN_QUEUES.name, foreign)]).unwrap();
         for name in ["m", "mail-high.fifo", "mail.high.fifo"] {
             assert_eq!(queues.known_as(name).unwrap().url, "https://sqs/1/mail-high.fifo", "{name}");
             assert!(queues.named(name).is_err(), "{name}");
@@ -229,15 +233,18 @@ mod tests {
     fn a_wrong_setting_is_named() {
         let error = |vars: &[(&str, &str)]| queues(vars).unwrap_err();
         assert_eq!(error(&[]), "ERRAND_QUEUE_URL: must be set");
-        assert!(error(&[(URL, "main")]).starts_with("ERRAND_QUEUE_URL: expected the URL of a queue"));
-        assert_eq!(error(&[MAIN, (OURS, r#"{"default":"https://sqs/1/q"}"#)]), "ERRAND_QUEUES: the queue default is ERRAND_QUEUE_URL");
-        assert!(error(&[MAIN, (OURS, r#"{"a b":"https://sqs/1/q"}"#)]).starts_with("ERRAND_QUEUES: expected the name of a queue"));
-        assert!(error(&[MAIN, (OURS, r#"{"a":"fast"}"#)]).starts_with("ERRAND_QUEUES: expected the URL of a queue"));
+        assert!(error(&[(QUEUE_URL.name, "main")]).starts_with("ERRAND_QUEUE_URL: expected the URL of a queue"));
+        assert_eq!(
+            error(&[MAIN, (QUEUES.name, r#"{"default":"https://sqs/1/q"}"#)]),
+            "ERRAND_QUEUES: the queue default is ERRAND_QUEUE_URL"
+        );
+        assert!(error(&[MAIN, (QUEUES.name, r#"{"a b":"https://sqs/1/q"}"#)]).starts_with("ERRAND_QUEUES: expected the name of a queue"));
+        assert!(error(&[MAIN, (QUEUES.name, r#"{"a":"fast"}"#)]).starts_with("ERRAND_QUEUES: expected the URL of a queue"));
         for wrong in
             ["[]", r#"{"a":{}}"#, r#"{"a":{"url":"https://sqs/1/q","concurrency":2}}"#, r#"{"a":{"url":"https://sqs/1/q","size":2}}"#]
         {
-            assert!(error(&[MAIN, (OURS, wrong)]).starts_with("ERRAND_QUEUES: expected a JSON object of names and URLs"), "{wrong}");
-            assert!(error(&[MAIN, (FOREIGN, wrong)]).starts_with("ERRAND_FOREIGN_QUEUES: expected a JSON object"), "{wrong}");
+            assert!(error(&[MAIN, (QUEUES.name, wrong)]).starts_with("ERRAND_QUEUES: expected a JSON object of names and URLs"), "{wrong}");
+            assert!(error(&[MAIN, (FOREIGN_QUEUES.name, wrong)]).starts_with("ERRAND_FOREIGN_QUEUES: expected a JSON object"), "{wrong}");
         }
     }
 }

@@ -4,7 +4,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use crate::{
-    Attempt, DeliveryError, Environment, ErrorKind, Init, Invocation, Provider, Routes, Runner, SettingsError, Target, Task,
+    Attempt, DeliveryError, Environment, ErrorKind, Init, Invocation, Provider, Routes, Runner, Setting, SettingsError, Target, Task,
     function::Function,
     mapping::{Mapped, Mapping},
     routes::{Resolve, contested, wrong},
@@ -22,6 +22,7 @@ pub struct Registry {
     providers: BTreeMap<&'static str, Leg>,
     runners: BTreeMap<&'static str, MakeRoute>,
     routes: Routes<Vec<Leg>>,
+    settings: Vec<Setting>,
 }
 
 /// What has a task's name.
@@ -47,14 +48,14 @@ impl Registry {
     /// # Errors
     /// One that has some of its settings but not all, or a wrong one; or its calls may take longer than an invocation.
     pub fn add<P: Provider>(&mut self, env: &Environment, cx: &Init) -> Result<(), SettingsError> {
-        let prefix = prefix(P::NAME);
-        match env.section(&prefix).and_then(|settings| P::new(settings, cx)) {
+        self.settings.extend(P::SETTINGS);
+        match P::new(env, cx) {
             Ok(provider) => {
                 let fits = self.invocation.check(P::NAME, provider.timeout());
                 fits.map_err(|problem| SettingsError::invalid(Invocation::SETTING, &problem))?;
                 self.insert(provider);
             }
-            Err(error) if error.missing && env.with_prefix(&prefix).next().is_none() => {
+            Err(error) if error.missing && !P::SETTINGS.iter().any(|setting| env.has(setting)) => {
                 for task in P::TASKS {
                     self.slot(task).off = Some(error.clone());
                 }
@@ -79,7 +80,8 @@ impl Registry {
     /// # Errors
     /// A setting is wrong.
     pub fn add_runner<R: Runner>(&mut self, env: &Environment, cx: &Init) -> Result<(), SettingsError> {
-        let runner = Arc::new(R::new(env.section(&prefix(R::NAME))?, cx)?);
+        self.settings.extend(R::SETTINGS);
+        let runner = Arc::new(R::new(env, cx)?);
         let make = move |options: &Map<String, Value>| {
             let options = Value::from(options.clone());
             let circuit = options.to_string();
@@ -154,6 +156,12 @@ impl Registry {
         self.tasks.keys().map(String::as_str)
     }
 
+    /// The settings of the providers and runners that were added.
+    #[must_use]
+    pub fn settings(&self) -> &[Setting] {
+        &self.settings
+    }
+
     /// The tasks that nothing does since their provider is off, each with the setting that it lacks.
     pub fn off(&self) -> impl Iterator<Item = (&str, &SettingsError)> {
         self.tasks.iter().filter(|(_, slot)| slot.on.is_empty()).filter_map(|(task, slot)| Some((task.as_str(), slot.off.as_ref()?)))
@@ -215,9 +223,4 @@ impl Resolve for Registry {
     fn mapped(&self, leg: Leg, mapping: &Arc<Mapping>) -> Leg {
         Arc::new(Mapped::new(leg, mapping))
     }
-}
-
-/// How the names of a provider's or runner's settings begin.
-fn prefix(name: &str) -> String {
-    format!("ERRAND_{}_", name.to_uppercase().replace('-', "_"))
 }

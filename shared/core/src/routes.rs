@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Map, Value, value::RawValue};
 
-use crate::{Environment, SettingsError, limits, mapping::Mapping};
+use crate::{Environment, SettingsError, limits, mapping::Mapping, settings::all::ROUTES};
 
 /// What does the tasks of a route.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,7 +46,7 @@ impl<T> Default for Routes<T> {
     }
 }
 
-const SETTING: &str = "ERRAND_ROUTES";
+const SETTING: &str = ROUTES.name;
 
 /// How many may do a route's tasks, those included that a mapping leads to.
 const MOST: usize = 10;
@@ -57,7 +57,7 @@ impl Routes<Vec<Target>> {
     /// # Errors
     /// It is wrong.
     pub fn from_env(env: &Environment) -> Result<Self, SettingsError> {
-        let json = env.get(SETTING).unwrap_or("{}");
+        let json = env.get(&ROUTES).unwrap_or("{}");
         let expected = r#"expected a JSON object such as {"orders.*":{"http":"https://example.com/tasks"},"email":["ses"]}"#;
         let read: BTreeMap<String, &RawValue> = serde_json::from_str(json).map_err(|_| SettingsError::invalid(SETTING, expected))?;
         let mut routes = BTreeMap::new();

@@ -5,7 +5,7 @@ use std::{future::Future, time::Duration};
 use serde::{Serialize, Serializer, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-use crate::{DeliveryError, Envelope, Init, Invocation, Json, Secret, SettingsError};
+use crate::{DeliveryError, Envelope, Environment, Init, Invocation, Json, Secret, Setting, SettingsError};
 
 /// Code that has tasks run elsewhere, whatever their names: by the user's own code, behind a URL or in another function. `ERRAND_ROUTES` says which tasks
 /// those are. One crate, one Cargo feature.
@@ -14,8 +14,8 @@ use crate::{DeliveryError, Envelope, Init, Invocation, Json, Secret, SettingsErr
 pub trait Runner: Sized + Send + Sync + 'static {
     /// The runner's name: `http`. Its routes are objects with a field of this name; its settings are `ERRAND_HTTP_*`.
     const NAME: &'static str;
-    /// Its settings, by their names in small letters; none may be required.
-    type Settings: DeserializeOwned;
+    /// Its settings, which begin with `ERRAND_` and its name: made by [`settings!`](crate::settings!). None may be required.
+    const SETTINGS: &'static [Setting] = &[];
     /// What a route says, options included.
     type Route: DeserializeOwned + Send + Sync + 'static;
 
@@ -23,7 +23,7 @@ pub trait Runner: Sized + Send + Sync + 'static {
     ///
     /// # Errors
     /// A setting is wrong.
-    fn new(settings: Self::Settings, cx: &Init) -> Result<Self, SettingsError>;
+    fn new(env: &Environment, cx: &Init) -> Result<Self, SettingsError>;
 
     /// Checks what a route says, beyond its form.
     ///

@@ -81,19 +81,15 @@ thread_local! {
 }
 
 #[derive(Deserialize)]
-struct Nothing {}
-
-#[derive(Deserialize)]
 struct Route {
     elsewhere: String,
 }
 
 impl Runner for Elsewhere {
     const NAME: &'static str = "elsewhere";
-    type Settings = Nothing;
     type Route = Route;
 
-    fn new(_: Nothing, _: &Init) -> Result<Self, SettingsError> {
+    fn new(_: &Environment, _: &Init) -> Result<Self, SettingsError> {
         Ok(ELSEWHERE.with(Clone::clone))
     }
 
@@ -240,10 +236,9 @@ struct Other(Actor);
 impl Provider for Other {
     const NAME: &'static str = "other";
     const TASKS: &'static [&'static str] = Actor::TASKS;
-    type Settings = ();
     type Payload = Script;
 
-    fn new((): (), _: &Init) -> Result<Self, SettingsError> {
+    fn new(_: &Environment, _: &Init) -> Result<Self, SettingsError> {
         Ok(Self(Actor::default()))
     }
 

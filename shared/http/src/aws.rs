@@ -22,7 +22,13 @@ use aws_types::{
     region::Region,
     service_config::{LoadServiceConfig, ServiceConfigKey},
 };
-use errand_core::{Environment, SettingsError};
+use errand_core::{
+    Environment, SettingsError,
+    settings::all::{
+        AWS_ACCESS_KEY_ID, AWS_CA_BUNDLE, AWS_DEFAULT_REGION, AWS_ENDPOINT_URL, AWS_IGNORE_CONFIGURED_ENDPOINT_URLS, AWS_REGION,
+        AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN,
+    },
+};
 
 pub use aws_types::SdkConfig;
 
@@ -38,19 +44,19 @@ const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// For all attempts at a call together: a dead endpoint must not eat an invocation.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(9);
 
-const ENDPOINT: &str = "AWS_ENDPOINT_URL";
+const ENDPOINT: &str = AWS_ENDPOINT_URL.name;
 
 /// The settings that Lambda puts into every function's environment, and the endpoints that an operator may set.
 ///
 /// # Errors
 /// The region or the credentials are not there.
 pub fn sdk_config(env: &Environment) -> Result<SdkConfig, SettingsError> {
-    let region = env.get("AWS_REGION").or_else(|| env.get("AWS_DEFAULT_REGION")).ok_or_else(|| SettingsError::missing("AWS_REGION"))?;
-    let secret = |name: &str| env.required(name).map(ToOwned::to_owned);
+    let region = env.get(&AWS_REGION).or_else(|| env.get(&AWS_DEFAULT_REGION)).ok_or_else(|| SettingsError::missing(AWS_REGION.name))?;
+    let secret = |setting| env.required(setting).map(ToOwned::to_owned);
     let credentials = Credentials::new(
-        secret("AWS_ACCESS_KEY_ID")?,
-        secret("AWS_SECRET_ACCESS_KEY")?,
-        secret("AWS_SESSION_TOKEN").ok(),
+        secret(&AWS_ACCESS_KEY_ID)?,
+        secret(&AWS_SECRET_ACCESS_KEY)?,
+        secret(&AWS_SESSION_TOKEN).ok(),
         None,
         "environment",
     );
@@ -77,7 +83,7 @@ fn timeouts() -> TimeoutConfig {
 /// request. The SDK's own would build a connector, and parse all certificates, for each client that is made.
 #[must_use]
 pub fn http_client(env: &Environment) -> SharedHttpClient {
-    let ca_bundle = env.get("AWS_CA_BUNDLE").map(PathBuf::from);
+    let ca_bundle = env.get(&AWS_CA_BUNDLE).map(PathBuf::from);
     let connector = Arc::new(LazyLock::new(move || {
         let limits = Limits { connect: CONNECT_TIMEOUT, read: Some(READ_TIMEOUT) };
         connector(limits, roots::amazon(ca_bundle.as_deref()), Dns(None))
@@ -92,10 +98,10 @@ struct Endpoints(HashMap<String, String>);
 
 impl Endpoints {
     fn from_env(env: &Environment) -> Self {
-        if env.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
+        if env.get(&AWS_IGNORE_CONFIGURED_ENDPOINT_URLS).is_some_and(|value| value.eq_ignore_ascii_case("true")) {
             return Self::default();
         }
-        Self(env.with_prefix(ENDPOINT).map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+        Self(env.family(&AWS_ENDPOINT_URL).map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }
 }
 

@@ -9,7 +9,7 @@ use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-pub use logs::{hide_panics, start_logs};
+pub use logs::{hide_panics, start_logs, tell_strangers};
 
 /// Tokio's clock.
 #[derive(Clone, Copy, Debug, Default)]

@@ -45,10 +45,10 @@ pub const FIRST: &str = "/first";
 pub struct Dice(Mutex<fastrand::Rng>);
 
 impl Dice {
-    /// By `ERRAND_TEST_SEED`, if it is set; else by chance. The seed is in the report.
+    /// By `TEST_SEED`, if it is set; else by chance. The seed is in the report.
     #[must_use]
     pub fn from_env() -> (Self, u64) {
-        let seed = std::env::var("ERRAND_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
+        let seed = std::env::var("TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
         (Self(Mutex::new(fastrand::Rng::with_seed(seed))), seed)
     }
 

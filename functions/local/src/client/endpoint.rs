@@ -3,7 +3,10 @@ use std::{collections::BTreeMap, error::Error, time::Duration};
 use bytes::Bytes;
 use clap::Args;
 use errand_api::encode_segment;
-use errand_core::{Environment, Json, Secret, json};
+use errand_core::{
+    Environment, Json, Secret, json,
+    settings::all::{API_KEY, URL},
+};
 use errand_http::Client;
 use http::{Method, header};
 use serde::{Serialize, de::DeserializeOwned};
@@ -16,9 +19,6 @@ const ANSWER_LIMIT: usize = 16 * 1024 * 1024;
 
 /// Longer than API Gateway waits for a function.
 const TIMEOUT: Duration = Duration::from_secs(35);
-
-/// Where `errand` itself listens.
-const HERE: &str = "http://127.0.0.1:3000";
 
 /// Which endpoint to call, and how to say what it answers.
 #[derive(Args)]
@@ -41,8 +41,8 @@ pub(crate) struct Api {
 
 impl Endpoint {
     pub(super) fn open(&self, env: &Environment) -> (Api, Output) {
-        let url = self.url.as_deref().or(env.get("ERRAND_URL").filter(|url| !url.is_empty())).unwrap_or(HERE);
-        let key = env.get("ERRAND_API_KEY").map(Secret::new);
+        let url = self.url.as_deref().or(env.get(&URL)).unwrap_or_default();
+        let key = env.secret(&API_KEY);
         (Api { client: Client::new(), url: url.trim_end_matches('/').to_owned(), key }, Output::new(self.json, env))
     }
 }
@@ -106,7 +106,7 @@ impl Api {
         let request = request
             .header(header::CONTENT_TYPE, "application/json")
             .body(body)
-            .map_err(|_| format!("{}: expected a URL such as {HERE}", self.url))?;
+            .map_err(|_| format!("{}: expected a URL such as {}", self.url, URL.default))?;
         let response = self
             .client
             .send_for(request, TIMEOUT, ANSWER_LIMIT)

@@ -1,5 +1,5 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use errand_core::{Attempt, DeliveryError, ErrorKind, Init, Provider, Receipt, SettingsError};
+use errand_core::{Attempt, DeliveryError, Environment, ErrorKind, Init, Provider, Receipt, SettingsError};
 use errand_provider_ses::Email;
 
 use super::{Attachment, Caught, Inbox, Mail};
@@ -12,10 +12,9 @@ impl Provider for Catcher {
     // Stands in for SES, also where a route names it.
     const NAME: &'static str = "ses";
     const TASKS: &'static [&'static str] = errand_provider_ses::TASKS;
-    type Settings = ();
     type Payload = Email;
 
-    fn new((): (), cx: &Init) -> Result<Self, SettingsError> {
+    fn new(_: &Environment, cx: &Init) -> Result<Self, SettingsError> {
         Ok(Self(cx.shared::<Inbox>()?.clone()))
     }
 

@@ -77,10 +77,9 @@ impl Payload for Script {
 impl Provider for Actor {
     const NAME: &'static str = "actor";
     const TASKS: &'static [&'static str] = &["act"];
-    type Settings = ();
     type Payload = Script;
 
-    fn new((): (), _: &Init) -> Result<Self, SettingsError> {
+    fn new(_: &Environment, _: &Init) -> Result<Self, SettingsError> {
         Ok(Self::default())
     }
 
@@ -181,15 +180,11 @@ impl Legs {
     }
 }
 
-#[derive(Deserialize)]
-pub struct Nothing {}
-
 impl Runner for Legs {
     const NAME: &'static str = "leg";
-    type Settings = Nothing;
     type Route = LegRoute;
 
-    fn new(_: Nothing, cx: &Init) -> Result<Self, SettingsError> {
+    fn new(_: &Environment, cx: &Init) -> Result<Self, SettingsError> {
         cx.shared::<Self>().cloned()
     }
 

@@ -8,9 +8,9 @@ use errand_http::aws::sdk_config;
 use errand_object_s3::S3Objects;
 
 #[tokio::test]
-#[ignore = "needs S3 at ERRAND_TEST_AWS_ENDPOINT"]
+#[ignore = "needs S3 at TEST_AWS_ENDPOINT"]
 async fn it_keeps_the_contract_of_an_object_store() {
-    let endpoint = std::env::var("ERRAND_TEST_AWS_ENDPOINT").unwrap();
+    let endpoint = std::env::var("TEST_AWS_ENDPOINT").unwrap();
     let vars =
         [("AWS_REGION", "us-east-1"), ("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test"), ("AWS_ENDPOINT_URL", &endpoint)];
     let env: Environment = vars.into_iter().collect();

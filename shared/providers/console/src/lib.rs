@@ -1,8 +1,7 @@
 //! Prints each message of task `console` as one line on standard output: for trying out. It prints what it is given, so it is not for anything
 //! that logs must not hold.
 
-use errand_core::{Attempt, DeliveryError, ErrorKind, Fields, Init, Payload, Provider, Receipt, SettingsError};
-use serde::Deserialize;
+use errand_core::{Attempt, DeliveryError, Environment, ErrorKind, Fields, Init, Payload, Provider, Receipt, SettingsError};
 
 /// The tasks that this crate does.
 pub const TASKS: &[&str] = &["console"];
@@ -19,20 +18,15 @@ impl Payload for Line {
     }
 }
 
-/// It has none.
-#[derive(Deserialize)]
-pub struct Settings {}
-
 /// Prints.
 pub struct Console;
 
 impl Provider for Console {
     const NAME: &'static str = "console";
     const TASKS: &'static [&'static str] = TASKS;
-    type Settings = Settings;
     type Payload = Line;
 
-    fn new(_: Settings, _: &Init) -> Result<Self, SettingsError> {
+    fn new(_: &Environment, _: &Init) -> Result<Self, SettingsError> {
         Ok(Self)
     }
 

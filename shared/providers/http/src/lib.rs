@@ -2,6 +2,8 @@
 
 #[cfg(feature = "client")]
 mod runner;
+mod settings;
 
 #[cfg(feature = "client")]
-pub use runner::{Http, Route, Settings};
+pub use runner::{Http, Route};
+pub use settings::SETTINGS;

@@ -2,18 +2,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use errand_core::{
-    DeliveryError, ErrorKind, Init, Invocation, Job, Json, Ran, Runner, Secret, SettingsError, TaskError, Timestamp, ascii_url, runner,
+    DeliveryError, Environment, ErrorKind, Init, Invocation, Job, Json, Ran, Runner, Setting, SettingsError, TaskError, Timestamp,
+    ascii_url, runner,
 };
 use errand_http::{Client, failure, sign};
 use http::{HeaderName, HeaderValue, StatusCode, Uri, header};
 use serde::Deserialize;
 
-/// `ERRAND_HTTP_*`; none is required.
-#[derive(Deserialize)]
-pub struct Settings {
-    /// Standard Webhooks secrets to sign with, separated by spaces or commas. Without one, calls are not signed.
-    secret: Option<Secret>,
-}
+use crate::settings::{SECRET, SETTINGS};
 
 /// What a route says.
 #[derive(Deserialize)]
@@ -38,13 +34,12 @@ pub struct Http {
 
 impl Runner for Http {
     const NAME: &'static str = "http";
-    type Settings = Settings;
+    const SETTINGS: &'static [Setting] = SETTINGS;
     type Route = Route;
 
-    fn new(settings: Settings, cx: &Init) -> Result<Self, SettingsError> {
-        let keys = settings.secret.as_ref().map(sign::keys).transpose();
-        let keys =
-            keys.map_err(|expected| SettingsError::invalid("ERRAND_HTTP_SECRET", &format!("expected {expected}")))?.unwrap_or_default();
+    fn new(env: &Environment, cx: &Init) -> Result<Self, SettingsError> {
+        let keys = env.secret(&SECRET).as_ref().map(sign::keys).transpose();
+        let keys = keys.map_err(|expected| SettingsError::invalid(SECRET.name, &format!("expected {expected}")))?.unwrap_or_default();
         Ok(Self { client: cx.shared::<Client>()?.clone(), keys, invocation: cx.invocation() })
     }
 

@@ -12,7 +12,7 @@ const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 fn runner(vars: &[(&str, &str)]) -> Http {
     let env: Environment = vars.iter().copied().collect();
-    Http::new(env.section("ERRAND_HTTP_").unwrap(), &Init::default().with(Client::new())).unwrap()
+    Http::new(&env, &Init::default().with(Client::new())).unwrap()
 }
 
 fn route(url: &str) -> Route {
@@ -105,6 +105,6 @@ fn a_wrong_setting_or_route_is_refused() {
     }
     assert_eq!(check(json!({ "http": "https://x/tasks", "timeout_seconds": 25, "report_seconds": 604_800 })), Ok(()));
     let env: Environment = [("ERRAND_HTTP_SECRET", "hunter2")].into_iter().collect();
-    let error = Http::new(env.section("ERRAND_HTTP_").unwrap(), &Init::default().with(Client::new())).err().unwrap().to_string();
+    let error = Http::new(&env, &Init::default().with(Client::new())).err().unwrap().to_string();
     assert!(error.starts_with("ERRAND_HTTP_SECRET: ") && !error.contains("hunter2"), "{error}");
 }

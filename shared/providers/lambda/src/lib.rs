@@ -6,4 +6,4 @@ mod invoke;
 mod runner;
 
 #[cfg(feature = "client")]
-pub use runner::{Lambda, Route, Settings};
+pub use runner::{Lambda, Route};

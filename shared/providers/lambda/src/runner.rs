@@ -1,17 +1,15 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use errand_core::{DeliveryError, ErrorKind, Init, Invocation, Job, Json, Ran, Runner, SettingsError, TaskError, Timestamp, runner};
+use errand_core::{
+    DeliveryError, Environment, ErrorKind, Init, Invocation, Job, Json, Ran, Runner, SettingsError, TaskError, Timestamp, runner,
+};
 use errand_http::{Client, aws::SdkConfig, failure};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::invoke::Caller;
-
-/// It has none: functions are invoked as the consumer itself.
-#[derive(Deserialize)]
-pub struct Settings {}
 
 /// What a route says.
 #[derive(Deserialize)]
@@ -47,10 +45,9 @@ pub struct Lambda {
 
 impl Runner for Lambda {
     const NAME: &'static str = "lambda";
-    type Settings = Settings;
     type Route = Route;
 
-    fn new(_: Settings, cx: &Init) -> Result<Self, SettingsError> {
+    fn new(_: &Environment, cx: &Init) -> Result<Self, SettingsError> {
         let (client, caller) = (cx.shared::<Client>()?.clone(), Caller::new(cx.shared::<SdkConfig>()?)?);
         Ok(Self { client, caller, invocation: cx.invocation() })
     }

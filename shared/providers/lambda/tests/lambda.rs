@@ -20,7 +20,7 @@ fn runner(url: &str) -> Lambda {
     ];
     let env: Environment = vars.into_iter().collect();
     let cx = Init::default().with(Client::new()).with(sdk_config(&env).unwrap());
-    Lambda::new(env.section("ERRAND_LAMBDA_").unwrap(), &cx).unwrap()
+    Lambda::new(&env, &cx).unwrap()
 }
 
 fn route(route: Value) -> Route {

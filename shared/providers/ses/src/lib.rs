@@ -5,10 +5,12 @@ pub mod mime;
 mod payload;
 #[cfg(feature = "client")]
 mod ses;
+mod settings;
 
 pub use payload::{Attachment, Email};
 #[cfg(feature = "client")]
-pub use ses::{Ses, Settings};
+pub use ses::Ses;
+pub use settings::{FROM, SETTINGS};
 
 /// The tasks that this crate does.
 pub const TASKS: &[&str] = &["email"];

@@ -1,7 +1,7 @@
 use errand_core::{Aliases, Fields, Lack, Payload, Place, Text, from_base64, segment};
 use serde_json::Value;
 
-use crate::{address, mime};
+use crate::{address, mime, settings::FROM};
 
 /// The most recipients of one mail, `to`, `cc` and `bcc` together.
 /// <https://docs.aws.amazon.com/ses/latest/dg/quotas.html>
@@ -88,7 +88,7 @@ impl Payload for Email {
     }
 
     fn lacks(&self, has: &dyn Fn(&str) -> bool) -> Option<Lack> {
-        (!has("ERRAND_SES_FROM")).then_some(Lack::Setting("ERRAND_SES_FROM"))
+        (!has(FROM.name)).then_some(Lack::Setting(FROM.name))
     }
 
     fn read(fields: &mut Fields<'_>) -> Option<Self> {

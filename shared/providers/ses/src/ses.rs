@@ -7,40 +7,37 @@ use aws_sdk_sesv2::{
     },
 };
 use aws_smithy_types::{Blob, error::operation::BuildError, retry::RetryConfig};
-use errand_core::{Attempt, DeliveryError, ErrorKind, Init, Provider, Receipt, SettingsError};
+use errand_core::{Attempt, DeliveryError, Environment, ErrorKind, Init, Provider, Receipt, Setting, SettingsError};
 use errand_http::aws::{Failure, SdkConfig, throttled};
-use serde::Deserialize;
 
-use crate::{Attachment, Email, address, mime, payload::KEY_TAG};
-
-/// `ERRAND_SES_*`.
-#[derive(Deserialize)]
-pub struct Settings {
-    /// The sender of mails that name none.
-    pub from: String,
-    /// The configuration set of mails that name none.
-    pub configuration_set: Option<String>,
-}
+use crate::{
+    Attachment, Email, SETTINGS, address, mime,
+    payload::KEY_TAG,
+    settings::{CONFIGURATION_SET, FROM},
+};
 
 /// Sends mail through Amazon SES, API version 2. <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html>
 pub struct Ses {
     client: Client,
-    settings: Settings,
+    /// The sender of mails that name none.
+    from: String,
+    /// The configuration set of mails that name none.
+    configuration_set: Option<String>,
 }
 
 impl Provider for Ses {
     const NAME: &'static str = "ses";
     const TASKS: &'static [&'static str] = crate::TASKS;
-    type Settings = Settings;
+    const SETTINGS: &'static [Setting] = SETTINGS;
     type Payload = Email;
 
-    fn new(settings: Settings, cx: &Init) -> Result<Self, SettingsError> {
-        let from = address::read(&settings.from);
-        let from = from.map_err(|expected| SettingsError::invalid("ERRAND_SES_FROM", &format!("expected {expected}")))?;
+    fn new(env: &Environment, cx: &Init) -> Result<Self, SettingsError> {
+        let from = address::read(env.required(&FROM)?);
+        let from = from.map_err(|expected| SettingsError::invalid(FROM.name, &format!("expected {expected}")))?;
         let shared = cx.shared::<SdkConfig>()?;
         // SES has no idempotency token: a call without an answer may have sent the mail, and only the engine decides about a second.
         let config = aws_sdk_sesv2::config::Builder::from(shared).retry_config(RetryConfig::disabled()).build();
-        Ok(Self { client: Client::from_conf(config), settings: Settings { from, ..settings } })
+        Ok(Self { client: Client::from_conf(config), from, configuration_set: env.get(&CONFIGURATION_SET).map(ToOwned::to_owned) })
     }
 
     async fn deliver(&self, email: Email, attempt: &Attempt) -> Result<Receipt, DeliveryError> {
@@ -70,12 +67,12 @@ impl Ses {
         Ok(self
             .client
             .send_email()
-            .from_email_address(mime::address(email.from_email.as_ref().unwrap_or(&self.settings.from)))
+            .from_email_address(mime::address(email.from_email.as_ref().unwrap_or(&self.from)))
             .destination(destination)
             .set_reply_to_addresses(addresses(email.reply_to))
             .content(EmailContent::builder().simple(message.build()).build())
             .set_email_tags(Some(tags))
-            .set_configuration_set_name(email.configuration_set.or_else(|| self.settings.configuration_set.clone())))
+            .set_configuration_set_name(email.configuration_set.or_else(|| self.configuration_set.clone())))
     }
 }
 

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use errand_core::{Environment, ErrorKind, Init, Payload, Provider};
-use errand_provider_ses::{Email, Ses, Settings};
+use errand_provider_ses::{Email, Ses};
 use errand_testkit::{
     Answer, Stub, answers,
     provider::{attempt, case, conformance},
@@ -14,12 +14,18 @@ fn ses(url: &str) -> Ses {
 }
 
 fn ses_from(url: &str, from: &str) -> Ses {
-    let env: Environment =
-        [("AWS_REGION", "eu-west-1"), ("AWS_ACCESS_KEY_ID", "AKID"), ("AWS_SECRET_ACCESS_KEY", "hunter2"), ("AWS_ENDPOINT_URL", url)]
-            .into_iter()
-            .collect();
+    let env: Environment = [
+        ("AWS_REGION", "eu-west-1"),
+        ("AWS_ACCESS_KEY_ID", "AKID"),
+        ("AWS_SECRET_ACCESS_KEY", "hunter2"),
+        ("AWS_ENDPOINT_URL", url),
+        ("ERRAND_SES_FROM", from),
+        ("ERRAND_SES_CONFIGURATION_SET", "default-set"),
+    ]
+    .into_iter()
+    .collect();
     let cx = Init::default().with(errand_http::aws::sdk_config(&env).unwrap());
-    Ses::new(Settings { from: from.to_owned(), configuration_set: Some("default-set".to_owned()) }, &cx).unwrap()
+    Ses::new(&env, &cx).unwrap()
 }
 
 #[tokio::test]

@@ -2,14 +2,14 @@ use errand_core::{Fields, Lack, Payload, Place, Text};
 use serde::Serialize;
 use serde_json::{Value, value::RawValue};
 
-use crate::blocks;
+use crate::{blocks, settings};
 
 /// The longest text that Slack takes, in characters. <https://docs.slack.dev/reference/methods/chat.postMessage#truncating>
 const LONGEST_TEXT: usize = 40_000;
 
 /// The settings that deliver: messages to a channel, and those to none.
-pub(crate) const TOKEN: &str = "ERRAND_SLACK_TOKEN";
-pub(crate) const WEBHOOK_URL: &str = "ERRAND_SLACK_WEBHOOK_URL";
+pub(crate) const TOKEN: &str = settings::TOKEN.name;
+pub(crate) const WEBHOOK_URL: &str = settings::WEBHOOK_URL.name;
 
 /// Where incoming webhooks live, on the commercial and the government Slack.
 const WEBHOOK_HOSTS: [&str; 2] = ["https://hooks.slack.com/", "https://hooks.slack-gov.com/"];

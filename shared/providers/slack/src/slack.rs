@@ -1,71 +1,59 @@
 use std::time::Duration;
 
-use errand_core::{Attempt, DeliveryError, ErrorKind, Init, Lack, Payload, Provider, Receipt, Secret, SettingsError};
+use errand_core::{Attempt, DeliveryError, Environment, ErrorKind, Init, Lack, Payload, Provider, Receipt, Secret, Setting, SettingsError};
 use errand_http::Client;
 use http::header;
-use serde::Deserialize;
 
 use crate::{
-    Message, answer,
+    Message, SETTINGS, answer,
     payload::{self, TOKEN, WEBHOOK_URL},
+    settings,
 };
 
 /// For one call, from the connection to the end of the answer.
 const TIMEOUT: Duration = Duration::from_secs(8);
 
-/// `ERRAND_SLACK_*`: a token, an incoming webhook, or both.
-#[derive(Deserialize)]
-pub struct Settings {
+/// Posts to Slack by its Web API or by an incoming webhook.
+pub struct Slack {
+    client: Client,
     /// A bot token, for messages that name a channel.
     token: Option<Secret>,
     /// An incoming webhook, for messages that do not.
     webhook_url: Option<Secret>,
     /// The base URL of the Web API.
-    #[serde(default = "web_api")]
     url: String,
-}
-
-fn web_api() -> String {
-    "https://slack.com/api".to_owned()
-}
-
-/// Posts to Slack by its Web API or by an incoming webhook.
-pub struct Slack {
-    client: Client,
-    settings: Settings,
 }
 
 impl Provider for Slack {
     const NAME: &'static str = "slack";
     const TASKS: &'static [&'static str] = crate::TASKS;
-    type Settings = Settings;
+    const SETTINGS: &'static [Setting] = SETTINGS;
     type Payload = Message;
 
-    fn new(settings: Settings, cx: &Init) -> Result<Self, SettingsError> {
-        if settings.token.is_none() && settings.webhook_url.is_none() {
+    fn new(env: &Environment, cx: &Init) -> Result<Self, SettingsError> {
+        let (token, webhook_url) = (env.secret(&settings::TOKEN), env.secret(&settings::WEBHOOK_URL));
+        if token.is_none() && webhook_url.is_none() {
             return Err(SettingsError { problem: "must be set, or ERRAND_SLACK_WEBHOOK_URL".to_owned(), ..SettingsError::missing(TOKEN) });
         }
-        let token = settings.token.as_ref().map(Secret::expose);
-        if token.is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {
+        if token.as_ref().is_some_and(|token| !token.expose().bytes().all(|byte| byte.is_ascii_graphic())) {
             return Err(SettingsError::invalid(TOKEN, "holds a character that no token has"));
         }
-        if let Some(Err(expected)) = settings.webhook_url.as_ref().map(|url| payload::webhook_url(url.expose())) {
+        if let Some(Err(expected)) = webhook_url.as_ref().map(|url| payload::webhook_url(url.expose())) {
             return Err(SettingsError::invalid(WEBHOOK_URL, &format!("expected {expected}")));
         }
-        if !settings.url.parse::<http::Uri>().is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https"))) {
-            return Err(SettingsError::invalid("ERRAND_SLACK_URL", "expected the base URL of the Web API, such as https://slack.com/api"));
+        let url = env.required(&settings::URL)?.to_owned();
+        if !url.parse::<http::Uri>().is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https"))) {
+            return Err(SettingsError::invalid(settings::URL.name, "expected the base URL of the Web API, such as https://slack.com/api"));
         }
-        Ok(Self { client: cx.shared::<Client>()?.clone(), settings })
+        Ok(Self { client: cx.shared::<Client>()?.clone(), token, webhook_url, url })
     }
 
     async fn deliver(&self, message: Message, _: &Attempt) -> Result<Receipt, DeliveryError> {
         let body = serde_json::to_vec(&message)
             .map_err(|_| DeliveryError::new(ErrorKind::InvalidPayload, "the message cannot be written as JSON"))?;
-        let hook = message
-            .webhook_url
-            .as_deref()
-            .or_else(|| self.settings.webhook_url.as_ref().filter(|_| message.channel.is_none()).map(Secret::expose));
-        match (hook, &self.settings.token) {
+        let hook =
+            message.webhook_url.as_deref().or_else(|| self.webhook_url.as_ref().filter(|_| message.channel.is_none()).map(Secret::expose));
+        match (hook, &self.token) {
             // A message's own webhook that does not work stops no other message.
             (Some(url), _) if message.webhook_url.is_some() => self.post_to_webhook(url, body).await.map_err(|mut error| {
                 error.stops = false;
@@ -81,8 +69,7 @@ impl Provider for Slack {
 impl Slack {
     /// Why a message cannot be delivered with the settings that there are.
     fn lack(&self, message: &Message) -> DeliveryError {
-        let has =
-            |name: &str| (name == TOKEN && self.settings.token.is_some()) || (name == WEBHOOK_URL && self.settings.webhook_url.is_some());
+        let has = |name: &str| (name == TOKEN && self.token.is_some()) || (name == WEBHOOK_URL && self.webhook_url.is_some());
         match message.lacks(&has) {
             Some(lack @ Lack::Field(field, _)) => DeliveryError::new(ErrorKind::InvalidPayload, format!("/kwargs/{field}: {lack}")),
             lack => DeliveryError::new(ErrorKind::Misconfigured, lack.unwrap_or(Lack::Setting(TOKEN)).to_string()),
@@ -90,7 +77,7 @@ impl Slack {
     }
 
     async fn post_message(&self, token: &Secret, body: Vec<u8>) -> Result<Receipt, DeliveryError> {
-        let url = format!("{}/chat.postMessage", self.settings.url.trim_end_matches('/'));
+        let url = format!("{}/chat.postMessage", self.url.trim_end_matches('/'));
         let request = http::Request::post(url).header(header::AUTHORIZATION, format!("Bearer {}", token.expose()));
         let response = self.send(request, body).await?;
         answer::of_web_api(&response)
@@ -116,8 +103,7 @@ mod tests {
 
     /// One whose incoming webhook is not Slack's.
     fn slack(webhook_url: &str) -> Slack {
-        let settings = Settings { token: None, webhook_url: Some(Secret::new(webhook_url)), url: web_api() };
-        Slack { client: Client::new(), settings }
+        Slack { client: Client::new(), token: None, webhook_url: Some(Secret::new(webhook_url)), url: String::new() }
     }
 
     #[tokio::test]

@@ -11,7 +11,7 @@ use errand_testkit::{
 
 fn slack(url: &str) -> Slack {
     let env: Environment = [("ERRAND_SLACK_TOKEN", "xoxb-hunter2"), ("ERRAND_SLACK_URL", url)].into_iter().collect();
-    Slack::new(env.section("ERRAND_SLACK_").unwrap(), &Init::default().with(errand_http::Client::new())).unwrap()
+    Slack::new(&env, &Init::default().with(errand_http::Client::new())).unwrap()
 }
 
 const MESSAGE: &str = r##"{"channel":"#secret-channel","text":"secret-text"}"##;
@@ -70,7 +70,7 @@ async fn a_message_without_a_channel_needs_an_incoming_webhook() {
 #[tokio::test]
 async fn a_channel_without_a_token_is_told_what_to_set() {
     let env: Environment = [("ERRAND_SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/T/B/X")].into_iter().collect();
-    let slack = Slack::new(env.section("ERRAND_SLACK_").unwrap(), &Init::default().with(errand_http::Client::new())).unwrap();
+    let slack = Slack::new(&env, &Init::default().with(errand_http::Client::new())).unwrap();
     let error = slack.deliver(Message::from_json(MESSAGE).unwrap(), &attempt("k")).await.unwrap_err();
     assert_eq!((error.kind, error.message.as_str()), (ErrorKind::Misconfigured, "not configured: set ERRAND_SLACK_TOKEN"));
 }

@@ -1,29 +1,14 @@
 use std::time::Duration;
 
-use errand_core::{Attempt, DeliveryError, ErrorKind, Init, Provider, Receipt, Secret, SettingsError, TaskResult, Timestamp};
+use errand_core::{Attempt, DeliveryError, Environment, ErrorKind, Init, Provider, Receipt, Setting, SettingsError, TaskResult, Timestamp};
 use errand_http::{AllowList, Client, failure, sign};
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use serde::Deserialize;
 use serde_json::json;
 
-use crate::Call;
-
-/// The setting that names networks which may be called although they are not public.
-const ALLOW: &str = "ERRAND_WEBHOOK_ALLOW";
-
-/// `ERRAND_WEBHOOK_*`; none is required.
-#[derive(Deserialize)]
-pub struct Settings {
-    /// Secrets to sign with, separated by spaces or commas: the current one, and others while receivers change over. Without one, calls whose
-    /// payload brings none are not signed.
-    secret: Option<Secret>,
-    /// Networks that may be called although they are not public, as `10.1.0.0/16`, separated by commas.
-    #[serde(default)]
-    allow: String,
-    /// How long a receiver may take, in seconds; 1 to what an invocation leaves, 25 of a function's 30. The specification asks for 15 to 30: 15 when it is not set,
-    /// and there are as many.
-    timeout_seconds: Option<u64>,
-}
+use crate::{
+    Call, SETTINGS,
+    settings::{ALLOW, SECRET, TIMEOUT_SECONDS},
+};
 
 /// Calls URLs that senders name. No redirect is followed, and only addresses of the public internet, or allowed ones, are called.
 pub struct Webhook {
@@ -35,25 +20,25 @@ pub struct Webhook {
 impl Provider for Webhook {
     const NAME: &'static str = "webhook";
     const TASKS: &'static [&'static str] = crate::TASKS;
-    type Settings = Settings;
+    const SETTINGS: &'static [Setting] = SETTINGS;
     type Payload = Call;
 
-    fn new(settings: Settings, cx: &Init) -> Result<Self, SettingsError> {
-        let keys = settings.secret.as_ref().map(sign::keys).transpose();
-        let keys =
-            keys.map_err(|expected| SettingsError::invalid("ERRAND_WEBHOOK_SECRET", &format!("expected {expected}")))?.unwrap_or_default();
-        if settings.secret.is_some() && keys.is_empty() {
-            return Err(SettingsError::invalid("ERRAND_WEBHOOK_SECRET", "holds no secret: calls would not be signed"));
+    fn new(env: &Environment, cx: &Init) -> Result<Self, SettingsError> {
+        let secret = env.secret(&SECRET);
+        let keys = secret.as_ref().map(sign::keys).transpose();
+        let keys = keys.map_err(|expected| SettingsError::invalid(SECRET.name, &format!("expected {expected}")))?.unwrap_or_default();
+        if secret.is_some() && keys.is_empty() {
+            return Err(SettingsError::invalid(SECRET.name, "holds no secret: calls would not be signed"));
         }
-        let allowed: AllowList =
-            settings.allow.parse().map_err(|_| SettingsError::invalid(ALLOW, "expected networks as 10.1.0.0/16, separated by commas"))?;
+        let allowed = env.get(&ALLOW).unwrap_or_default().parse::<AllowList>();
+        let allowed = allowed.map_err(|_| SettingsError::invalid(ALLOW.name, "expected networks as 10.1.0.0/16, separated by commas"))?;
         let longest = cx.invocation().longest_call().as_secs();
-        let seconds = settings.timeout_seconds.unwrap_or(longest.min(15));
+        let seconds = env.number(&TIMEOUT_SECONDS)?.map_or(longest.min(15), u64::from);
         if !(1..=longest).contains(&seconds) {
             let expected = format!("expected a whole number from 1 to {longest}");
-            return Err(SettingsError::invalid("ERRAND_WEBHOOK_TIMEOUT_SECONDS", &expected));
+            return Err(SettingsError::invalid(TIMEOUT_SECONDS.name, &expected));
         }
-        Ok(Self { client: Client::guarded(allowed, ALLOW), keys, timeout: Duration::from_secs(seconds) })
+        Ok(Self { client: Client::guarded(allowed, ALLOW.name), keys, timeout: Duration::from_secs(seconds) })
     }
 
     fn timeout(&self) -> Duration {

@@ -13,7 +13,7 @@ const SECRETS: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw, whsec_C2FVsBQIhrs
 
 fn webhook(vars: &[(&str, &str)]) -> Webhook {
     let env: Environment = vars.iter().copied().collect();
-    Webhook::new(env.section("ERRAND_WEBHOOK_").unwrap(), &Init::default()).unwrap()
+    Webhook::new(&env, &Init::default()).unwrap()
 }
 
 fn local() -> Webhook {

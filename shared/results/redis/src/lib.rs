@@ -3,15 +3,15 @@
 
 use std::{fmt, time::Duration};
 
-use errand_core::{Environment, ForeignResult, PublishError, ResultBackend, SettingsError};
+use errand_core::{
+    Environment, ForeignResult, PublishError, ResultBackend, SettingsError,
+    settings::all::{CELERY_RESULT_BACKEND, CELERY_RESULT_EXPIRES_SECONDS, CELERY_RESULT_PREFIX},
+};
 use redis::{AsyncConnectionConfig, Client, ErrorKind, RedisError, aio::MultiplexedConnection};
 use tokio::sync::Mutex;
 
 /// How long a connection may take to be made, and an answer to come: a dead server must not eat an invocation.
 const TIMEOUT: Duration = Duration::from_secs(2);
-
-/// The longest that a result may be asked to be kept: a year.
-const LONGEST: u32 = 366 * 24 * 60 * 60;
 
 /// One Redis server, or what stands before several. It is connected to when the first result is kept.
 pub struct Redis {
@@ -27,14 +27,13 @@ impl Redis {
     /// # Errors
     /// It is no such URL, or another of its settings is wrong. The value is left out of the error: it may hold a password.
     pub fn from_env(env: &Environment) -> Result<Option<Self>, SettingsError> {
-        const BACKEND: &str = "ERRAND_CELERY_RESULT_BACKEND";
-        let Some(url) = env.get(BACKEND) else { return Ok(None) };
+        let Some(url) = env.get(&CELERY_RESULT_BACKEND) else { return Ok(None) };
         let expected = "expected a URL such as redis://host:6379/0, or rediss:// for TLS";
-        let client = Client::open(url).map_err(|_| SettingsError::invalid(BACKEND, expected))?;
-        let lifetime = env.number("ERRAND_CELERY_RESULT_EXPIRES_SECONDS", 1..=LONGEST)?;
+        let client = Client::open(url).map_err(|_| SettingsError::invalid(CELERY_RESULT_BACKEND.name, expected))?;
+        let lifetime = env.number(&CELERY_RESULT_EXPIRES_SECONDS)?;
         Ok(Some(Self {
             client,
-            prefix: env.get("ERRAND_CELERY_RESULT_PREFIX").unwrap_or_default().to_owned(),
+            prefix: env.get(&CELERY_RESULT_PREFIX).unwrap_or_default().to_owned(),
             lifetime_seconds: lifetime.map_or(Self::LIFETIME.as_secs(), u64::from),
             connection: Mutex::default(),
         }))

@@ -40,9 +40,9 @@ async fn a_server_that_is_not_there_or_says_nothing_is_waited_for_a_moment() {
 }
 
 #[tokio::test]
-#[ignore = "needs Redis at ERRAND_TEST_REDIS"]
+#[ignore = "needs Redis at TEST_REDIS"]
 async fn a_result_is_kept_for_its_time_told_to_who_waits_and_survives_a_lost_connection() {
-    let url = std::env::var("ERRAND_TEST_REDIS").unwrap();
+    let url = std::env::var("TEST_REDIS").unwrap();
     let backend = redis(&[(BACKEND, &url), ("ERRAND_CELERY_RESULT_PREFIX", "app_"), ("ERRAND_CELERY_RESULT_EXPIRES_SECONDS", "60")]);
     let backend = backend.unwrap().unwrap();
     let client = redis::Client::open(url).unwrap();

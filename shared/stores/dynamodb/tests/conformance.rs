@@ -36,9 +36,9 @@ async fn create_table(sdk: &SdkConfig, name: &str) {
 }
 
 #[tokio::test]
-#[ignore = "needs DynamoDB at ERRAND_TEST_AWS_ENDPOINT"]
+#[ignore = "needs DynamoDB at TEST_AWS_ENDPOINT"]
 async fn it_keeps_the_contracts_of_a_store_and_of_notes() {
-    let endpoint = std::env::var("ERRAND_TEST_AWS_ENDPOINT").unwrap();
+    let endpoint = std::env::var("TEST_AWS_ENDPOINT").unwrap();
     let env: Environment = [
         ("AWS_REGION", "us-east-1"),
         ("AWS_ACCESS_KEY_ID", "test"),

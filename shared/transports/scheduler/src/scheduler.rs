@@ -2,15 +2,14 @@ use aws_sdk_scheduler::{
     Client,
     types::{DeadLetterConfig, FlexibleTimeWindow, FlexibleTimeWindowMode, SqsParameters, Target},
 };
-use errand_core::{DEFAULT_QUEUE, Envelope, Environment, Problems, PublishError, Queues, SettingsError, is_fifo};
+use errand_core::{
+    DEFAULT_QUEUE, Envelope, Environment, Problems, PublishError, Queues, Setting, SettingsError, is_fifo,
+    settings::all::{QUEUE_ARN, SCHEDULER_GROUP, SCHEDULER_ROLE_ARN},
+};
 use errand_http::aws::{Failure, SdkConfig};
 
 /// The largest input of a schedule's target, in bytes. <https://docs.aws.amazon.com/scheduler/latest/UserGuide/scheduler-quotas.html>
 const INPUT_LIMIT: usize = 256 * 1024;
-
-const QUEUE_ARN: &str = "ERRAND_QUEUE_ARN";
-const ROLE_ARN: &str = "ERRAND_SCHEDULER_ROLE_ARN";
-const GROUP: &str = "ERRAND_SCHEDULER_GROUP";
 
 /// EventBridge Scheduler as a transport for what is due late, and as what runs schedules. Each schedule puts an envelope on its queue.
 pub struct EventBridgeScheduler {
@@ -35,10 +34,10 @@ impl EventBridgeScheduler {
         encode: fn(&Envelope) -> String,
         decode: fn(&str, &str) -> Result<Envelope, Problems>,
     ) -> Result<Self, SettingsError> {
-        let queue_arn = arn(env, QUEUE_ARN, "sqs")?;
+        let queue_arn = arn(env, &QUEUE_ARN, "sqs")?;
         let (prefix, _) = queue_arn.rsplit_once(':').unwrap_or_default();
-        let (arn_prefix, role_arn) = (prefix.to_owned(), arn(env, ROLE_ARN, "iam")?);
-        let group = env.get(GROUP).unwrap_or("default").to_owned();
+        let (arn_prefix, role_arn) = (prefix.to_owned(), arn(env, &SCHEDULER_ROLE_ARN, "iam")?);
+        let group = env.required(&SCHEDULER_GROUP)?.to_owned();
         Ok(Self { client: Client::new(sdk), queues: Queues::from_env(env)?, arn_prefix, role_arn, group, encode, decode })
     }
 
@@ -83,10 +82,10 @@ pub(crate) fn is(failure: &Failure, wanted: &str) -> bool {
     matches!(failure, Failure::Answered { code, .. } if code == wanted)
 }
 
-fn arn(env: &Environment, name: &str, service: &str) -> Result<String, SettingsError> {
-    let arn = env.required(name)?;
+fn arn(env: &Environment, setting: &Setting, service: &str) -> Result<String, SettingsError> {
+    let arn = env.required(setting)?;
     if arn.starts_with("arn:") && arn.split(':').nth(2) == Some(service) {
         return Ok(arn.to_owned());
     }
-    Err(SettingsError::invalid(name, &format!("expected an ARN, such as arn:aws:{service}:…")))
+    Err(SettingsError::invalid(setting.name, &format!("expected an ARN, such as arn:aws:{service}:…")))
 }

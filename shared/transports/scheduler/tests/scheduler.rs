@@ -165,9 +165,9 @@ async fn a_timezone_that_the_service_does_not_know_is_the_callers_to_change() {
 }
 
 #[tokio::test]
-#[ignore = "needs EventBridge Scheduler at ERRAND_TEST_AWS_ENDPOINT"]
+#[ignore = "needs EventBridge Scheduler at TEST_AWS_ENDPOINT"]
 async fn it_keeps_the_contract_of_schedules() {
-    let endpoint = std::env::var("ERRAND_TEST_AWS_ENDPOINT").unwrap();
+    let endpoint = std::env::var("TEST_AWS_ENDPOINT").unwrap();
     let group = format!("errand-schedules-{}", std::process::id());
     let vars = [
         ("AWS_REGION", "us-east-1"),

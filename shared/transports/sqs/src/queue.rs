@@ -1,7 +1,9 @@
 use std::{sync::LazyLock, time::Duration};
 
 use aws_sdk_sqs::{Client, types::MessageAttributeValue};
-use errand_core::{Address, DeadLetter, Environment, Message, Queue, QueueError, Queues, SettingsError, is_fifo};
+use errand_core::{
+    Address, DeadLetter, Environment, Message, Queue, QueueError, Queues, SettingsError, is_fifo, settings::all::DEAD_LETTER_URL,
+};
 use errand_http::aws::{Failure, SdkConfig};
 
 use crate::bury::Burial;
@@ -19,7 +21,7 @@ impl SqsQueue {
     /// # Errors
     /// A setting is missing or wrong.
     pub fn new(env: &Environment, sdk: &SdkConfig) -> Result<Self, SettingsError> {
-        env.required("ERRAND_DEAD_LETTER_URL")?;
+        env.required(&DEAD_LETTER_URL)?;
         let sdk = sdk.clone();
         Ok(Self { client: LazyLock::new(Box::new(move || Client::new(&sdk))), queues: Queues::from_env(env)? })
     }

@@ -279,9 +279,9 @@ async fn what_follows_may_go_to_others_queues_and_a_task_may_not() {
 }
 
 #[tokio::test]
-#[ignore = "needs SQS at ERRAND_TEST_AWS_ENDPOINT"]
+#[ignore = "needs SQS at TEST_AWS_ENDPOINT"]
 async fn it_keeps_the_contract_of_dead_letters() {
-    let endpoint = std::env::var("ERRAND_TEST_AWS_ENDPOINT").unwrap();
+    let endpoint = std::env::var("TEST_AWS_ENDPOINT").unwrap();
     let vars =
         [("AWS_REGION", "us-east-1"), ("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test"), ("AWS_ENDPOINT_URL", &endpoint)];
     let sdk = sdk_config(&vars.into_iter().collect()).unwrap();

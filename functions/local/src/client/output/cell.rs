@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 
-use errand_core::{Environment, Json, Timestamp, json};
+use errand_core::{
+    Environment, Json, Timestamp, json,
+    settings::all::{NO_COLOR, TERM},
+};
 use jiff::tz::TimeZone;
 
 /// A field of a thing, and how it is shown.
@@ -67,7 +70,7 @@ pub(super) struct Look {
 impl Look {
     /// Colours are for terminals, and not for who does not want them: <https://no-color.org>.
     pub(super) fn new(terminal: bool, env: &Environment, zone: TimeZone) -> Self {
-        let unwanted = env.get("NO_COLOR").is_some_and(|value| !value.is_empty()) || env.get("TERM") == Some("dumb");
+        let unwanted = env.has(&NO_COLOR) || env.get(&TERM) == Some("dumb");
         Self { colours: terminal && !unwanted, zone }
     }
 
