@@ -194,7 +194,7 @@ async fn it_is_off_where_keys_are_enforced_and_for_pages() {
 
 /// A client's program in the environment of this name.
 fn program(venv: &str, name: &str) -> PathBuf {
-    let tools = std::env::var("ERRAND_TEST_SENDERS").unwrap_or_else(|_| panic!("ERRAND_TEST_SENDERS is not set: run tests/run"));
+    let tools = std::env::var("TEST_SENDERS").unwrap_or_else(|_| panic!("TEST_SENDERS is not set: run tests/run"));
     Path::new(&tools).join(format!("sender-{venv}/bin/{name}"))
 }
 
@@ -223,7 +223,7 @@ fn script(venv: &str, name: &str) -> Command {
 }
 
 #[tokio::test]
-#[ignore = "needs boto3 of both protocols at ERRAND_TEST_SENDERS"]
+#[ignore = "needs boto3 of both protocols at TEST_SENDERS"]
 async fn boto3_does_all_that_it_can() {
     for venv in ["sqs", "query"] {
         let data = tempfile::tempdir().unwrap();
@@ -235,7 +235,7 @@ async fn boto3_does_all_that_it_can() {
 }
 
 #[tokio::test]
-#[ignore = "needs the aws CLI of both protocols at ERRAND_TEST_SENDERS"]
+#[ignore = "needs the aws CLI of both protocols at TEST_SENDERS"]
 async fn the_aws_cli_sends() {
     for venv in ["sqs", "query"] {
         let data = tempfile::tempdir().unwrap();
@@ -274,7 +274,7 @@ fn join_lines(command: Command) -> Command {
 }
 
 #[tokio::test]
-#[ignore = "needs Celery at ERRAND_TEST_SENDERS"]
+#[ignore = "needs Celery at TEST_SENDERS"]
 async fn celerys_tasks_are_run_here() {
     let data = tempfile::tempdir().unwrap();
     let app = Stub::start(|_| Answer::json(200, "1")).await;
@@ -295,7 +295,7 @@ async fn celerys_tasks_are_run_here() {
 }
 
 #[tokio::test]
-#[ignore = "needs django-notifs at ERRAND_TEST_SENDERS"]
+#[ignore = "needs django-notifs at TEST_SENDERS"]
 async fn django_notifs_sends_here() {
     let data = tempfile::tempdir().unwrap();
     let server = Server::start(data.path());
