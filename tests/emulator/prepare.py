@@ -60,7 +60,9 @@ def make_the_users_function():
 def let_slack_be_the_application():
     """Slack's provider calls a loopback address in place of Slack, which the template has no parameter for."""
     client, name = boto3.client("lambda"), f"{STACK}-consumer"
-    variables = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    told = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    # The emulator tells a number of the template as a number, and AWS as text.
+    variables = {setting: str(value) for setting, value in told.items()}
     slack = {"ERRAND_SLACK_TOKEN": "xoxb-test", "ERRAND_SLACK_URL": f"http://127.0.0.1:{os.environ['TEST_APP_PORT']}/slack"}
     client.update_function_configuration(FunctionName=name, Environment={"Variables": variables | slack})
 
