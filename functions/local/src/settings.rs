@@ -61,7 +61,7 @@ and runners `settings.rs` beside each.
 
     #[test]
     fn the_page_of_settings_is_made_of_their_declarations() {
-        if std::env::var_os("BLESS").is_some() {
+        if option_env!("BLESS").is_some() {
             fs::write(PAGE, page()).unwrap();
         }
         assert!(fs::read_to_string(PAGE).unwrap_or_default() == page(), "docs/settings.md is stale: run this test with BLESS=1");
