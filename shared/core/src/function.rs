@@ -3,7 +3,7 @@ use std::{future::Future, marker::PhantomData, time::Duration};
 use futures_util::FutureExt;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Attempt, BoxFuture, DeliveryError, Envelope, ErrorKind, Job, Json, Ran, Target, Task};
+use crate::{Attempt, BoxFuture, DeliveryError, Envelope, ErrorKind, Fields, Job, Json, Problems, Ran, Target, Task};
 
 /// A Rust function as a task.
 pub(crate) struct Function<A, F> {
@@ -45,14 +45,9 @@ fn arguments<A: DeserializeOwned>(envelope: &Envelope) -> Result<A, DeliveryErro
     let positional = envelope.args.as_deref().map(|args| args.get()).filter(|_| envelope.has_args());
     let named = envelope.kwargs.as_deref().map(|kwargs| kwargs.get()).filter(|kwargs| !kwargs.trim_matches(['{', '}', ' ']).is_empty());
     let read = match (positional, named) {
-        (Some(args), None) => serde_json::from_str(args),
-        (None, named) => serde_json::from_str(named.unwrap_or("{}")),
-        (Some(_), Some(_)) => {
-            return Err(DeliveryError::new(ErrorKind::InvalidPayload, "/args: expected arguments in args or in kwargs, got both"));
-        }
+        (Some(args), None) => Fields::value(args).map_err(|problems| problems.under("/args")),
+        (None, named) => Fields::value(named.unwrap_or("{}")).map_err(|problems| problems.under("/kwargs")),
+        (Some(_), Some(_)) => Err(Problems::at("/args", "expected arguments in args or in kwargs, got both")),
     };
-    // What serde says repeats values, which may be personal.
-    read.map_err(|error| {
-        DeliveryError::new(ErrorKind::InvalidPayload, format!("/kwargs: not what this task takes (column {})", error.column()))
-    })
+    read.map_err(|problems| DeliveryError::new(ErrorKind::InvalidPayload, problems.to_string()))
 }

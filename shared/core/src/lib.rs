@@ -39,6 +39,7 @@ pub mod settings;
 mod signing;
 mod store;
 mod task;
+mod task_result;
 mod text;
 mod timestamp;
 mod transport;
@@ -56,7 +57,7 @@ pub use erased::{
     DynResultBackend, DynResults, DynSchedules, DynTransport,
 };
 pub use error::{Advice, DeliveryError, ErrorKind};
-pub use fields::{Aliases, Fields, Problem, Problems, nearest, segment};
+pub use fields::{Aliases, Fields, Problem, Problems, nearest, not_known, segment};
 pub use fingerprint::Fingerprint;
 pub use follow_ups::{FollowUps, ForeignMessage, ForeignResult, Forward, ResultBackend};
 pub use header::Header;
@@ -79,8 +80,9 @@ pub use runner::{Job, Ran, ReportTo, Runner};
 pub use schedule::{Schedule, Schedules};
 pub use sender::Sender;
 pub use settings::{Environment, Reader, Secret, Setting, SettingsError, Stranger, Takes, Unread};
-pub use store::{Begin, Change, Claim, Filter, Finish, Outcome, Page, Replaced, Report, Status, Store, StoreError, TaskError, TaskResult};
+pub use store::{Begin, Change, Claim, Filter, Finish, Outcome, Page, Report, Store, StoreError};
 pub use task::Task;
+pub use task_result::{Replaced, Status, TaskError, TaskResult};
 pub use text::{Place, Text, is_mention};
 pub use timestamp::{InvalidTimestamp, Timestamp};
 pub use transport::{PublishError, Published, Transport};

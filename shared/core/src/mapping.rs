@@ -3,10 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
-use serde::Deserialize;
 use serde_json::{Map, Value, value::RawValue};
 
-use crate::{BoxFuture, DeliveryError, Envelope, ErrorKind, Fields, Job, Place, Ran, Task, Text, Texts, is_mention, json, text::MENTIONS};
+use crate::{
+    BoxFuture, DeliveryError, Envelope, ErrorKind, Fields, Job, Place, Problems, Ran, Task, Text, Texts, is_mention, json, text::MENTIONS,
+};
 
 /// What a route says that names a task: `{"task":"email","payload":{"to":["/args/0"],"subject":"/kwargs/subject"}}`.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,29 +54,23 @@ const ROOTS: [&str; 3] = ["args", "kwargs", "context"];
 
 impl Mapping {
     pub(crate) fn read(json: &RawValue) -> Result<Self, String> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Written<'a> {
-            task: String,
-            #[serde(borrow)]
-            payload: Option<&'a RawValue>,
-        }
-        let Written { task, payload } = serde_json::from_str(json.get()).map_err(|error| error.to_string())?;
+        let fields = Fields::of(json.get()).map(Fields::strict).and_then(|mut fields| {
+            let (task, payload) = (fields.required::<String>("task"), fields.json("payload", '{', "an object"));
+            fields.finish(task.map(|task| (task, payload)))
+        });
+        let (task, payload) = fields.map_err(|problems| problems.to_string())?;
         let written = payload.and_then(|payload| serde_json::from_str(payload.get()).ok()).unwrap_or_default();
         let payload = payload.map(Template::read).transpose()?;
-        if payload.as_ref().is_some_and(|payload| !matches!(payload, Template::Object(_))) {
-            return Err("payload: expected an object".to_owned());
-        }
         Ok(Self { task, payload, written })
     }
 }
 
 impl Template {
     fn read(json: &RawValue) -> Result<Self, String> {
-        let wrong = |error: serde_json::Error| format!("payload: {error}");
+        let wrong = |problems: Problems| format!("payload: {problems}");
         Ok(match json.get().as_bytes() {
             [b'"', ..] => {
-                let text: String = serde_json::from_str(json.get()).map_err(wrong)?;
+                let text: String = Fields::value(json.get()).map_err(wrong)?;
                 match (Pointer::read(&text), parts(&text)) {
                     (Some(pointer), _) => Self::Pointer(pointer),
                     (None, Some(parts)) => Self::Text(parts, Text::Plain),
@@ -83,11 +78,11 @@ impl Template {
                 }
             }
             [b'[', ..] => {
-                let values: Vec<&RawValue> = serde_json::from_str(json.get()).map_err(wrong)?;
+                let values: Vec<&RawValue> = Fields::value(json.get()).map_err(wrong)?;
                 Self::Array(values.into_iter().map(Self::read).collect::<Result<_, _>>()?)
             }
             [b'{', ..] => {
-                let fields = Fields::of(json.get()).map_err(|problems| format!("payload: {problems}"))?;
+                let fields = Fields::of(json.get()).map_err(wrong)?;
                 let fields = fields.into_entries().into_iter().map(|(name, value)| Ok((json::text(&name), Self::read(value)?)));
                 Self::Object(fields.collect::<Result<_, String>>()?)
             }
@@ -374,8 +369,8 @@ mod tests {
     #[test]
     fn a_mapping_that_cannot_be_is_refused() {
         for (json, part) in [
-            (r#"{"task":"a","payloads":{}}"#, "unknown field `payloads`"),
-            (r#"{"task":"a","payload":["/kwargs"]}"#, "payload: expected an object"),
+            (r#"{"task":"a","payloads":{}}"#, "/payloads: is not known here; did you mean payload?"),
+            (r#"{"task":"a","payload":["/kwargs"]}"#, "/payload: expected an object, got an array"),
             (r#"{"task":"a","payload":{"x":1,"x":2}}"#, "there twice"),
         ] {
             let error = Mapping::read(&raw(json)).unwrap_err();

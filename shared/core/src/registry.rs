@@ -4,7 +4,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use crate::{
-    Attempt, DeliveryError, Environment, ErrorKind, Init, Invocation, Provider, Routes, Runner, Setting, SettingsError, Target, Task,
+    Attempt, DeliveryError, Environment, ErrorKind, Fields, Init, Invocation, Provider, Routes, Runner, Setting, SettingsError, Target,
+    Task,
     function::Function,
     mapping::{Mapped, Mapping},
     routes::{Resolve, contested, wrong},
@@ -83,9 +84,8 @@ impl Registry {
         self.settings.extend(R::SETTINGS);
         let runner = Arc::new(R::new(env, cx)?);
         let make = move |options: &Map<String, Value>| {
-            let options = Value::from(options.clone());
-            let circuit = options.to_string();
-            let route = serde_json::from_value(options).map_err(|error| error.to_string())?;
+            let circuit = Value::from(options.clone()).to_string();
+            let route = Fields::value(&circuit).map_err(|problems| problems.to_string())?;
             runner.check(&route)?;
             Ok(Arc::new(Routed { runner: Arc::clone(&runner), route, circuit }) as _)
         };

@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Map, Value, value::RawValue};
 
-use crate::{Environment, SettingsError, limits, mapping::Mapping, settings::all::ROUTES};
+use crate::{Environment, Fields, Problems, SettingsError, limits, mapping::Mapping, settings::all::ROUTES};
 
 /// What does the tasks of a route.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,10 +20,11 @@ impl Target {
     pub const FUNCTION: &'static str = "function";
 
     fn read(json: &RawValue) -> Result<Self, String> {
+        let told = |problems: Problems| problems.to_string();
         match json.get().as_bytes() {
-            [b'"', ..] => serde_json::from_str(json.get()).map(Self::Provider).map_err(|error| error.to_string()),
+            [b'"', ..] => Fields::value(json.get()).map(Self::Provider).map_err(told),
             [b'{', ..] => {
-                let options: Map<String, Value> = serde_json::from_str(json.get()).map_err(|error| error.to_string())?;
+                let options: Map<String, Value> = Fields::value(json.get()).map_err(told)?;
                 if options.contains_key("task") {
                     Mapping::read(json).map(|mapping| Self::Task(Arc::new(mapping)))
                 } else {
@@ -229,6 +230,8 @@ mod tests {
             (r#"{"a.*.b":"x"}"#, "a.*.b: "),
             (r#"{"a":[]}"#, "a: "),
             (r#"{"a":7}"#, "a: expected a provider's name or an object"),
+            (r#"{"a":{"task":7}}"#, "a: /task: expected a string, got a number"),
+            (r#"{"a":{"task":"b","payload":{"c":1,"c":2}}}"#, "a: payload: /c: is there twice"),
         ] {
             let error = routes(json).unwrap_err().to_string();
             assert!(error.starts_with("ERRAND_ROUTES: ") && error.contains(part), "{error}");

@@ -84,7 +84,7 @@ fn names<P: Payload>(example: &Value) -> BTreeSet<String> {
     let mut fields = Fields::of(&json).expect("an example is an object").strict();
     fields.aliases(P::ALIASES);
     let _ = P::read(&mut fields);
-    fields.known().into_iter().collect()
+    fields.known().into_iter().map(ToOwned::to_owned).collect()
 }
 
 /// Where objects stand in a value that have no other properties than a schema says.

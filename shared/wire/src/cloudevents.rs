@@ -111,7 +111,7 @@ fn attribute(header: &str) -> Option<String> {
 
 /// The envelope of an event without its data. What the event says of itself is kept in its context.
 fn envelope(fields: &mut Fields<'_>) -> Option<Envelope> {
-    let text = |fields: &mut Fields<'_>, name: &str| {
+    let text = |fields: &mut Fields<'_>, name: &'static str| {
         let value = fields.required::<String>(name);
         if value.as_ref().is_some_and(String::is_empty) {
             fields.refuse(name, "expected a text that is not empty");

@@ -4,7 +4,7 @@ use errand_core::{Envelope, Fields, json::Object};
 use serde::Serialize;
 
 /// Adds a field to an envelope's context, unless it has one of that name.
-pub(crate) fn add(envelope: &mut Envelope, name: &str, facts: &impl Serialize) {
+pub(crate) fn add(envelope: &mut Envelope, name: &'static str, facts: &impl Serialize) {
     let context = envelope.context.json.as_deref().and_then(|json| Fields::of(json.get()).ok());
     if context.as_ref().is_some_and(|context| context.raw(name).is_some()) {
         return;

@@ -70,7 +70,7 @@ fn holds_task(detail: &str) -> bool {
 fn event(id: &str, detail_type: &str, detail: &str) -> Result<Envelope, Problems> {
     let task = name::task(detail_type);
     if task.is_empty() {
-        return Err(Problems::whole("/detail-type: expected the name of a type"));
+        return Err(Problems::at("/detail-type", "expected the name of a type"));
     }
     native::of_data(id.to_owned(), task, detail).map_err(|problems| problems.under("/detail"))
 }

@@ -83,7 +83,7 @@ fn with_attributes(fields: &Fields<'_>, attributes: &BTreeMap<String, String>) -
     } else {
         fields.entries().for_each(|(name, json)| whole.field(name, json.get()));
     }
-    let has = |name: &str| !is_payload && fields.raw(name).is_some();
+    let has = |name: &'static str| !is_payload && fields.raw(name).is_some();
     for name in IN_ATTRIBUTES {
         let Some(value) = attributes.get(name) else { continue };
         let field = if name == "traceparent" { "trace" } else { name };

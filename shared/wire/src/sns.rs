@@ -89,15 +89,8 @@ fn nothing(why: &'static str) -> Decoded {
 }
 
 fn wrapper(fields: &mut Fields<'_>) -> Option<Wrapper> {
-    let attributes = fields.object("MessageAttributes", |attributes| {
-        let mut values = BTreeMap::new();
-        let names: Vec<String> = attributes.entries().map(|(name, _)| name.to_owned()).collect();
-        for name in names {
-            let value = attributes.object(&name, |attribute| attribute.required::<String>("Value"));
-            values.extend(value.map(|value| (name, value)));
-        }
-        Some(values)
-    });
+    let attributes =
+        fields.object("MessageAttributes", |attributes| Some(attributes.each(|_, attribute| attribute.required::<String>("Value"))));
     let wrapper = Wrapper {
         id: fields.text("MessageId", limits::id).unwrap_or_default(),
         topic: fields.required("TopicArn")?,

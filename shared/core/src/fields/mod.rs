@@ -1,23 +1,18 @@
+mod entries;
 mod nearest;
 mod problem;
 
-use std::{
-    borrow::Cow,
-    cell::{Cell, RefCell},
-    collections::BTreeMap,
-    fmt,
-    ops::RangeInclusive,
-};
+use std::{borrow::Cow, cell::RefCell, collections::BTreeMap, ops::RangeInclusive};
 
-use serde::{
-    Deserialize,
-    de::{DeserializeOwned, MapAccess, Visitor},
-};
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-pub use nearest::nearest;
+use entries::{Entries, Entry};
+pub use nearest::{nearest, not_known};
 pub use problem::{Problem, Problems, segment};
 use problem::{explain, kind_of};
+
+use crate::json;
 
 /// The fields of a JSON object, read one by one, so that all that is wrong is found at once: serde stops at the first.
 ///
@@ -35,19 +30,6 @@ pub struct Fields<'a> {
 /// What others call a field, and what it is called here.
 pub type Aliases = &'static [(&'static str, &'static str)];
 
-struct Entry<'a> {
-    name: Cow<'a, str>,
-    value: &'a RawValue,
-    /// Whether a reader has asked for it.
-    read: Cell<bool>,
-}
-
-impl Entry<'_> {
-    fn is_null(&self) -> bool {
-        self.value.get() == "null"
-    }
-}
-
 /// What becomes of fields that no reader asks for.
 enum Others {
     /// Nothing: the object is of another's form.
@@ -55,7 +37,7 @@ enum Others {
     /// Where they stand is kept for [`Fields::unread`].
     Noted(Vec<String>),
     /// They are problems. Holds the names that were asked for.
-    Refused(RefCell<Vec<String>>),
+    Refused(RefCell<Vec<&'static str>>),
 }
 
 impl Others {
@@ -131,11 +113,9 @@ impl<'a> Fields<'a> {
     }
 
     /// The field that a reader asks for, by this name or an alias of it, if it is there and not null.
-    fn ask(&self, name: &str) -> Option<&Entry<'a>> {
-        if let Others::Refused(known) = &self.others
-            && !known.borrow().iter().any(|known| known == name)
-        {
-            known.borrow_mut().push(name.to_owned());
+    fn ask(&self, name: &'static str) -> Option<&Entry<'a>> {
+        if let Others::Refused(known) = &self.others {
+            known.borrow_mut().push(name);
         }
         let named = |name: &str| {
             let entry = self.entries.iter().find(|entry| entry.name == name)?;
@@ -153,7 +133,7 @@ impl<'a> Fields<'a> {
 
     /// The JSON text of a field, if it is there and not null.
     #[must_use]
-    pub fn raw(&self, name: &str) -> Option<&'a RawValue> {
+    pub fn raw(&self, name: &'static str) -> Option<&'a RawValue> {
         self.ask(name).map(|entry| entry.value)
     }
 
@@ -180,6 +160,18 @@ impl<'a> Fields<'a> {
         self.entries.into_iter().map(|entry| (entry.name, entry.value)).collect()
     }
 
+    /// A value by its serde type: for types that need no more than the first problem, which is told with its pointer.
+    ///
+    /// # Errors
+    /// What was expected there.
+    pub fn value<T: Deserialize<'a>>(json: &'a str) -> Result<T, Problems> {
+        serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(json)).map_err(|error| {
+            let pointer = problem::pointer(error.path());
+            let found = json::at(json, &pointer).map_or(json, RawValue::get);
+            Problems::at(&pointer, explain(error.inner(), found))
+        })
+    }
+
     /// What is wrong with a text that was read otherwise.
     #[must_use]
     pub fn not_json(error: &serde_json::Error, json: &str) -> Problems {
@@ -194,7 +186,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A field that must be there.
-    pub fn required<T: Deserialize<'a>>(&mut self, name: &str) -> Option<T> {
+    pub fn required<T: Deserialize<'a>>(&mut self, name: &'static str) -> Option<T> {
         if self.raw(name).is_none() {
             self.refuse(name, "is required");
             return None;
@@ -203,13 +195,13 @@ impl<'a> Fields<'a> {
     }
 
     /// A field that may be missing or null.
-    pub fn optional<T: Deserialize<'a>>(&mut self, name: &str) -> Option<T> {
+    pub fn optional<T: Deserialize<'a>>(&mut self, name: &'static str) -> Option<T> {
         let raw = self.raw(name)?.get();
         serde_json::from_str(raw).map_err(|error| self.refuse(name, explain(&error, raw))).ok()
     }
 
     /// A whole number that may be missing or null and must be within `range`.
-    pub fn number(&mut self, name: &str, range: RangeInclusive<u64>) -> Option<u64> {
+    pub fn number(&mut self, name: &'static str, range: RangeInclusive<u64>) -> Option<u64> {
         let raw = self.raw(name)?.get();
         let number = raw.parse().ok().filter(|number| range.contains(number));
         if number.is_none() {
@@ -220,14 +212,14 @@ impl<'a> Fields<'a> {
     }
 
     /// A field whose text must fit `rule`: the error is what was expected.
-    pub fn text(&mut self, name: &str, rule: impl Fn(&str) -> Result<(), &'static str>) -> Option<String> {
+    pub fn text(&mut self, name: &'static str, rule: impl Fn(&str) -> Result<(), &'static str>) -> Option<String> {
         let text: String = self.optional(name)?;
         rule(&text).map_err(|expected| self.refuse(name, format!("expected {expected}"))).ok()?;
         Some(text)
     }
 
     /// The same for a field that must be there.
-    pub fn required_text(&mut self, name: &str, rule: impl Fn(&str) -> Result<(), &'static str>) -> Option<String> {
+    pub fn required_text(&mut self, name: &'static str, rule: impl Fn(&str) -> Result<(), &'static str>) -> Option<String> {
         if self.raw(name).is_none() {
             self.refuse(name, "is required");
         }
@@ -235,7 +227,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The JSON text of a field that may be missing or null and must begin as its type does.
-    pub fn json(&mut self, name: &str, begins: char, expected: &str) -> Option<&'a RawValue> {
+    pub fn json(&mut self, name: &'static str, begins: char, expected: &str) -> Option<&'a RawValue> {
         let raw = self.raw(name)?;
         if !raw.get().starts_with(begins) {
             self.refuse(name, format!("expected {expected}, got {}", kind_of(raw.get())));
@@ -245,12 +237,12 @@ impl<'a> Fields<'a> {
     }
 
     /// A list; each wrong element is a problem of its own. Empty when missing or null.
-    pub fn list<T: Deserialize<'a>>(&mut self, name: &str) -> Vec<T> {
+    pub fn list<T: Deserialize<'a>>(&mut self, name: &'static str) -> Vec<T> {
         self.elements(name, |fields, name, raw| serde_json::from_str(raw).map_err(|error| fields.refuse(name, explain(&error, raw))).ok())
     }
 
     /// An object of whatever names, each with a text; each wrong one is a problem of its own. Empty when missing or null.
-    pub fn texts(&mut self, name: &str) -> BTreeMap<String, String> {
+    pub fn texts(&mut self, name: &'static str) -> BTreeMap<String, String> {
         let read = |texts: &mut Self| {
             let entries: Vec<(String, &'a RawValue)> = texts.entries().map(|(name, raw)| (name.to_owned(), raw)).collect();
             let text = |(name, raw): (String, &'a RawValue)| {
@@ -274,13 +266,13 @@ impl<'a> Fields<'a> {
     }
 
     /// An object that may be missing or null, read by `read`.
-    pub fn object<T>(&mut self, name: &str, read: impl Fn(&mut Fields<'a>) -> Option<T>) -> Option<T> {
+    pub fn object<T>(&mut self, name: &'static str, read: impl Fn(&mut Fields<'a>) -> Option<T>) -> Option<T> {
         let raw = self.raw(name)?;
         self.nested(name, raw.get(), read)
     }
 
     /// A list of objects, each read by `read`. Empty when missing or null.
-    pub fn objects<T>(&mut self, name: &str, read: impl Fn(&mut Fields<'a>) -> Option<T>) -> Vec<T> {
+    pub fn objects<T>(&mut self, name: &'static str, read: impl Fn(&mut Fields<'a>) -> Option<T>) -> Vec<T> {
         self.elements(name, |fields, name, raw| fields.nested(name, raw, &read))
     }
 
@@ -303,7 +295,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn elements<T>(&mut self, name: &str, mut read: impl FnMut(&mut Self, &str, &'a str) -> Option<T>) -> Vec<T> {
+    fn elements<T>(&mut self, name: &'static str, mut read: impl FnMut(&mut Self, &str, &'a str) -> Option<T>) -> Vec<T> {
         let elements: Vec<&'a RawValue> = self.optional(name).unwrap_or_default();
         elements.into_iter().enumerate().filter_map(|(i, raw)| read(self, &format!("{name}/{i}"), raw.get())).collect()
     }
@@ -341,11 +333,11 @@ impl<'a> Fields<'a> {
         match &mut self.others {
             Others::Left => {}
             Others::Noted(pointers) => pointers.extend(unread.map(|entry| format!("{}/{}", self.pointer, segment(&entry.name)))),
-            Others::Refused(known) => {
-                let known = all_names(known.get_mut(), self.aliases);
+            Others::Refused(asked) => {
+                let asked = asked.borrow();
                 self.problems.extend(unread.map(|entry| Problem {
                     pointer: format!("{}/{}", self.pointer, segment(&entry.name)),
-                    detail: not_known(&entry.name, &known),
+                    detail: not_known(&entry.name, all_names(&asked, self.aliases).into_iter()),
                 }));
             }
         }
@@ -364,7 +356,7 @@ impl<'a> Fields<'a> {
 
     /// The names that were asked for of [`Fields::strict`], and those that stand for them.
     #[must_use]
-    pub fn known(&self) -> Vec<String> {
+    pub fn known(&self) -> Vec<&'static str> {
         match &self.others {
             Others::Refused(known) => all_names(&known.borrow(), self.aliases),
             Others::Left | Others::Noted(_) => Vec::new(),
@@ -393,55 +385,16 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn all_names(asked: &[String], aliases: Aliases) -> Vec<String> {
-    asked.iter().cloned().chain(aliases.iter().map(|(alias, _)| (*alias).to_owned())).collect()
-}
-
-/// What is said of a name that is not known.
-fn not_known(name: &str, known: &[String]) -> String {
-    let names = known.iter().map(String::as_str);
-    match nearest(name, names) {
-        Some(meant) => format!("is not known here; did you mean {meant}?"),
-        None if known.is_empty() => "is not known here: no fields are".to_owned(),
-        None => format!("is not known here; known are {}", known.join(", ")),
-    }
-}
-
-struct Entries<'a> {
-    entries: Vec<Entry<'a>>,
-    /// A name that is there twice.
-    twice: Option<Cow<'a, str>>,
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-        impl<'de> Visitor<'de> for Object {
-            type Value = Entries<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let (mut entries, mut twice): (Vec<Entry<'de>>, _) = (Vec::with_capacity(8), None);
-                while let Some((Key(name), value)) = map.next_entry()? {
-                    if entries.iter().any(|known| known.name == name) {
-                        twice = Some(name);
-                        continue;
-                    }
-                    entries.push(Entry { name, value, read: Cell::new(false) });
-                }
-                Ok(Entries { entries, twice })
-            }
+/// The names that were asked for, each once, and those that stand for them.
+fn all_names(asked: &[&'static str], aliases: Aliases) -> Vec<&'static str> {
+    let mut names = Vec::new();
+    for name in asked.iter().copied().chain(aliases.iter().map(|(alias, _)| *alias)) {
+        if !names.contains(&name) {
+            names.push(name);
         }
-        deserializer.deserialize_map(Object)
     }
+    names
 }
-
-/// An object's key, borrowed where it holds no escape: serde's own `Cow` always copies.
-#[derive(Deserialize)]
-struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[cfg(test)]
 mod tests {

@@ -29,6 +29,18 @@ pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> 
     elsewhere.or_else(|| known.filter_map(near).min_by_key(|(distance, _)| *distance).map(|(_, known)| known))
 }
 
+/// What is said of a name that is not known: the one that was probably meant, else those that are.
+#[must_use]
+pub fn not_known<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
+    match nearest(name, known.clone()) {
+        Some(meant) => format!("is not known here; did you mean {meant}?"),
+        None => match known.collect::<Vec<_>>().as_slice() {
+            [] => "is not known here: none is".to_owned(),
+            known => format!("is not known here; known are {}", known.join(", ")),
+        },
+    }
+}
+
 /// How many letters must be put in, taken out or changed to make one of the other (Levenshtein).
 fn distance(one: &str, other: &str) -> usize {
     let other: Vec<char> = other.chars().collect();

@@ -1,6 +1,7 @@
 use std::fmt;
 
 use serde::Serialize;
+use serde_path_to_error::{Path, Segment};
 
 /// One thing that is wrong with a JSON document, for the one who wrote it. It never repeats the value that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -57,6 +58,16 @@ pub fn segment(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
+/// A path of serde's as a JSON pointer.
+pub(super) fn pointer(path: &Path) -> String {
+    let steps = path.iter().filter_map(|step| match step {
+        Segment::Seq { index } => Some(format!("/{index}")),
+        Segment::Map { key } => Some(format!("/{}", segment(key))),
+        Segment::Enum { .. } | Segment::Unknown => None,
+    });
+    steps.collect()
+}
+
 /// What serde says, in words of JSON and not of Rust, without the value that it repeats and the position that means nothing inside a field.
 pub(super) fn explain(error: &serde_json::Error, json: &str) -> String {
     let text = error.to_string();
@@ -77,7 +88,9 @@ pub(super) fn explain(error: &serde_json::Error, json: &str) -> String {
             (expected, "a number") if expected.contains("number") => format!("expected {expected}"),
             (expected, got) => format!("expected {expected}, got {got}"),
         },
-        None => text.replace('`', ""),
+        None if ["expected ", "missing field ", "duplicate field "].iter().any(|words| text.starts_with(words)) => text.replace('`', ""),
+        // A type's own words may repeat the value.
+        None => "is not what is taken here".to_owned(),
     }
 }
 
@@ -160,6 +173,7 @@ mod tests {
             (told::<Point>("{}"), "missing field _x"),
             (told::<Colour>(r#""hunter2""#), "expected red or green"),
             (told::<()>("7"), "expected null, got a number"),
+            (told::<std::net::IpAddr>(r#""hunter2""#), "is not what is taken here"),
         ] {
             assert_eq!(told, wanted);
         }

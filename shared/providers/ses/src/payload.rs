@@ -141,7 +141,7 @@ fn bodies(fields: &mut Fields<'_>) -> (Option<String>, Option<String>) {
 }
 
 /// A list of addresses, or one.
-fn addresses(fields: &mut Fields<'_>, name: &str) -> Vec<String> {
+fn addresses(fields: &mut Fields<'_>, name: &'static str) -> Vec<String> {
     if fields.raw(name).is_some_and(|raw| raw.get().starts_with('"')) {
         return address(fields, name).into_iter().collect();
     }
@@ -157,7 +157,7 @@ fn addresses(fields: &mut Fields<'_>, name: &str) -> Vec<String> {
 }
 
 /// One address.
-fn address(fields: &mut Fields<'_>, name: &str) -> Option<String> {
+fn address(fields: &mut Fields<'_>, name: &'static str) -> Option<String> {
     let text: String = fields.optional(name)?;
     address::read(&text).map_err(|expected| fields.refuse(name, format!("expected {expected}"))).ok()
 }

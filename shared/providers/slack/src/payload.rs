@@ -117,7 +117,8 @@ impl Payload for Message {
         };
         blocks::check(fields);
         let blank = message.text.as_ref().is_none_or(|text| text.trim().is_empty());
-        let empty = |name: &str| fields.raw(name).is_none_or(|raw| raw.get().trim_matches(['[', ']', ' ', '\n', '\r', '\t']).is_empty());
+        let empty =
+            |name: &'static str| fields.raw(name).is_none_or(|raw| raw.get().trim_matches(['[', ']', ' ', '\n', '\r', '\t']).is_empty());
         // What is no text is told already.
         if blank && empty("blocks") && empty("attachments") && fields.raw("text").is_none_or(|raw| raw.get().starts_with('"')) {
             fields.refuse("text", "is required and may not be empty, or blocks, or attachments");

@@ -180,7 +180,7 @@ fn following(fields: Result<Fields<'_>, Problems>, said: Said) -> Result<Said, P
     if fields.raw("chord").is_some() {
         fields.refuse("chord", Signature::NO_CHORDS);
     }
-    let mut list = |name: &str| {
+    let mut list = |name: &'static str| {
         let signatures = Signature::list(&mut fields, name);
         if let Some(why) = signatures.iter().find_map(|signature| signature.refused(0)) {
             fields.refuse(name, why);

@@ -156,7 +156,7 @@ impl Parent<'_> {
     }
 
     /// The time that is so many seconds from now, or that an option names: as it was written, or in kombu's form of one.
-    fn time(&self, signature: &Signature, seconds: &str, time: &str) -> Option<String> {
+    fn time(&self, signature: &Signature, seconds: &'static str, time: &'static str) -> Option<String> {
         let from_now = signature.seconds(seconds).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         let named = || signature.text(time).or_else(|| Fields::of(signature.option(time)?.get()).ok()?.optional("__value__"));
         from_now.map(|from_now| (self.now + from_now).to_string()).or_else(named)

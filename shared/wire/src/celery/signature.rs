@@ -28,7 +28,7 @@ impl Signature {
         "is a chord, which only a Celery worker can complete: send a group, and what follows it as a task of its own";
 
     /// Reads a field that may be missing or null: a list of signatures, or one.
-    pub(super) fn list(fields: &mut Fields<'_>, name: &str) -> Vec<Self> {
+    pub(super) fn list(fields: &mut Fields<'_>, name: &'static str) -> Vec<Self> {
         match fields.raw(name) {
             Some(one) if one.get().starts_with('{') => fields.object(name, Self::read).into_iter().collect(),
             _ => fields.objects(name, Self::read),
@@ -36,7 +36,7 @@ impl Signature {
     }
 
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let json = |fields: &mut Fields<'_>, name: &str, begins: char, empty: &str| {
+        let json = |fields: &mut Fields<'_>, name: &'static str, begins: char, empty: &str| {
             let found = fields.json(name, begins, if begins == '[' { "an array" } else { "an object" });
             found.map(ToOwned::to_owned).or_else(|| RawValue::from_string(empty.to_owned()).ok())
         };
@@ -86,12 +86,12 @@ impl Signature {
     }
 
     /// An option that holds signatures.
-    pub(super) fn signatures(&self, option: &str) -> Vec<Self> {
+    pub(super) fn signatures(&self, option: &'static str) -> Vec<Self> {
         listed(&self.options, option)
     }
 
     /// Adds signatures to such an option.
-    pub(super) fn add(&mut self, option: &str, more: Vec<Self>) {
+    pub(super) fn add(&mut self, option: &'static str, more: Vec<Self>) {
         if more.is_empty() {
             return;
         }
@@ -105,22 +105,22 @@ impl Signature {
     }
 
     /// An option's value, as it was written; nothing where it is null.
-    pub(super) fn option(&self, name: &str) -> Option<Json> {
+    pub(super) fn option(&self, name: &'static str) -> Option<Json> {
         Fields::of(self.options.get()).ok()?.raw(name).map(ToOwned::to_owned)
     }
 
     /// An option that is a text.
-    pub(super) fn text(&self, name: &str) -> Option<String> {
+    pub(super) fn text(&self, name: &'static str) -> Option<String> {
         serde_json::from_str(self.option(name)?.get()).ok()
     }
 
     /// An option that is a number of seconds.
-    pub(super) fn seconds(&self, name: &str) -> Option<f64> {
+    pub(super) fn seconds(&self, name: &'static str) -> Option<f64> {
         serde_json::from_str(self.option(name)?.get()).ok()
     }
 }
 
 /// The signatures in a field of an object that was read before.
-fn listed(object: &RawValue, name: &str) -> Vec<Signature> {
+fn listed(object: &RawValue, name: &'static str) -> Vec<Signature> {
     Fields::of(object.get()).map(|mut fields| Signature::list(&mut fields, name)).unwrap_or_default()
 }

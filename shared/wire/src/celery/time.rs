@@ -12,7 +12,7 @@ use super::special_types;
 
 /// Reads a field that may be missing or null, or empty, as other clients write it. A time without an offset is in UTC, which is Celery's own reading unless its
 /// `timezone` says otherwise.
-pub(super) fn read(fields: &mut Fields<'_>, name: &str) -> Option<Timestamp> {
+pub(super) fn read(fields: &mut Fields<'_>, name: &'static str) -> Option<Timestamp> {
     let plain = special_types::plain(fields.raw(name)?);
     let Ok(text) = serde_json::from_str::<String>(plain.get()) else {
         return fields.optional(name);
