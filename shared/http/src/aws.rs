@@ -14,7 +14,7 @@ use aws_smithy_runtime_api::client::{
     behavior_version::BehaviorVersion,
     http::{SharedHttpClient, SharedHttpConnector, http_client_fn},
     orchestrator::HttpResponse,
-    result::{ConnectorError, SdkError},
+    result::SdkError,
     stalled_stream_protection::StalledStreamProtectionConfig,
 };
 use aws_smithy_types::{error::metadata::ProvideErrorMetadata, retry::RetryConfig, timeout::TimeoutConfig};
@@ -33,6 +33,7 @@ use errand_core::{
 pub use aws_types::SdkConfig;
 
 use crate::{
+    client::unreached,
     connect::{Limits, connector},
     guard::Dns,
     roots,
@@ -124,8 +125,8 @@ pub enum Failure {
         /// What it said. Not for logs: it may repeat the request.
         message: String,
     },
-    /// Nothing left this machine.
-    NotSent,
+    /// Nothing left this machine. Holds why.
+    NotSent(String),
     /// The request left, and no answer came or none that can be read: it may have been done.
     Unanswered,
 }
@@ -146,8 +147,11 @@ impl Failure {
             SdkError::ResponseError(context) => {
                 Self::Answered { code: "Unknown".to_owned(), status: context.raw().status().as_u16(), message: String::new() }
             }
-            SdkError::ConstructionFailure(_) => Self::NotSent,
-            SdkError::DispatchFailure(failure) if failure.as_connector_error().is_some_and(not_sent) => Self::NotSent,
+            SdkError::ConstructionFailure(_) => Self::NotSent("no request can be made of it".to_owned()),
+            SdkError::DispatchFailure(failure) => match failure.as_connector_error().and_then(unreached) {
+                Some(unreached) => Self::NotSent(unreached.to_string()),
+                None => Self::Unanswered,
+            },
             _ => Self::Unanswered,
         }
     }
@@ -157,7 +161,7 @@ impl Failure {
     pub fn passes(&self) -> bool {
         match self {
             Self::Answered { status, code, .. } => *status >= 500 || *status == 429 || throttled(code),
-            Self::NotSent | Self::Unanswered => true,
+            Self::NotSent(_) | Self::Unanswered => true,
         }
     }
 }
@@ -168,15 +172,11 @@ pub fn throttled(code: &str) -> bool {
     code.contains("Throttl") || code.contains("TooManyRequests")
 }
 
-fn not_sent(error: &ConnectorError) -> bool {
-    matches!(crate::client::classify(error), crate::SendError::NotSent(_))
-}
-
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Answered { code, status, .. } => write!(f, "HTTP {status} {code}"),
-            Self::NotSent => f.write_str("no connection could be made"),
+            Self::NotSent(why) => f.write_str(why),
             Self::Unanswered => f.write_str("the request left and no readable answer came"),
         }
     }

@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::{
     AllowList,
-    connect::{Limits, connector},
+    connect::{Limits, Unreached, causes, connector, place},
     guard::{Dns, Forbidden, Guard, check_host},
     roots,
 };
@@ -30,7 +30,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// that we read.
 const ANSWER_LIMIT: usize = 64 * 1024;
 
-/// The HTTP client: HTTP/1.1 and 2, kept-alive connections, no redirects, no proxies. Clones share connections. Nothing is built and no
+/// What is said of a request that no connection can carry.
+const INVALID: &str = "the request is not valid HTTP";
+
+/// The HTTP client: HTTP/1.1, kept-alive connections, no redirects, no proxies. Clones share connections. Nothing is built and no
 /// certificate parsed before the first request.
 #[derive(Clone)]
 pub struct Client(Arc<Inner>);
@@ -83,11 +86,15 @@ impl Client {
         if let Some(guard) = &self.0.guard {
             check_host(request.uri(), guard).map_err(|Forbidden { setting }| SendError::Forbidden { setting })?;
         }
-        let request = HttpRequest::try_from(request.map(SdkBody::from)).map_err(|_| SendError::NotSent("the request is not valid HTTP"))?;
+        let place = place(request.uri());
+        let request = HttpRequest::try_from(request.map(SdkBody::from)).map_err(|_| SendError::NotSent(INVALID.to_owned()))?;
         let deadline = Instant::now() + timeout;
         let answered = timeout_at(deadline, self.0.connector.call(request)).await;
-        let response = answered.map_err(|_| SendError::Unanswered("no answer in time"))?.map_err(|error| classify(&error))?;
-        let response = response.try_into_http1x().map_err(|_| SendError::Unanswered("the answer is not valid HTTP"))?;
+        let response = answered
+            .map_err(|_| SendError::Unanswered(format!("no answer from {place} in time")))?
+            .map_err(|error| SendError::of(&error, &place))?;
+        let response =
+            response.try_into_http1x().map_err(|_| SendError::Unanswered(format!("the answer from {place} is not valid HTTP")))?;
         let (parts, body) = response.into_parts();
         let mut kept = BytesMut::new();
         // The status says what became of the request: a body that breaks off or never ends takes nothing from that.
@@ -115,8 +122,8 @@ impl Default for Client {
     }
 }
 
-/// Why a request has no answer. No text names the host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why a request has no answer. The texts name the host, and nothing else of the URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SendError {
     /// The host's address is not one that may be called.
     Forbidden {
@@ -124,35 +131,34 @@ pub enum SendError {
         setting: &'static str,
     },
     /// Nothing left this machine.
-    NotSent(&'static str),
+    NotSent(String),
     /// The request left; it may have been done.
-    Unanswered(&'static str),
+    Unanswered(String),
 }
 
-/// Tells whether the request left. A kept-alive connection that was found dead before it took the request is replaced by the client itself;
-/// one that broke after it took the request may have carried it.
-pub(crate) fn classify(error: &ConnectorError) -> SendError {
-    if let Some(Forbidden { setting }) = find(error) {
-        SendError::Forbidden { setting }
-    } else if find::<hyper_util::client::legacy::Error>(error).is_some_and(hyper_util::client::legacy::Error::is_connect) {
-        SendError::NotSent("no connection could be made")
-    } else if error.is_user() {
-        SendError::NotSent("the request is not valid HTTP")
-    } else {
-        SendError::Unanswered("the connection broke before the answer")
+impl SendError {
+    /// Tells whether a request to `place` left. A kept-alive connection that was found dead before it took the request is replaced by the client itself;
+    /// one that broke after it took the request may have carried it.
+    fn of(error: &ConnectorError, place: &str) -> Self {
+        if let Some(Forbidden { setting }) = find(error) {
+            Self::Forbidden { setting }
+        } else if let Some(unreached) = unreached(error) {
+            Self::NotSent(unreached.to_string())
+        } else if error.is_user() {
+            Self::NotSent(INVALID.to_owned())
+        } else {
+            Self::Unanswered(format!("the connection to {place} broke before the answer"))
+        }
     }
+}
+
+/// Why no connection was made, if that is what went wrong.
+pub(crate) fn unreached(error: &ConnectorError) -> Option<&Unreached> {
+    find(error)
 }
 
 fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
-    std::iter::successors(Some(error), |&error| cause(error)).find_map(|error| error.downcast_ref())
-}
-
-/// What caused an error. An I/O error's `source` is not what it wraps but what caused that.
-fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
-    match error.downcast_ref::<std::io::Error>() {
-        Some(io) => io.get_ref().map(|inner| inner as _),
-        None => error.source(),
-    }
+    causes(error).find_map(|error| error.downcast_ref())
 }
 
 impl fmt::Display for SendError {

@@ -88,8 +88,7 @@ impl fmt::Debug for Hyper {
 
 /// What the SDK does about a failure: what broke on the way is tried again.
 fn classify(error: legacy::Error) -> ConnectorError {
-    let hyper = std::iter::successors(Some(&error as &(dyn Error + 'static)), |&error| error.source())
-        .find_map(|error| error.downcast_ref::<hyper::Error>());
+    let hyper = causes(&error).find_map(|error| error.downcast_ref::<hyper::Error>());
     let kind = match hyper {
         Some(hyper) if hyper.is_user() => Kind::User,
         Some(hyper) if hyper.is_incomplete_message() => Kind::Broken,
@@ -130,7 +129,55 @@ where
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
+        let place = place(&uri);
         let made = tokio::time::timeout(self.limit, self.inner.call(uri));
-        Box::pin(async move { made.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))? })
+        Box::pin(async move {
+            let made = made.await.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()));
+            made.map_err(|cause| Unreached { place, cause }.into())
+        })
     }
+}
+
+/// The host that a URL names, and the port where it says one. What else there is in a URL may be secret.
+pub(crate) fn place(uri: &Uri) -> String {
+    let host = uri.host().unwrap_or_default();
+    uri.port_u16().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+/// Why no connection was made.
+#[derive(Debug)]
+pub(crate) struct Unreached {
+    /// Where to.
+    place: String,
+    cause: Box<dyn Error + Send + Sync>,
+}
+
+impl fmt::Display for Unreached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no connection to {} could be made", self.place)?;
+        let io = causes(&*self.cause).filter_map(|cause| cause.downcast_ref::<io::Error>());
+        let why = io.map(io::Error::kind).find_map(|kind| match kind {
+            io::ErrorKind::ConnectionRefused => Some("it was refused"),
+            io::ErrorKind::TimedOut => Some("nothing answered in time"),
+            // What the resolver says is told in as many ways as there are systems.
+            io::ErrorKind::NotFound => Some("the name has no address"),
+            _ => None,
+        });
+        let tls = causes(&*self.cause).any(|cause| cause.is::<rustls::Error>()).then_some("TLS failed");
+        why.or(tls).map_or(Ok(()), |why| write!(f, ": {why}"))
+    }
+}
+
+impl Error for Unreached {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.cause)
+    }
+}
+
+/// An error and what caused it, in turn. An I/O error's `source` is not what it wraps but what caused that.
+pub(crate) fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| match error.downcast_ref::<io::Error>() {
+        Some(io) => io.get_ref().map(|inner| inner as _),
+        None => error.source(),
+    })
 }

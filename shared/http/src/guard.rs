@@ -139,7 +139,8 @@ impl Dns {
     /// # Errors
     /// It has none, or one that may not be called.
     async fn resolve(self, name: String) -> io::Result<Vec<SocketAddr>> {
-        let addresses: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+        let addresses: Vec<SocketAddr> =
+            tokio::net::lookup_host((name.as_str(), 0)).await.map_err(|error| io::Error::new(io::ErrorKind::NotFound, error))?.collect();
         if let Some(guard) = &self.0 {
             addresses.iter().try_for_each(|address| guard.check(address.ip())).map_err(io::Error::other)?;
         }

@@ -6,8 +6,10 @@ mod client;
 mod connect;
 mod guard;
 mod roots;
+mod said;
 pub mod sign;
 
 pub use classify::{failure, kind_of, retry_after};
 pub use client::{Client, SendError};
 pub use guard::{AllowList, is_public};
+pub use said::said;

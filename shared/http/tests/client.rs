@@ -77,8 +77,30 @@ async fn nothing_has_left_where_nobody_listens_or_speaks_tls() {
         connection.fill_buf().unwrap();
         connection.get_mut().write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
     });
-    for url in ["http://127.0.0.1:1/", &format!("https://{plain}/")] {
-        assert!(matches!(get(&client, url, LONG).await, Err(SendError::NotSent(_))), "{url}");
+    let cases = [
+        ("http://ann:hunter2@127.0.0.1:1/path?key=hunter2", "no connection to 127.0.0.1:1 could be made: it was refused".to_owned()),
+        (&format!("https://{plain}/"), format!("no connection to {plain} could be made: TLS failed")),
+        // No name that can be asked of anybody (RFC 1035: a label has 63 letters at most).
+        (
+            &format!("http://{}.test/", "a".repeat(64)),
+            format!("no connection to {}.test could be made: the name has no address", "a".repeat(64)),
+        ),
+    ];
+    for (url, told) in cases {
+        assert_eq!(get(&client, url, LONG).await.unwrap_err(), SendError::NotSent(told), "{url}");
+    }
+}
+
+#[tokio::test]
+async fn who_does_not_answer_is_named() {
+    let silent = server(|_, connection| drop(connection.read_to_end(&mut Vec::new())));
+    let broken = server(|_, connection| answer(connection, ""));
+    let client = Client::new();
+    for (url, timeout, told) in [
+        (format!("http://{silent}/?key=hunter2"), SHORT, format!("no answer from {silent} in time")),
+        (format!("http://{broken}/?key=hunter2"), LONG, format!("the connection to {broken} broke before the answer")),
+    ] {
+        assert_eq!(get(&client, &url, timeout).await.unwrap_err(), SendError::Unanswered(told));
     }
 }
 

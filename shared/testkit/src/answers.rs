@@ -29,6 +29,8 @@ struct Entry {
     /// Whether it stops the provider.
     #[serde(default)]
     stops: bool,
+    /// All that is told of the failure, where that is said here.
+    told: Option<String>,
     /// Where this is said.
     source: String,
 }
@@ -51,17 +53,18 @@ pub async fn check<P: Provider>(build: impl Fn(&str) -> P, payload: &str, table:
         let answer = Answer::Reply(entry.status, headers, entry.body);
         let stub = Stub::start(move |_| answer.clone()).await;
         let payload = P::Payload::from_json(&payload.replace("{url}", stub.url())).expect("a valid payload");
-        let (means, after, stops) = match build(stub.url()).deliver(payload, &attempt("key-1")).await {
-            Ok(_) => ("success".to_owned(), None, false),
-            Err(error) => (error.kind.to_string(), error.retry_after.map(|delay| delay.as_secs()), error.stops),
+        let (means, after, stops, told) = match build(stub.url()).deliver(payload, &attempt("key-1")).await {
+            Ok(_) => ("success".to_owned(), None, false, String::new()),
+            Err(error) => (error.kind.to_string(), error.retry_after.map(|delay| delay.as_secs()), error.stops, error.message),
         };
         // A date is a moment, and a delay until then is shorter by what the call took.
         let near = match (after, entry.after) {
             (Some(is), Some(wanted)) => wanted.saturating_sub(2) <= is && is <= wanted,
             (is, wanted) => is == wanted,
         };
-        if means != entry.means || !near || stops != entry.stops {
-            wrong.push(format!("{}: {means}, after {after:?}, stops {stops}", entry.is));
+        let told_so = entry.told.is_none_or(|wanted| wanted == told);
+        if means != entry.means || !near || stops != entry.stops || !told_so {
+            wrong.push(format!("{}: {means}, after {after:?}, stops {stops}, told {told}", entry.is));
         }
     }
     assert!(wrong.is_empty(), "{} answers mean something else:\n{}", wrong.len(), wrong.join("\n"));

@@ -8,7 +8,10 @@ use aws_sdk_sesv2::{
 };
 use aws_smithy_types::{Blob, error::operation::BuildError, retry::RetryConfig};
 use errand_core::{Attempt, DeliveryError, Environment, ErrorKind, Init, Provider, Receipt, Setting, SettingsError};
-use errand_http::aws::{Failure, SdkConfig, throttled};
+use errand_http::{
+    aws::{Failure, SdkConfig, throttled},
+    said,
+};
 
 use crate::{
     Attachment, Email, SETTINGS, address, mime,
@@ -119,10 +122,10 @@ fn tag_value(key: &str) -> String {
 
 /// What a failed call means. <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html#API_SendEmail_Errors>
 ///
-/// SES's messages repeat addresses: they are looked at, and never passed on.
+/// SES's messages repeat addresses: what [`said`] leaves of them is passed on.
 fn classify(failure: &Failure) -> DeliveryError {
     let kind = match failure {
-        Failure::NotSent => ErrorKind::Unavailable,
+        Failure::NotSent(_) => ErrorKind::Unavailable,
         Failure::Unanswered => ErrorKind::OutcomeUnknown,
         Failure::Answered { code, status, message } => match code.as_str() {
             "LimitExceededException" => ErrorKind::RateLimited,
@@ -140,7 +143,11 @@ fn classify(failure: &Failure) -> DeliveryError {
             _ => ErrorKind::Rejected,
         },
     };
-    let error = DeliveryError::new(kind, format!("SES: {failure}"));
+    let why = match failure {
+        Failure::Answered { message, .. } if !message.is_empty() => format!("SES: {failure}: {}", said(message)),
+        _ => format!("SES: {failure}"),
+    };
+    let error = DeliveryError::new(kind, why);
     if concerns_all(failure) { error.stopping() } else { error }
 }
 

@@ -1,9 +1,15 @@
 //! What Slack's answers mean.
 
 use errand_core::{DeliveryError, ErrorKind, Receipt, Timestamp};
-use errand_http::{failure, kind_of, retry_after};
-use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
+use errand_http::{failure, kind_of, retry_after, said};
+use serde::{
+    Deserialize,
+    de::{Deserializer as _, IgnoredAny, MapAccess, Visitor},
+};
 use serde_json::json;
+
+/// How many of the messages of a refusal are told.
+const MOST_MESSAGES: usize = 3;
 
 type Response = http::Response<bytes::Bytes>;
 
@@ -14,6 +20,16 @@ struct Answer {
     error: Option<String>,
     channel: Option<String>,
     ts: Option<String>,
+    /// What the token may not do and would have to.
+    needed: Option<String>,
+    metadata: Metadata,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Metadata {
+    /// What is wrong with the message, and where.
+    messages: Vec<String>,
 }
 
 impl Answer {
@@ -22,6 +38,13 @@ impl Answer {
         let mut answer = Self::default();
         serde_json::Deserializer::from_slice(body).deserialize_map(Reader(&mut answer)).ok();
         answer
+    }
+
+    /// What it says of the cause, without what it repeats of the message.
+    fn cause(&self) -> String {
+        let needed = self.needed.iter().map(|scope| format!("the token needs the scope {scope}"));
+        let messages = self.metadata.messages.iter().take(MOST_MESSAGES).map(|message| message.trim_start_matches("[ERROR] ").to_owned());
+        needed.chain(messages).map(|cause| said(&cause)).collect::<Vec<_>>().join("; ")
     }
 }
 
@@ -41,6 +64,8 @@ impl<'de> Visitor<'de> for Reader<'_> {
                 "error" => self.0.error = map.next_value()?,
                 "channel" => self.0.channel = map.next_value()?,
                 "ts" => self.0.ts = map.next_value()?,
+                "needed" => self.0.needed = map.next_value()?,
+                "response_metadata" => self.0.metadata = map.next_value::<Option<_>>()?.unwrap_or_default(),
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
         }
@@ -51,9 +76,10 @@ impl<'de> Visitor<'de> for Reader<'_> {
 /// What an answer to `chat.postMessage` means.
 pub(crate) fn of_web_api(response: &Response) -> Result<Receipt, DeliveryError> {
     let success = response.status().is_success();
-    match Answer::read(response.body()) {
+    let answer = Answer::read(response.body());
+    match answer {
         Answer { ok: Some(true), channel, ts, .. } if success => Ok(Receipt(json!({ "channel": channel, "ts": ts }).into())),
-        Answer { ok: Some(false), error: Some(code), .. } => Err(refusal(&code, response)),
+        Answer { ok: Some(false), error: Some(ref code), .. } => Err(refusal(code, &answer.cause(), response)),
         _ if success => Err(DeliveryError::new(ErrorKind::OutcomeUnknown, "Slack answered what is no answer of its Web API")),
         _ => Err(failure("Slack", response, Timestamp::now())),
     }
@@ -62,14 +88,15 @@ pub(crate) fn of_web_api(response: &Response) -> Result<Receipt, DeliveryError> 
 /// What an answer of an incoming webhook means: a word, `ok` or an error code; of a workflow's, JSON as of the Web API.
 /// <https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks#handling_errors>
 pub(crate) fn of_webhook(response: &Response) -> Result<Receipt, DeliveryError> {
-    if let Answer { ok: Some(false), error: Some(code), .. } = Answer::read(response.body()) {
-        return Err(refusal(&code, response));
+    let answer = Answer::read(response.body());
+    if let Answer { ok: Some(false), error: Some(code), .. } = &answer {
+        return Err(refusal(code, &answer.cause(), response));
     }
     if response.status().is_success() {
         return Ok(Receipt::default());
     }
     let code = String::from_utf8_lossy(response.body());
-    Err(if is_code(&code) { refusal(&code, response) } else { failure("Slack", response, Timestamp::now()) })
+    Err(if is_code(&code) { refusal(&code, "", response) } else { failure("Slack", response, Timestamp::now()) })
 }
 
 /// Whether a text is one of Slack's error codes, and not a page of something between.
@@ -78,7 +105,7 @@ fn is_code(text: &str) -> bool {
 }
 
 /// What an error code means: <https://docs.slack.dev/reference/methods/chat.postMessage#errors>. One that is not known is judged by the status.
-fn refusal(code: &str, response: &Response) -> DeliveryError {
+fn refusal(code: &str, cause: &str, response: &Response) -> DeliveryError {
     let kind = match code {
         "ratelimited" | "rate_limited" | "message_limit_exceeded" => ErrorKind::RateLimited,
         "internal_error" | "fatal_error" | "service_unavailable" | "request_timeout" | "rollup_error" | "team_added_to_org" => {
@@ -99,7 +126,8 @@ fn refusal(code: &str, response: &Response) -> DeliveryError {
         _ => kind_of(response.status()),
     };
     let told = if is_code(code) { code } else { "an error of no known form" };
-    let error = DeliveryError::new(kind, format!("Slack answered HTTP {} {told}", response.status().as_u16()))
+    let colon = if cause.is_empty() { "" } else { ": " };
+    let error = DeliveryError::new(kind, format!("Slack answered HTTP {} {told}{colon}{cause}", response.status().as_u16()))
         .retry_after(retry_after(response.headers(), Timestamp::now()));
     if concerns_all(code) { error.stopping() } else { error }
 }
