@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use errand_api::{ProblemDocument, Request, Response, json_body};
+use errand_api::{ProblemDocument, Request, Response, body, json_body};
 use errand_core::{Context, Envelope, Fields, OBJECT_LIMIT, Problems, Refusal};
 use errand_wire::cloudevents;
 use http::{StatusCode, header};
@@ -84,14 +84,11 @@ fn structured(event: &str) -> Result<Envelope, Problems> {
 
 /// An event whose attributes are headers and whose data is the body; data that is no text as base64.
 fn binary(request: &Request, limit: usize) -> Result<Result<Envelope, Problems>, ProblemDocument> {
-    if request.body().len() > limit {
-        let detail = format!("the body is {} bytes; at most {limit} are accepted", request.body().len());
-        return Err(ProblemDocument::new(StatusCode::PAYLOAD_TOO_LARGE, &detail));
-    }
+    let body = body(request, limit)?;
     let text = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
         Some((name.to_string(), String::from_utf8(value.as_bytes().to_vec()).ok()?))
     };
     let headers: BTreeMap<String, String> = request.headers().iter().filter_map(text).collect();
-    let body = String::from_utf8(request.body().to_vec()).unwrap_or_else(|error| STANDARD.encode(error.as_bytes()));
+    let body = String::from_utf8(body.to_vec()).unwrap_or_else(|error| STANDARD.encode(error.as_bytes()));
     Ok(errand_wire::check_body(&body, OBJECT_LIMIT).and_then(|()| cloudevents::binary(&headers, &body)))
 }

@@ -11,7 +11,7 @@ mod send;
 use std::sync::Arc;
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
-use errand_api::{Access, Begun, Caller, Once, Operation, ProblemDocument, Request, Response, gateway};
+use errand_api::{Access, Begun, Caller, Once, Operation, ProblemDocument, Query, Request, Response, gateway};
 use errand_core::{DynCheck, DynNotes, DynRegister, Environment, Outbox, Payloads, Queues, Reader, SettingsError, Timestamp};
 use http::StatusCode;
 use lambda_runtime::LambdaEvent;
@@ -75,12 +75,14 @@ impl Enqueue {
     }
 
     async fn answer(&self, request: &Request, operation: Operation, caller: &Caller) -> Result<Response, ProblemDocument> {
+        Query::of(request, operation)?;
         match operation {
             Operation::Enqueue | Operation::EnqueueBatch | Operation::Notify | Operation::SendEvents => {
                 self.once(request, operation, caller).await
             }
             Operation::PreviewNotification => self.preview(request, &self.call(request, None, Timestamp::now())).await,
             Operation::Health => Ok(self.health().await),
+            Operation::HealthStatus => Ok(self.health().await.map(|body| body.slice(..0))),
             _ => Err(ProblemDocument::new(StatusCode::NOT_FOUND, "another function answers this path")),
         }
     }

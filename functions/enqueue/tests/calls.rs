@@ -227,3 +227,43 @@ async fn a_queue_that_is_not_there_is_refused_by_name_and_nothing_is_sent() {
     assert_eq!(world.post(with("queue", json!("slow"))).await.0, 202);
     assert_eq!(world.soon.envelopes.lock().unwrap()[0].queue, "slow");
 }
+
+#[tokio::test]
+async fn a_compressed_body_is_refused_with_what_is_taken() {
+    let world = World::new();
+    for path in ["/v1/tasks", "/v1/tasks/batch", "/v1/notifications", "/v1/notifications/preview", "/v1/events"] {
+        let mut call = request("POST", path, "\u{1f}");
+        let headers = call.headers_mut();
+        headers.insert("content-encoding", "gzip".parse().unwrap());
+        // Binary mode, where any body may be data.
+        headers.extend(
+            [("ce-specversion", "1.0"), ("ce-id", "7"), ("ce-source", "/x"), ("ce-type", "app.x")]
+                .map(|(name, value)| (http::HeaderName::from_static(name), http::HeaderValue::from_static(value))),
+        );
+        let response = world.enqueue.handle(&call).await;
+        assert_eq!((response.status().as_u16(), response.headers()["accept-encoding"].as_bytes()), (415, &b"identity"[..]), "{path}");
+        assert!(told(&response).1["detail"].as_str().unwrap().contains("without a content-encoding"));
+    }
+    let mut plain = request("POST", "/v1/tasks", mail());
+    plain.headers_mut().insert("content-encoding", "identity".parse().unwrap());
+    assert_eq!(world.enqueue.handle(&plain).await.status(), 202);
+}
+
+#[tokio::test]
+async fn a_parameter_that_nobody_reads_is_refused() {
+    let world = World::new();
+    for (method, path) in [("POST", "/v1/tasks?wait=5"), ("POST", "/v1/tasks/batch?a=b"), ("GET", "/v1/health?x"), ("POST", "/v1/events?=")]
+    {
+        let response = world.enqueue.handle(&request(method, path, mail())).await;
+        assert_eq!(response.status(), 400, "{path}");
+    }
+    assert!(world.soon.envelopes.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn health_is_told_by_the_status_alone_to_who_asks_so() {
+    for (answer, status) in [(None, 200), (Some(PublishError::Unavailable("down".to_owned())), 503)] {
+        let response = World::answering(answer).enqueue.handle(&request("HEAD", "/v1/health", "")).await;
+        assert_eq!((response.status().as_u16(), response.body().len()), (status, 0));
+    }
+}

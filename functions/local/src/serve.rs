@@ -3,10 +3,7 @@ use std::{error::Error, net::SocketAddr, path::PathBuf, sync::Arc};
 use clap::Args;
 use errand_api::Access;
 use errand_consumer::{Consumer, Intake, Verifier};
-use errand_core::{
-    Environment, Init, Invocation, Outbox, Registry, SettingsError,
-    settings::all::{API_URL, ROUTES},
-};
+use errand_core::{Environment, Init, Invocation, Outbox, Registry, Routes, SettingsError, Target, settings::all::API_URL};
 use errand_engine::{Circuits, Engine, Sequel};
 use errand_enqueue::Enqueue;
 use errand_provider_console::Console;
@@ -146,7 +143,8 @@ async fn engine(
     inbox: Inbox,
 ) -> Result<Engine, SettingsError> {
     let sends_mail = env.has(&FROM);
-    let invokes = env.get(&ROUTES).is_some_and(|routes| routes.contains("\"lambda\""));
+    let is_lambda = |target: &Target| matches!(target, Target::Runner(options) if options.contains_key("lambda"));
+    let invokes = Routes::from_env(env)?.iter().any(|(_, targets)| targets.iter().any(is_lambda));
     let wants_aws = if sends_mail { Some(FROM.name) } else { invokes.then_some("a Lambda function in ERRAND_ROUTES") };
     let mut cx = Init::default().with(invocation).with(errand_http::Client::new());
     if let Some(wants) = wants_aws {

@@ -120,7 +120,7 @@ async fn a_test_waits_for_a_mail_and_reads_it() {
     let data = tempfile::tempdir().unwrap();
     let server = Server::start(data.path());
     assert_eq!(caught(&server, "to=ann@example.com").await, serde_json::json!([]));
-    let (mails, id) = tokio::join!(caught(&server, "to=ann@example.com&wait=30"), async {
+    let (mails, id) = tokio::join!(caught(&server, "to=ann@example.com&wait=25"), async {
         server.send(to("bob@example.com", "other")).await;
         server.send(to("Ann <Ann@Example.com>", "Welcome")).await
     });

@@ -119,6 +119,24 @@ async fn it_finishes_what_runs_when_it_is_told_to_stop() {
 }
 
 #[tokio::test]
+async fn who_waits_for_something_is_told_of_a_stop() {
+    let data = tempfile::tempdir().unwrap();
+    let mut server = Server::start(data.path());
+    let id = server.send(delayed(mail("late"), 600.0)).await;
+    for path in [format!("/v1/tasks/{id}?wait=25"), "/mail.json?to=nobody@example.com&wait=25".to_owned()] {
+        let ends = async {
+            // It is being waited for when another call made after it is answered.
+            server.call("GET", "/v1/health", None).await;
+            server.signal("TERM");
+        };
+        let ((status, told), ()) = tokio::join!(server.call("GET", &path, None), ends);
+        assert!(status == 503 && told.contains("this server stops"), "{path}: {status} {told}");
+        assert!(server.wait().success());
+        server = Server::start(data.path());
+    }
+}
+
+#[tokio::test]
 async fn what_waits_can_be_cancelled_and_listed() {
     let data = tempfile::tempdir().unwrap();
     let server = Server::start(data.path());

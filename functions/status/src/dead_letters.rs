@@ -8,7 +8,7 @@ mod selection;
 
 use std::{sync::Arc, time::Duration};
 
-use errand_api::{ProblemDocument, Request, Response, json, json_body};
+use errand_api::{ProblemDocument, Query, Request, Response, json, json_body};
 use errand_core::{BODY_LIMIT, Buried, DynDeadLetters, QueueError, Timestamp};
 use futures_util::future::join_all;
 use http::StatusCode;
@@ -38,7 +38,7 @@ struct Seen {
 }
 
 impl Operations {
-    pub(crate) async fn list_dead_letters(&self, query: &str) -> Result<Response, ProblemDocument> {
+    pub(crate) async fn list_dead_letters(&self, query: &Query) -> Result<Response, ProblemDocument> {
         let letters = self.dead_letters()?;
         let Seen { chosen, others, complete } = look(letters, &Selection::of_query(query)?).await?;
         show_again(letters, &[chosen.clone(), others].concat()).await;

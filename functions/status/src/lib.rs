@@ -4,7 +4,7 @@
 mod dead_letters;
 mod keys;
 mod openapi;
-mod query;
+mod page;
 mod report;
 mod schedules;
 mod tasks;
@@ -13,7 +13,7 @@ mod templates;
 use std::sync::Arc;
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
-use errand_api::{Access, Operation, ProblemDocument, Request, Response, Route, gateway};
+use errand_api::{Access, Operation, ProblemDocument, Query, Request, Response, Route, gateway};
 use errand_core::{
     DynDeadLetters, DynNoteList, DynNotes, DynResults, DynSchedules, Environment, Outbox, Payloads, Queues, Reader, SettingsError, limits,
     settings::all::TABLE,
@@ -84,7 +84,7 @@ impl Operations {
     }
 
     async fn answer(&self, request: &Request, route: Route) -> Result<Response, ProblemDocument> {
-        let (id, query) = (route.id.as_str(), request.uri().query().unwrap_or_default());
+        let (id, query) = (route.id.as_str(), &Query::of(request, route.operation)?);
         names_nothing(route.operation, id)?;
         match route.operation {
             Operation::GetTask => self.task(id, query).await,

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use errand_api::{ProblemDocument, Request, Response, json, json_body, located};
+use errand_api::{ProblemDocument, Query, Request, Response, json, json_body, located};
 use errand_core::{
     BODY_LIMIT, DynSchedules, Envelope, Fields, Json, Payloads, Problems, Recurrence, Schedule, Status, StoreError, TaskResult, Timestamp,
     json, limits,
@@ -11,7 +11,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use http::StatusCode;
 use serde::Serialize;
 
-use crate::{Operations, query};
+use crate::{Operations, page::Page};
 
 /// How many of the last times are looked up for a run: EventBridge Scheduler may not have come to the last one yet.
 const LOOKS: usize = 2;
@@ -55,8 +55,8 @@ impl Operations {
         Ok(json(StatusCode::OK, &self.told(schedule).await?))
     }
 
-    pub(crate) async fn list_schedules(&self, query: &str) -> Result<Response, ProblemDocument> {
-        let query::Page { limit, cursor } = query::page(query)?;
+    pub(crate) async fn list_schedules(&self, query: &Query) -> Result<Response, ProblemDocument> {
+        let Page { limit, cursor } = Page::of(query)?;
         let (schedules, cursor) = self.schedules()?.list(limit, cursor.as_deref()).await?;
         let told = stream::iter(schedules).map(|schedule| self.told(schedule)).buffered(CONCURRENCY);
         Ok(json(StatusCode::OK, &List { schedules: told.try_collect().await?, cursor }))

@@ -2,17 +2,13 @@
 
 use std::time::Duration;
 
-use errand_api::{ProblemDocument, Request, Response, json, json_body};
-use errand_core::{BODY_LIMIT, Change, Context, Envelope, Fields, Problems, TaskResult, Timestamp};
+use errand_api::{ProblemDocument, Query, Request, Response, json, json_body};
+use errand_core::{BODY_LIMIT, Change, Context, Envelope, Fields, Filter, Problems, Status, TaskResult, Timestamp};
 use errand_wire::native;
 use http::StatusCode;
 use serde::Serialize;
 
-use crate::{Operations, query};
-
-/// How long a call may wait for a task to end: API Gateway answers for a function that takes 30 seconds.
-/// <https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html>
-const LONGEST_WAIT: Duration = Duration::from_secs(25);
+use crate::{Operations, page::Page};
 
 /// How long to wait between looks at a task, doubling.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -30,8 +26,8 @@ struct List {
 
 impl Operations {
     /// Tells how a task stands; with `wait`, when it has ended, or when that many seconds are over.
-    pub(crate) async fn task(&self, id: &str, query: &str) -> Result<Response, ProblemDocument> {
-        let until = Timestamp::now() + query::wait(query)?.min(LONGEST_WAIT);
+    pub(crate) async fn task(&self, id: &str, query: &Query) -> Result<Response, ProblemDocument> {
+        let until = Timestamp::now() + query.wait()?;
         let mut pause = FIRST_PAUSE;
         loop {
             let (task, now) = (self.find(id).await?, Timestamp::now());
@@ -43,8 +39,8 @@ impl Operations {
         }
     }
 
-    pub(crate) async fn tasks(&self, query: &str) -> Result<Response, ProblemDocument> {
-        let page = self.store.list(&query::tasks(query)?).await?;
+    pub(crate) async fn tasks(&self, query: &Query) -> Result<Response, ProblemDocument> {
+        let page = self.store.list(&filter(query)?).await?;
         Ok(json(StatusCode::OK, &List { tasks: page.results, cursor: page.cursor }))
     }
 
@@ -111,6 +107,23 @@ impl Operations {
             tracing::warn!(id, %error, "a schedule stays: what it brings will be dropped");
         }
     }
+}
+
+fn filter(query: &Query) -> Result<Filter, ProblemDocument> {
+    let text = |name| query.text(name).map(|value| value.map(ToOwned::to_owned));
+    let status = |value: &str| value.parse().map_err(|_| format!("expected one of {}", Status::ALL.map(Status::as_str).join(", ")));
+    let Page { limit, cursor } = Page::of(query)?;
+    Ok(Filter {
+        status: query.parsed("status", status)?,
+        task: text("task")?,
+        queue: text("queue")?,
+        user: text("user")?,
+        notification_id: text("notification")?,
+        since: query.time("since")?,
+        until: query.time("until")?,
+        limit,
+        cursor,
+    })
 }
 
 /// The body of a move: `run_after`, or `countdown` in seconds.

@@ -1,16 +1,16 @@
 //! Templates of notifications.
 
-use errand_api::{ProblemDocument, Request, Response, json, json_body};
+use errand_api::{ProblemDocument, Query, Request, Response, json, json_body};
 use errand_core::{Fields, Note, NoteKind, Payloads, Problems, Timestamp, limits};
 use errand_templates::{Channels, Template};
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::Operations;
+use crate::{Operations, page::Page};
 
 impl Operations {
-    pub(crate) async fn list_templates(&self, query: &str) -> Result<Response, ProblemDocument> {
-        let crate::query::Page { limit, cursor } = crate::query::page(query)?;
+    pub(crate) async fn list_templates(&self, query: &Query) -> Result<Response, ProblemDocument> {
+        let Page { limit, cursor } = Page::of(query)?;
         let mut names: Vec<String> =
             self.note_list.list(NoteKind::Template, cursor.as_deref()).await?.into_iter().map(|(name, _)| name).collect();
         let more = names.len() > limit || names.len() == 100;

@@ -24,7 +24,10 @@ impl ProblemDocument {
     #[must_use]
     pub fn of_body(problems: Problems) -> Self {
         match problems.0.as_slice() {
-            [Problem { pointer, detail }] if pointer.is_empty() => Self::new(StatusCode::BAD_REQUEST, &format!("the body {detail}")),
+            [Problem { pointer, detail }] if pointer.is_empty() => {
+                let colon = if detail.starts_with("expected") { ":" } else { "" };
+                Self::new(StatusCode::BAD_REQUEST, &format!("the body{colon} {detail}"))
+            }
             _ => Self { errors: problems.0, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "fields of the body are wrong: see errors") },
         }
     }

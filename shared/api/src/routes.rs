@@ -18,6 +18,8 @@ pub enum Operation {
     PreviewNotification,
     /// Tell whether the parts work.
     Health,
+    /// Tell by the status alone whether the parts work.
+    HealthStatus,
     /// Tell how tasks stand.
     ListTasks,
     /// Tell how a task stands.
@@ -74,8 +76,22 @@ pub enum Operation {
     Docs,
 }
 
+impl Operation {
+    /// The parameters that its query may have.
+    #[must_use]
+    pub fn parameters(self) -> &'static [&'static str] {
+        match self {
+            Self::ListTasks => &["status", "task", "queue", "user", "notification", "since", "until", "limit", "cursor"],
+            Self::GetTask => &["wait"],
+            Self::ListDeadLetters => &["id", "task", "queue", "kind", "reason", "since", "until", "limit"],
+            Self::ListSchedules | Self::ListTemplates => &["limit", "cursor"],
+            _ => &[],
+        }
+    }
+}
+
 /// The whole API. `None` as a scope: anyone may call.
-const ROUTES: [(Method, &str, Operation, Option<Scope>); 33] = [
+const ROUTES: [(Method, &str, Operation, Option<Scope>); 34] = [
     (Method::POST, "/v1/tasks", Operation::Enqueue, Some(Scope::Send)),
     (Method::POST, "/v1/tasks/batch", Operation::EnqueueBatch, Some(Scope::Send)),
     (Method::POST, "/v1/notifications", Operation::Notify, Some(Scope::Send)),
@@ -108,6 +124,8 @@ const ROUTES: [(Method, &str, Operation, Option<Scope>); 33] = [
     (Method::POST, "/v1/keys", Operation::CreateKey, Some(Scope::Admin)),
     (Method::DELETE, "/v1/keys/{id}", Operation::RevokeKey, Some(Scope::Admin)),
     (Method::GET, "/v1/health", Operation::Health, None),
+    // Monitors ask so.
+    (Method::HEAD, "/v1/health", Operation::HealthStatus, None),
     (Method::GET, "/v1/openapi.json", Operation::OpenApi, None),
     (Method::GET, "/docs", Operation::Docs, None),
 ];
@@ -130,6 +148,12 @@ pub struct Route {
 pub fn routes() -> impl Iterator<Item = (&'static Method, &'static str, Operation, Option<Scope>)> {
     static ALL: [(Method, &str, Operation, Option<Scope>); ROUTES.len()] = ROUTES;
     ALL.iter().map(|(method, pattern, operation, scope)| (method, *pattern, *operation, *scope))
+}
+
+/// Whether a word of another path can stand where this pattern has an id, as `batch` can in `/v1/tasks/{id}`.
+#[must_use]
+pub fn has_words(pattern: &str) -> bool {
+    pattern.contains("{id}") && ROUTES.iter().any(|(_, other, ..)| *other != pattern && matches(pattern, other).is_some())
 }
 
 /// Finds where a call goes.
@@ -202,9 +226,10 @@ mod tests {
 
     #[test]
     fn every_word_beside_an_id_is_known_as_one() {
-        let parents = ["/v1/tasks/", "/v1/dead-letters/"];
+        let parents: Vec<&str> =
+            routes().filter(|(_, pattern, ..)| has_words(pattern)).filter_map(|(_, pattern, ..)| pattern.strip_suffix("{id}")).collect();
         let words = routes().filter_map(|(_, pattern, ..)| parents.iter().find_map(|parent| pattern.strip_prefix(parent)));
-        let words: Vec<&str> = words.filter(|word| !word.contains("{id}")).collect();
+        let words: Vec<&str> = words.filter(|word| !word.contains('/') && !word.contains("{id}")).collect();
         assert_eq!(words, ["batch", "replay", "drop"]);
         assert!(words.iter().all(|word| WORDS_OF_PATHS.contains(word)));
     }

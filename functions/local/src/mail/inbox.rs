@@ -63,7 +63,7 @@ pub(super) struct Search {
     pub(super) before: Option<i64>,
     /// Newer than that.
     pub(super) after: Option<i64>,
-    pub(super) limit: u32,
+    pub(super) limit: usize,
 }
 
 /// The tables, by version, as [`Database::upgrade`] takes them. The first may be there from before there were versions.
@@ -140,10 +140,11 @@ impl Inbox {
         let to = search.to.map(|to| format!(" {} ", address(&to)));
         let words: Vec<String> = search.words.to_lowercase().split_whitespace().map(ToOwned::to_owned).collect();
         let (before, after) = (search.before.unwrap_or(i64::MAX), search.after.unwrap_or(0));
+        let limit = u32::try_from(search.limit).unwrap_or(u32::MAX);
         self.database
             .call(move |connection| {
                 let mut query = connection.prepare_cached(&format!("SELECT {columns} {FOUND}"))?;
-                query.query_map(params![before, after, to, json(&words)?, search.limit], read)?.collect()
+                query.query_map(params![before, after, to, json(&words)?, limit], read)?.collect()
             })
             .await
     }

@@ -6,8 +6,7 @@ use axum::{
     Json,
     extract::{Path, RawQuery, State},
 };
-use errand_api::query_pairs;
-use http::StatusCode;
+use errand_api::{ProblemDocument, Query};
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
@@ -17,14 +16,11 @@ use super::{
     links::links,
 };
 
-/// The longest `wait`, in seconds: less than an answer may take elsewhere.
-const LONGEST_WAIT: u64 = 30;
-
-const MOST: u32 = 100;
+const MOST: usize = 100;
 
 /// `GET /mail.json`: the mails that are searched for, the newest first; where there is none, and `wait` says so, the first that comes.
 pub(super) async fn list(State(inbox): State<Inbox>, RawQuery(query): RawQuery) -> Result<Json<Value>, Refusal> {
-    let (search, wait) = read(query.as_deref().unwrap_or_default()).map_err(|detail| Refusal::new(StatusCode::BAD_REQUEST, &detail))?;
+    let (search, wait) = read(query.as_deref().unwrap_or_default()).map_err(Refusal)?;
     let (until, mut arrivals) = (Instant::now() + wait, inbox.arrivals());
     loop {
         let mails = inbox.mails(search.clone()).await?;
@@ -43,28 +39,17 @@ pub(super) async fn delete(State(inbox): State<Inbox>, id: Option<Path<i64>>) ->
     }
 }
 
-fn read(query: &str) -> Result<(Search, Duration), String> {
-    let mut search = Search { limit: 20, ..Search::default() };
-    let mut wait = Duration::ZERO;
-    for (name, value) in query_pairs(query) {
-        let id = || value.parse().map(Some).map_err(|_| format!("{name}: expected the id of a mail"));
-        match name.as_str() {
-            "to" => search.to = Some(value),
-            "search" => search.words = value,
-            "after" => search.after = id()?,
-            "before" => search.before = id()?,
-            "limit" => {
-                let limit = value.parse().ok().filter(|limit| (1..=MOST).contains(limit));
-                search.limit = limit.ok_or_else(|| format!("limit: expected 1 to {MOST}"))?;
-            }
-            "wait" => {
-                let seconds = value.parse().ok().filter(|seconds| *seconds <= LONGEST_WAIT);
-                wait = Duration::from_secs(seconds.ok_or_else(|| format!("wait: expected 0 to {LONGEST_WAIT} seconds"))?);
-            }
-            _ => return Err("expected no other parameters than to, search, after, before, limit, wait".to_owned()),
-        }
-    }
-    Ok((search, wait))
+fn read(query: &str) -> Result<(Search, Duration), ProblemDocument> {
+    let query = Query::read(query, &["to", "search", "after", "before", "limit", "wait"])?;
+    let id = |name| query.parsed(name, |value| value.parse().map_err(|_| "expected the id of a mail".to_owned()));
+    let search = Search {
+        to: query.text("to")?.map(ToOwned::to_owned),
+        words: query.text("search")?.unwrap_or_default().to_owned(),
+        after: id("after")?,
+        before: id("before")?,
+        limit: query.limit(20, MOST)?,
+    };
+    Ok((search, query.wait()?))
 }
 
 fn told(kept: &Kept) -> Value {
@@ -85,18 +70,4 @@ fn told(kept: &Kept) -> Value {
         "attachments": mail.attachments.iter().enumerate().map(file).collect::<Vec<_>>(),
         "url": format!("/mail/{id}"),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_query_is_read_and_a_wrong_one_is_told() {
-        let wanted = Search { to: Some("a@b.c".to_owned()), words: "x y".to_owned(), before: None, after: Some(7), limit: 20 };
-        assert_eq!(read("to=a%40b.c&search=x+y&after=7&wait=10"), Ok((wanted, Duration::from_secs(10))));
-        for wrong in ["limit=0", "limit=101", "wait=31", "wait=-1", "after=x", "recipient=x"] {
-            assert!(read(wrong).is_err(), "{wrong}");
-        }
-    }
 }

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::web::{Page, Visitor};
 
-const PAGE: u32 = 200;
+const PAGE: usize = 200;
 
 /// `/mail` and what lies under it.
 pub(crate) fn routes(inbox: Inbox) -> Router {
@@ -45,7 +45,7 @@ struct Wanted {
 async fn list(State(inbox): State<Inbox>, Extension(visitor): Extension<Visitor>, Query(wanted): Query<Wanted>) -> Result<Page, Refusal> {
     let Wanted { before, search } = wanted;
     let entries = inbox.entries(Search { words: search.clone(), before, limit: PAGE, ..Search::default() }).await?;
-    let older = entries.last().filter(|_| entries.len() == PAGE as usize).map(|entry| entry.id);
+    let older = entries.last().filter(|_| entries.len() == PAGE).map(|entry| entry.id);
     let nothing = if search.is_empty() { "No mail yet." } else { "No mail is found." };
     let body = html! {
         div class="tools" {

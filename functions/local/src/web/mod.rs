@@ -6,13 +6,13 @@ mod sign_in;
 pub(crate) use page::Page;
 pub(crate) use sign_in::Visitor;
 
-use std::{error::Error, iter::successors, sync::Arc};
+use std::{error::Error, iter::successors, sync::Arc, time::Duration};
 
 use axum::{
     Extension, Router,
     body::{Body, to_bytes},
     extract::{Request, State},
-    http::StatusCode,
+    http::{StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Redirect, Response},
     routing::get,
@@ -22,6 +22,7 @@ use errand_core::{OBJECT_LIMIT, Timestamp};
 use errand_enqueue::Enqueue;
 use errand_status::Operations;
 use http_body_util::LengthLimitError;
+use tokio::sync::watch;
 
 use crate::{
     guard,
@@ -30,6 +31,9 @@ use crate::{
     sqs::{self, Sqs},
     web::sign_in::Sessions,
 };
+
+/// What answers before a stop is over that was only asked; more than a look at the store takes.
+const GRACE: Duration = Duration::from_millis(500);
 
 /// The functions that answer calls.
 #[derive(Clone)]
@@ -40,6 +44,7 @@ pub(crate) struct Functions {
 
 /// Everything that is served.
 pub(crate) fn router(functions: Functions, inbox: Inbox, sqs: Sqs) -> Router {
+    let stopped = sqs.stopped.clone();
     let pages = mail::routes(inbox).layer(middleware::from_fn_with_state(functions.clone(), only_for_holders_of_keys));
     let sessions = Sessions::default();
     Router::new()
@@ -55,6 +60,26 @@ pub(crate) fn router(functions: Functions, inbox: Inbox, sqs: Sqs) -> Router {
         .layer(middleware::from_fn(not_for_other_sites))
         .layer(middleware::from_fn_with_state(functions, only_for_this_machine))
         .layer(middleware::from_fn(page::for_browsers))
+        .layer(middleware::from_fn_with_state(stopped, until_the_stop))
+}
+
+/// Who waits for something to happen is told of a stop: it comes back to the server that is next. What changes something is finished.
+async fn until_the_stop(State(mut stopped): State<watch::Receiver<bool>>, request: Request, next: Next) -> Response {
+    if !request.method().is_safe() {
+        return next.run(request).await;
+    }
+    let told = async {
+        // An error is the end of who tells.
+        stopped.wait_for(|stopped| *stopped).await.ok();
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        response = next.run(request) => response,
+        () = told => {
+            let problem = ProblemDocument::new(StatusCode::SERVICE_UNAVAILABLE, "this server stops. Try again").with_header(header::RETRY_AFTER, "1");
+            errand_api::Response::from(problem).map(Body::from)
+        }
+    }
 }
 
 async fn api(State(functions): State<Functions>, request: Request) -> Response {
@@ -71,7 +96,8 @@ async fn api(State(functions): State<Functions>, request: Request) -> Response {
             | Operation::Notify
             | Operation::SendEvents
             | Operation::PreviewNotification
-            | Operation::Health,
+            | Operation::Health
+            | Operation::HealthStatus,
         )
         | Err(_) => functions.enqueue.handle(&request).await,
         Ok(_) => functions.operations.handle(&request).await,

@@ -1,8 +1,7 @@
 //! Which dead letters a call is about.
 
-use errand_api::{ProblemDocument, query_pairs};
+use errand_api::{ProblemDocument, Query};
 use errand_core::{BODY_LIMIT, Buried, Fields, Json, Problems, Timestamp};
-use http::StatusCode;
 
 /// How many letters one call lists, replays or drops unless it says so, and how many at most.
 const DEFAULT_LIMIT: usize = 100;
@@ -30,27 +29,19 @@ impl Selection {
         Self { ids: vec![id.to_owned()], limit: 1, ..Self::default() }
     }
 
-    pub(super) fn of_query(query: &str) -> Result<Self, ProblemDocument> {
-        let wrong = |detail: &str| ProblemDocument::new(StatusCode::BAD_REQUEST, detail);
-        let mut chosen = Self { limit: DEFAULT_LIMIT, ..Self::default() };
-        for (name, value) in query_pairs(query) {
-            let time = || value.parse::<Timestamp>().map_err(|error| wrong(&format!("{name}: {error}")));
-            match name.as_str() {
-                "id" => chosen.ids.push(value),
-                "task" => chosen.task = Some(value),
-                "queue" => chosen.queue = Some(value),
-                "kind" => chosen.kind = Some(value),
-                "reason" => chosen.reason = Some(value.to_lowercase()),
-                "since" => chosen.since = Some(time()?),
-                "until" => chosen.until = Some(time()?),
-                "limit" => {
-                    let limit = value.parse().ok().filter(|limit| (1..=MOST).contains(limit));
-                    chosen.limit = limit.ok_or_else(|| wrong(&format!("limit: expected 1 to {MOST}")))?;
-                }
-                _ => return Err(wrong("expected no other parameters than id, task, queue, kind, reason, since, until, limit")),
-            }
-        }
-        Ok(chosen)
+    pub(super) fn of_query(query: &Query) -> Result<Self, ProblemDocument> {
+        let text = |name| query.text(name).map(|value| value.map(ToOwned::to_owned));
+        Ok(Self {
+            ids: query.every("id").map(ToOwned::to_owned).collect(),
+            task: text("task")?,
+            queue: text("queue")?,
+            kind: text("kind")?,
+            reason: query.text("reason")?.map(str::to_lowercase),
+            since: query.time("since")?,
+            until: query.time("until")?,
+            limit: query.limit(DEFAULT_LIMIT, MOST)?,
+            edit: None,
+        })
     }
 
     /// Reads the body of a call. Without any condition, `"all": true` must say that all are meant.

@@ -4,7 +4,7 @@
 mod operations;
 mod schemas;
 
-use errand_api::{Operation, Response, answer, json, routes};
+use errand_api::{Operation, Response, answer, has_words, json, routes};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
 
@@ -32,8 +32,7 @@ impl Operations {
                 let id = json!({ "name": "id", "in": "path", "required": true, "schema": schemas::id_of(path) });
                 described["parameters"].as_array_mut().into_iter().for_each(|parameters| parameters.insert(0, id.clone()));
             }
-            // Where a word of another path can stand in place of an id.
-            if matches!(path, "/v1/tasks/{id}" | "/v1/dead-letters/{id}") {
+            if has_words(path) {
                 described["responses"]["405"] = json!({ "$ref": "#/components/responses/405" });
             }
             let entry = paths.entry(path).or_insert_with(|| json!({}));

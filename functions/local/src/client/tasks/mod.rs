@@ -16,15 +16,13 @@ pub(super) use work::{Conditions, json_value};
 
 use std::error::Error;
 
+use errand_api::LONGEST_WAIT;
 use errand_core::Json;
 
 use super::{
     endpoint::{Api, part, path},
     output::{Field, Output, tell},
 };
-
-/// How long one call waits for a task.
-const WAIT_SECONDS: u64 = 25;
 
 /// What is told of a task.
 const FIELDS: &[Field] = &[
@@ -53,7 +51,7 @@ const FIELDS: &[Field] = &[
 /// Waits until a task has ended, and tells of it.
 async fn wait(api: &Api, output: &Output, id: &str) -> Result<(), Box<dyn Error>> {
     loop {
-        let task = api.get(&format!("{}?wait={WAIT_SECONDS}", path("tasks", &[id]))).await?;
+        let task = api.get(&format!("{}?wait={}", path("tasks", &[id]), LONGEST_WAIT.as_secs())).await?;
         let status: String = part(&task, "/status");
         if ["SUCCESSFUL", "FAILED", "CANCELLED", "EXPIRED"].contains(&status.as_str()) {
             return told(output, &task);
