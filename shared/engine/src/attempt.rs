@@ -53,9 +53,21 @@ impl Engine {
             Some(envelope) if envelopes.is_empty() => self.attempt_one(message, envelope, time).await,
             Some(last) => {
                 envelopes.push(last);
-                self.split(message, envelopes).await
+                match self.unrouted(&envelopes) {
+                    Some(error) => self.refuse(message, &error).await,
+                    None => self.split(message, envelopes).await,
+                }
             }
         }
+    }
+
+    /// What is wrong with a message that holds nothing but notices that no route takes: in messages of their own they would be notices no more.
+    fn unrouted(&self, envelopes: &[Envelope]) -> Option<DeliveryError> {
+        let each = envelopes.iter().map(|envelope| {
+            let error = unrouted(envelope, self.registry.find(&envelope.task).err()?);
+            (error.kind == ErrorKind::Unrouted).then_some(error)
+        });
+        each.collect::<Option<Vec<_>>>()?.into_iter().next()
     }
 
     /// Takes the one envelope of a message as far as it gets in one attempt.

@@ -210,6 +210,12 @@ async fn a_notice_that_no_route_takes_is_a_dead_letter_at_once() {
     assert!(world.run(batch).await.is_empty(), "neither stays on the queue");
     assert_eq!(world.buried(), [("alarm".to_owned(), ErrorKind::Unrouted)]);
     assert_eq!(world.delivered(), ["known"]);
+    let (world, elsewhere) = with_outbox();
+    let several = |id: &str, tasks: [&str; 2]| Record { work: Ok(tasks.map(|task| notice(id, task)).to_vec()), message: message(id) };
+    let batch = vec![several("none", ["s3.ObjectCreated", "s3.ObjectCreated"]), several("one", ["s3.ObjectCreated", "act"])];
+    assert!(world.run(batch).await.is_empty(), "neither stays on the queue");
+    assert_eq!(world.buried(), [("none".to_owned(), ErrorKind::Unrouted)]);
+    assert_eq!(elsewhere.envelopes.lock().unwrap().len(), 2, "what has one that is done is sent on");
     let asked = Envelope { task: "no.such.task".to_owned(), ..envelope("asked", "ok") };
     assert_eq!(world.run(vec![record(asked)]).await, ["asked"], "what somebody asks for waits for who can do it");
 }
