@@ -14,11 +14,12 @@ pub(crate) struct LocalSchedules {
     changed: Arc<Notify>,
 }
 
-const TABLE: &str = "CREATE TABLE IF NOT EXISTS schedules (
+/// The table, by version, as [`Database::upgrade`] takes it. It may be there from before there were versions.
+const TABLES: [&str; 1] = ["CREATE TABLE IF NOT EXISTS schedules (
     name TEXT PRIMARY KEY,
     entry TEXT NOT NULL, -- JSON: Entry
     next_at INTEGER -- milliseconds since 1970; null while it is paused, or when it never runs again
-) STRICT";
+) STRICT"];
 
 /// A schedule as it is kept.
 #[derive(Serialize, Deserialize)]
@@ -36,7 +37,7 @@ struct Entry {
 impl LocalSchedules {
     /// The schedules of a database.
     pub(crate) async fn open(database: Database) -> Result<Self, StoreError> {
-        database.call(|connection| connection.execute(TABLE, [])).await?;
+        database.upgrade("schedules", &TABLES).await?;
         Ok(Self { database, changed: Arc::default() })
     }
 
