@@ -163,7 +163,7 @@ impl Enqueue {
     /// Hands envelopes over and notes them; answers in their order.
     pub(crate) async fn send(&self, asked: Vec<Asked>, now: Timestamp) -> Vec<Result<Sent, ProblemDocument>> {
         let plans: Vec<_> = asked.into_iter().map(|asked| self.plan(asked, now)).collect();
-        let plans: Vec<Plan> = stream::iter(plans).buffered(CONCURRENCY).collect().await;
+        let plans = all(plans).await;
         let (mut answers, mut envelopes, mut noted) = (Vec::new(), Vec::new(), Vec::new());
         for plan in plans {
             match plan {
@@ -178,8 +178,7 @@ impl Enqueue {
         }
         let sent = self.outbox.publish_all(envelopes, now).await;
         let ends: Vec<_> = sent.into_iter().zip(noted).map(|((envelope, sent), noted)| self.note(envelope, sent, noted, now)).collect();
-        let ends: Vec<_> = stream::iter(ends).buffered(CONCURRENCY).collect().await;
-        let mut ends = ends.into_iter();
+        let mut ends = all(ends).await.into_iter();
         answers.into_iter().filter_map(|answer| answer.or_else(|| ends.next())).collect()
     }
 
@@ -239,6 +238,14 @@ impl Enqueue {
     /// The largest task that is accepted, in bytes.
     pub(crate) fn body_limit(&self) -> usize {
         if self.outbox.objects.is_some() { OBJECT_LIMIT } else { BODY_LIMIT }
+    }
+}
+
+/// Does all of this, several at once; answers in its order. Nearly always it is one.
+async fn all<F: Future>(mut work: Vec<F>) -> Vec<F::Output> {
+    match work.pop() {
+        Some(only) if work.is_empty() => vec![only.await],
+        last => stream::iter(work.into_iter().chain(last)).buffered(CONCURRENCY).collect().await,
     }
 }
 

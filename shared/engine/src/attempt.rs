@@ -40,13 +40,14 @@ pub(crate) struct Claimed<'a> {
     report: Option<ReportTo>,
 }
 
+// What seldom happens is on the heap: a future is as large as the largest that it may wait for, and is moved with every message.
 impl Engine {
     /// Takes one message as far as it gets in one attempt.
     pub(crate) async fn attempt(&self, message: &Message, work: Result<Vec<Envelope>, DeliveryError>, time: Time) -> Verdict {
         let mut envelopes = match work {
             Ok(envelopes) => envelopes,
-            Err(error) if error.kind.advice() == Advice::Never => return self.refuse(message, &error).await,
-            Err(error) => return self.read_later(message, &error).await,
+            Err(error) if error.kind.advice() == Advice::Never => return Box::pin(self.refuse(message, &error)).await,
+            Err(error) => return Box::pin(self.read_later(message, &error)).await,
         };
         match envelopes.pop() {
             None => Verdict::Acknowledge,
@@ -54,8 +55,8 @@ impl Engine {
             Some(last) => {
                 envelopes.push(last);
                 match self.unrouted(&envelopes) {
-                    Some(error) => self.refuse(message, &error).await,
-                    None => self.split(message, envelopes).await,
+                    Some(error) => Box::pin(self.refuse(message, &error)).await,
+                    None => Box::pin(self.split(message, envelopes)).await,
                 }
             }
         }
@@ -78,10 +79,10 @@ impl Engine {
         }
         let (early, expired) = (envelope.delay(now), envelope.expired(now));
         if !early.is_zero() && !expired && message.receipt.is_empty() {
-            return self.split(message, vec![envelope]).await;
+            return Box::pin(self.split(message, vec![envelope])).await;
         }
         if !early.is_zero() && !expired {
-            return self.put_off(message, &envelope, early, "it is to be run later than that", time).await;
+            return Box::pin(self.put_off(message, &envelope, early, "it is to be run later than that", time)).await;
         }
         // What is late needs no time but for being recorded.
         let legs = if expired { Ok(&[][..]) } else { self.registry.find(&envelope.task).map_err(|error| unrouted(&envelope, error)) };
@@ -92,11 +93,11 @@ impl Engine {
             _ => MARGIN,
         };
         if time.left(now) < needed {
-            return self.no_time(message, needed, time).await;
+            return Box::pin(self.no_time(message, needed, time)).await;
         }
         let admitted = match admitted {
             Ok(admitted) => admitted.map_or(first, |leg| first + leg),
-            Err(stop) => return self.put_off(message, &envelope, spread(stop.wait, &envelope.id), &stop.reason, time).await,
+            Err(stop) => return Box::pin(self.put_off(message, &envelope, spread(stop.wait, &envelope.id), &stop.reason, time)).await,
         };
         let legs = legs.inspect(|legs| {
             if let Some(leg) = legs.get(admitted) {
@@ -115,11 +116,11 @@ impl Engine {
             return self.end(&claimed, &Outcome::Expired).await;
         }
         if let Some(error) = self.hopeless(&claimed) {
-            return self.give_up(&claimed, &error).await;
+            return Box::pin(self.give_up(&claimed, &error)).await;
         }
         match legs {
             Ok(legs) => self.deliver(legs, claimed, first, admitted, time).await,
-            Err(error) => self.fail(claimed, error).await,
+            Err(error) => Box::pin(self.fail(claimed, error)).await,
         }
     }
 
@@ -193,7 +194,8 @@ impl Engine {
             }
             Err(error) => {
                 error!(id = envelope.id, task = envelope.task, %error, "not claimed: the store does not answer");
-                Err(self.hide_or_bury(message, backoff(self.policy.retry_base, &message.id, count), "the store does not answer").await)
+                Err(Box::pin(self.hide_or_bury(message, backoff(self.policy.retry_base, &message.id, count), "the store does not answer"))
+                    .await)
             }
         }
     }
@@ -211,17 +213,17 @@ impl Engine {
     async fn deliver(&self, legs: &[Arc<dyn Task>], mut claimed: Claimed<'_>, first: usize, admitted: usize, time: Time) -> Verdict {
         let envelope = match self.check_out(claimed.envelope).await {
             Ok(envelope) => envelope,
-            Err(error) => return self.fail(claimed, error).await,
+            Err(error) => return Box::pin(self.fail(claimed, error)).await,
         };
         let (number, report, mut progress) = (claimed.number, claimed.report.take(), std::mem::take(&mut claimed.progress));
         let round = Round { engine: self, legs, envelope: &envelope, number, report: report.as_ref(), time, first, admitted };
         let came = if envelope.context.bulk {
             let Ok(payloads) = envelope.payloads() else {
                 let why = "/kwargs: expected an array of payloads, since context.bulk is true";
-                return self.fail(claimed, DeliveryError::new(ErrorKind::InvalidPayload, why)).await;
+                return Box::pin(self.fail(claimed, DeliveryError::new(ErrorKind::InvalidPayload, why))).await;
             };
             if self.splits(&envelope) && payloads.len() > 1 && !all_fit(legs, payloads.len(), time) {
-                return self.split_bulk(&claimed, &envelope, payloads.into_iter().enumerate()).await;
+                return Box::pin(self.split_bulk(&claimed, &envelope, payloads.into_iter().enumerate())).await;
             }
             // On the heap: nearly all envelopes are no bulk.
             let came = Box::pin(round.run_all(&payloads, &mut progress)).await;
@@ -231,7 +233,7 @@ impl Engine {
                 && progress.delivered.len() < payloads.len()
             {
                 let left = payloads.into_iter().enumerate().filter(|(place, _)| !progress.delivered.contains(*place));
-                return self.split_bulk(&claimed, &envelope, left).await;
+                return Box::pin(self.split_bulk(&claimed, &envelope, left)).await;
             }
             came
         } else {
@@ -243,9 +245,9 @@ impl Engine {
                 info!(id = claimed.envelope.id, task = claimed.envelope.task, attempt = claimed.number, "delivered");
                 self.end(&claimed, &Outcome::Succeeded(value)).await
             }
-            Came::Handed(within) => self.hand_over(&claimed, within).await,
-            Came::Over(failure) => self.fail(claimed, failure).await,
-            Came::On { after, failure } => self.go_on(&claimed, after, failure).await,
+            Came::Handed(within) => Box::pin(self.hand_over(&claimed, within)).await,
+            Came::Over(failure) => Box::pin(self.fail(claimed, failure)).await,
+            Came::On { after, failure } => Box::pin(self.go_on(&claimed, after, failure)).await,
         }
     }
 

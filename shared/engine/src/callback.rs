@@ -48,10 +48,14 @@ impl Engine {
     /// Tells the result of an envelope that has ended to who wants to have it, and does what follows: of `told`, or of what the store knows. The message stays where
     /// that could not be done and can be done again, which the store tells.
     pub(crate) async fn tell(&self, message: &Message, envelope: &Envelope, told: Option<Told>) -> Verdict {
-        let (calls_back, follows) = (envelope.callback_url.is_some(), envelope.context.follow_ups);
-        if !calls_back && !follows {
+        if envelope.callback_url.is_none() && !envelope.context.follow_ups {
             return Verdict::Acknowledge;
         }
+        Box::pin(self.tell_of(message, envelope, told)).await
+    }
+
+    async fn tell_of(&self, message: &Message, envelope: &Envelope, told: Option<Told>) -> Verdict {
+        let (calls_back, follows) = (envelope.callback_url.is_some(), envelope.context.follow_ups);
         let result = match told {
             // What follows needs no more than this attempt knows.
             Some(told) if !told.unknown && !calls_back => told.result,

@@ -94,9 +94,13 @@ impl<'a> Fields<'a> {
     pub fn aliases(&mut self, aliases: Aliases) {
         self.aliases = aliases;
         for (alias, name) in aliases {
-            self.entries.iter().filter(|entry| entry.name == *alias && entry.is_null()).for_each(|entry| entry.read.set(true));
+            let Some(entry) = self.entries.iter().find(|entry| entry.name == *alias) else { continue };
+            if entry.is_null() {
+                entry.read.set(true);
+                continue;
+            }
             let twin = self.entries.iter().find(|entry| !entry.is_null() && entry.name != *alias && self.is_called(&entry.name, name));
-            if let Some(twin) = twin.map(|twin| twin.name.clone()).filter(|_| self.entry(alias).is_some()) {
+            if let Some(twin) = twin.map(|twin| twin.name.clone()) {
                 self.refuse(alias, format!("expected either {twin} or {alias}, which mean the same"));
             }
         }
