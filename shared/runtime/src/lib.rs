@@ -46,7 +46,8 @@ where
         let handler = build(env)?;
         Ok(move |event: LambdaEvent<Box<RawValue>>| {
             // The runtime's own reader notes the path to each value as it goes, which takes code and time for every field.
-            let answer = serde_json::from_str(event.payload.get()).map(|payload| handler(LambdaEvent::new(payload, event.context)));
+            let answer =
+                serde_json::from_str(event.payload.get()).map(|payload| Box::pin(handler(LambdaEvent::new(payload, event.context))));
             async move { Ok(answer?.await) }
         })
     })
@@ -70,6 +71,8 @@ where
         Ok(runtime) => runtime,
         Err(error) => return stop(&error),
     };
+    // On the heap: each layer of the runtime would move all of its state.
+    let handler = move |event| Box::pin(handler(event));
     match runtime.block_on(lambda_runtime::run(service_fn(handler))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => stop(&error),
