@@ -89,6 +89,10 @@ fn conforms(api: &Api, host: Option<&str>, more: &[&str]) {
     let mut command = Command::new(tool("TEST_SCHEMATHESIS"));
     command.current_dir(work.path()).args(["run", &format!("{}/v1/openapi.json", api.url())]);
     command.args(["--seed", "1", "--request-timeout", "60", "--continue-on-failure", "--checks", "all"]);
+    // To delete a task is to cancel it: it stays, and says so.
+    command.args(["--exclude-checks", "use_after_free"]);
+    // Of a generator, which has to find out what rules of "at least one of" leave.
+    command.args(["--suppress-health-check", "large_base_example,filter_too_much"]);
     if let Some(host) = host {
         command.args(["--header", &format!("host: {host}")]);
     }
@@ -98,7 +102,7 @@ fn conforms(api: &Api, host: Option<&str>, more: &[&str]) {
 #[test]
 #[ignore = "needs Schemathesis at TEST_SCHEMATHESIS"]
 fn calls_and_answers_are_as_the_document_tells() {
-    conforms(&server(), None, &["--phases", "examples,coverage,fuzzing,stateful", "--max-examples", "10"]);
+    conforms(&server(), None, &["--phases", "examples,coverage,fuzzing,stateful", "--max-examples", "40"]);
 }
 
 #[test]

@@ -45,8 +45,7 @@ pub fn check<P: Payload>() {
             continue;
         }
         // A value of each type that the property does not have.
-        let types = [property["type"].clone()].into_iter().flat_map(|types| types.as_array().cloned().unwrap_or_else(|| vec![types]));
-        let types: Vec<Value> = types.filter(|kind| !kind.is_null()).collect();
+        let types = types(property);
         let wrong = [
             ("string", json!("\u{1}")),
             ("boolean", json!(true)),
@@ -71,11 +70,20 @@ pub fn check<P: Payload>() {
         let payload: Map<String, Value> = good.clone().into_iter().filter(|(field, _)| field != name).collect();
         assert_eq!(refused(&Value::Object(payload)), [format!("/{name}")], "{name} is said to be required");
     }
-    if let Some(alternatives) = schema["anyOf"].as_array() {
-        let names: Vec<&str> = alternatives.iter().filter_map(|one| one["required"][0].as_str()).collect();
+    for choice in schema["allOf"].as_array().into_iter().flatten() {
+        let alternatives = choice["anyOf"].as_array().into_iter().flatten();
+        let names: Vec<&str> = alternatives.filter_map(|one| one["required"][0].as_str()).collect();
+        assert!(names.len() > 1, "a choice has alternatives");
         let payload: Map<String, Value> = good.clone().into_iter().filter(|(field, _)| !names.contains(&field.as_str())).collect();
         assert!(!refused(&Value::Object(payload)).is_empty(), "one of {names:?} is said to be required");
     }
+}
+
+/// The types that a property may be of; none where it may be of any.
+fn types(property: &Value) -> Vec<Value> {
+    let own = [property["type"].clone()].into_iter().flat_map(|types| types.as_array().cloned().unwrap_or_else(|| vec![types]));
+    let alternatives = property["anyOf"].as_array().into_iter().flatten().flat_map(types);
+    own.filter(|kind| !kind.is_null()).chain(alternatives).collect()
 }
 
 /// The names that a payload's reader asks for, and those that it takes in their place.
@@ -89,7 +97,8 @@ fn names<P: Payload>(example: &Value) -> BTreeSet<String> {
 
 /// Where objects stand in a value that have no other properties than a schema says.
 fn closed_objects(schema: &Value, value: &Value, pointer: &str) -> Vec<String> {
-    let alternatives = schema["anyOf"].as_array().into_iter().flatten().filter(|one| one["type"] == "object" && value.is_object());
+    let kind = if value.is_object() { "object" } else { "array" };
+    let alternatives = schema["anyOf"].as_array().into_iter().flatten().filter(|one| one["type"] == kind);
     let mut found: Vec<String> = alternatives.flat_map(|one| closed_objects(one, value, pointer)).collect();
     if let Some(object) = value.as_object() {
         found.extend((schema["additionalProperties"] == false).then(|| pointer.to_owned()));

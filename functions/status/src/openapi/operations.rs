@@ -207,7 +207,7 @@ impl Call {
     fn idempotent(self) -> Self {
         self.parameter(json!({
             "name": "idempotency-key", "in": "header", "description": "The same call with the same key is done once, and answered alike for a day.",
-            "schema": { "type": "string", "pattern": "^[!-~]{1,255}$" }, "example": "order-7-shipped",
+            "schema": { "type": "string", "pattern": "^[!-~]([ -~]{0,253}[!-~])?$" }, "example": "order-7-shipped",
         }))
     }
 

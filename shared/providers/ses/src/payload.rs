@@ -100,8 +100,9 @@ impl Payload for Email {
         let from_email = address(fields, "from_email");
         let [to, cc, bcc, reply_to] = ["to", "cc", "bcc", "reply_to"].map(|name| addresses(fields, name));
         let recipients = to.len() + cc.len() + bcc.len();
-        // What is no list is refused already.
-        if recipients == 0 && fields.raw("to").is_none_or(|to| to.get().starts_with('[')) {
+        // What is there and no address is refused already.
+        let none = |name| fields.raw(name).is_none_or(|raw| serde_json::from_str::<[(); 0]>(raw.get()).is_ok());
+        if recipients == 0 && ["to", "cc", "bcc"].into_iter().all(none) {
             fields.refuse("to", "is required: at least one address, here or in cc or bcc");
         }
         if recipients > MOST_RECIPIENTS {
@@ -418,6 +419,8 @@ mod tests {
 
     #[test]
     fn a_mail_has_one_to_fifty_recipients() {
+        let told = problems(r#"{"subject":"s","body":"b","cc":"nobody"}"#);
+        assert!(told.starts_with("/cc: expected an e-mail address") && !told.contains("/to"), "{told}");
         assert_eq!(problems(r#"{"subject":"s","body":"b"}"#), "/to: is required: at least one address, here or in cc or bcc");
         for none in ["[]", "[ ]", "null"] {
             let told = problems(&format!(r#"{{"subject":"s","body":"b","to":{none}}}"#));

@@ -19,9 +19,6 @@ pub(super) fn all(payloads: &Payloads) -> Map<String, Value> {
 /// A payload's schema among the others, which are known by their names alone: generators take a title for the name.
 fn payload(mut schema: Map<String, Value>) -> Value {
     schema.remove("title");
-    if let Some(Value::Array(conditions)) = schema.remove("anyOf") {
-        schema.insert("not".to_owned(), none_of(&conditions));
-    }
     may_be_null(Value::from(schema))
 }
 
@@ -73,8 +70,35 @@ fn sent(required: &[&str], properties: Value) -> Value {
     schema
 }
 
+/// Takes the choices out of a schema of which fields have to be there: `allOf` of them, or one `anyOf`. Each is of conditions with `required`, which are more than
+/// that a field is there and not null.
+fn choices(schema: &mut Value) -> Vec<Vec<Value>> {
+    let conditions = |choice: &Value| {
+        let conditions =
+            choice["anyOf"].as_array().filter(|all| all.iter().all(|one| one.get("required").is_some() && one.get("type").is_none()));
+        conditions.filter(|all| !all.is_empty()).map(|all| all.iter().cloned().map(there).collect())
+    };
+    let whole = conditions(schema).map(|one| ("anyOf", vec![one]));
+    let each = || schema["allOf"].as_array()?.iter().map(conditions).collect::<Option<Vec<_>>>();
+    let Some((name, choices)) = whole.or_else(|| each().map(|all| ("allOf", all))) else { return Vec::new() };
+    schema.as_object_mut().and_then(|schema| schema.remove(name));
+    choices
+}
+
+/// A condition of fields that have to be there, none of them null.
+fn there(mut condition: Value) -> Value {
+    for name in condition["required"].as_array().cloned().unwrap_or_default().iter().filter_map(Value::as_str) {
+        condition["properties"][name]["not"] = json!({ "type": "null" });
+    }
+    condition
+}
+
 /// What is read: a field that need not be there may be null as well, in objects within objects too.
 fn may_be_null(mut schema: Value) -> Value {
+    let choices = choices(&mut schema);
+    if !choices.is_empty() {
+        schema["not"] = json!({ "anyOf": choices.iter().map(|conditions| none_of(conditions)).collect::<Vec<_>>() });
+    }
     let required = schema.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
     for (name, property) in schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
         *property = may_be_null(property.take());
@@ -123,7 +147,7 @@ fn none_of(conditions: &[Value]) -> Value {
 
 /// For each of these fields, that it is there and not null.
 fn each_there(names: &[&str]) -> Vec<Value> {
-    names.iter().map(|name| json!({ "required": [name], "properties": { *name: { "not": { "type": "null" } } } })).collect()
+    names.iter().map(|name| there(json!({ "required": [name] }))).collect()
 }
 
 /// The id of a task.
