@@ -4,15 +4,27 @@
 
 use std::collections::BTreeSet;
 
+use errand_api::Operation;
 use errand_core::{Reader, settings::all::ALL};
 
+/// What enqueue does and what anyone may call has a route of its own; all else is the status function's, by the one that takes the rest.
 #[test]
-fn the_gateway_has_a_route_for_every_call() {
+fn the_gateway_leads_each_call_to_the_function_that_does_it() {
     let template = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml")).unwrap();
-    let keys = template.lines().filter_map(|line| line.trim().strip_prefix("RouteKey: "));
-    let deployed: BTreeSet<String> = keys.filter(|key| *key != "$default").map(ToOwned::to_owned).collect();
-    let known: BTreeSet<String> = errand_api::routes().map(|(method, path, _, _)| format!("{method} {path}")).collect();
-    assert_eq!(deployed, known);
+    let mut deployed = BTreeSet::new();
+    for route in template.split("RouteKey: ").skip(1) {
+        let (key, rest) = route.split_once('\n').unwrap();
+        let said = |name: &str| rest.split_once(name).unwrap().1.lines().next().unwrap().trim().to_owned();
+        let enqueue = said("Target:").contains("EnqueueIntegration");
+        assert!(key != "$default" || !enqueue, "the rest is the status function's");
+        deployed.insert((key.to_owned(), enqueue, said("AuthorizationType:") == "NONE"));
+    }
+    let own = errand_api::routes().filter_map(|(method, path, operation, scope)| {
+        let enqueue = matches!(operation, Operation::Enqueue(_));
+        (enqueue || scope.is_none()).then(|| (format!("{method} {path}"), enqueue, scope.is_none()))
+    });
+    let wanted: BTreeSet<_> = own.chain([("$default".to_owned(), false, false)]).collect();
+    assert_eq!(deployed, wanted);
 }
 
 #[test]

@@ -11,9 +11,8 @@ mod send;
 use std::sync::Arc;
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
-use errand_api::{Access, Begun, Caller, Once, Operation, ProblemDocument, Query, Request, Response, gateway};
+use errand_api::{Access, Begun, Caller, Once, Operation, ProblemDocument, Query, Request, Response, Sending, gateway};
 use errand_core::{DynCheck, DynNotes, DynRegister, Environment, Outbox, Payloads, Queues, Reader, SettingsError, Timestamp};
-use http::StatusCode;
 use lambda_runtime::LambdaEvent;
 
 use crate::call::Call;
@@ -76,32 +75,32 @@ impl Enqueue {
 
     async fn answer(&self, request: &Request, operation: Operation, caller: &Caller) -> Result<Response, ProblemDocument> {
         Query::of(request, operation)?;
+        let Operation::Enqueue(operation) = operation else { return Err(ProblemDocument::elsewhere()) };
         match operation {
-            Operation::Enqueue | Operation::EnqueueBatch | Operation::Notify | Operation::SendEvents => {
-                self.once(request, operation, caller).await
-            }
-            Operation::PreviewNotification => self.preview(request, &self.call(request, None, Timestamp::now())).await,
-            Operation::Health => Ok(self.health().await),
-            Operation::HealthStatus => Ok(self.health().await.map(|body| body.slice(..0))),
-            _ => Err(ProblemDocument::new(StatusCode::NOT_FOUND, "another function answers this path")),
+            Sending::Task => self.once(request, caller, async |call| self.one(request, call).await).await,
+            Sending::Batch => self.once(request, caller, async |call| self.batch(request, call).await).await,
+            Sending::Notification => self.once(request, caller, async |call| self.notify(request, call).await).await,
+            Sending::Events => self.once(request, caller, async |call| self.events(request, call).await).await,
+            Sending::Preview => self.preview(request, &self.call(request, None, Timestamp::now())).await,
+            Sending::Health => Ok(self.health().await),
+            Sending::HealthStatus => Ok(self.health().await.map(|body| body.slice(..0))),
         }
     }
 
     /// Sends what a call says, unless the same call was answered before.
-    async fn once(&self, request: &Request, operation: Operation, caller: &Caller) -> Result<Response, ProblemDocument> {
+    async fn once(
+        &self,
+        request: &Request,
+        caller: &Caller,
+        send: impl AsyncFnOnce(&Call<'_>) -> Result<Response, ProblemDocument>,
+    ) -> Result<Response, ProblemDocument> {
         let now = Timestamp::now();
         let once = match Once::begin(self.notes.as_deref(), caller, request, now).await? {
             Begun::Now(once) => once,
             Begun::Before(response) => return Ok(response),
         };
         let seed = once.seed();
-        let call = self.call(request, seed.as_deref(), now);
-        let answer = match operation {
-            Operation::EnqueueBatch => self.batch(request, &call).await,
-            Operation::Notify => self.notify(request, &call).await,
-            Operation::SendEvents => self.events(request, &call).await,
-            _ => self.one(request, &call).await,
-        };
+        let answer = send(&self.call(request, seed.as_deref(), now)).await;
         once.end(answer).await
     }
 

@@ -13,7 +13,7 @@ mod templates;
 use std::sync::Arc;
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
-use errand_api::{Access, Operation, ProblemDocument, Query, Request, Response, Route, gateway};
+use errand_api::{Access, Managing, Operation, ProblemDocument, Query, Request, Response, Route, gateway};
 use errand_core::{
     DynDeadLetters, DynNoteList, DynNotes, DynResults, DynSchedules, Environment, Outbox, Payloads, Queues, Reader, SettingsError, limits,
     settings::all::TABLE,
@@ -85,52 +85,52 @@ impl Operations {
 
     async fn answer(&self, request: &Request, route: Route) -> Result<Response, ProblemDocument> {
         let (id, query) = (route.id.as_str(), &Query::of(request, route.operation)?);
-        names_nothing(route.operation, id)?;
-        match route.operation {
-            Operation::GetTask => self.task(id, query).await,
-            Operation::ListTasks => self.tasks(query).await,
-            Operation::MoveTask => self.reschedule(id, request).await,
-            Operation::CancelTask => self.cancel(id).await,
-            Operation::ReportResult => self.report(id, request).await,
-            Operation::CreateSchedule => self.create_schedule(request).await,
-            Operation::ListSchedules => self.list_schedules(query).await,
-            Operation::GetSchedule => self.schedule(id).await,
-            Operation::ChangeSchedule => self.change_schedule(id, request).await,
-            Operation::DeleteSchedule => self.delete_schedule(id).await,
-            Operation::PauseSchedule => self.pause_schedule(id, true).await,
-            Operation::ResumeSchedule => self.pause_schedule(id, false).await,
-            Operation::RunSchedule => self.run_schedule(id).await,
-            Operation::ListDeadLetters => self.list_dead_letters(query).await,
-            Operation::GetDeadLetter => self.dead_letter(id).await,
-            Operation::DropDeadLetter => self.drop_dead_letter(id).await,
-            Operation::DropDeadLetters => self.drop_dead_letters(request).await,
-            Operation::ReplayDeadLetters => self.replay_dead_letters(request).await,
-            Operation::ListTemplates => self.list_templates(query).await,
-            Operation::GetTemplate => self.template(id).await,
-            Operation::PutTemplate => self.put_template(id, request).await,
-            Operation::DeleteTemplate => self.delete_template(id).await,
-            Operation::ListKeys => self.list_keys().await,
-            Operation::CreateKey => self.create_key(request).await,
-            Operation::RevokeKey => self.revoke_key(id).await,
-            Operation::OpenApi => Ok(self.document()),
-            Operation::Docs => Ok(openapi::page()),
-            _ => Err(ProblemDocument::new(StatusCode::NOT_FOUND, "another function answers this path")),
+        let Operation::Status(operation) = route.operation else { return Err(ProblemDocument::elsewhere()) };
+        names_nothing(operation, id)?;
+        match operation {
+            Managing::GetTask => self.task(id, query).await,
+            Managing::ListTasks => self.tasks(query).await,
+            Managing::MoveTask => self.reschedule(id, request).await,
+            Managing::CancelTask => self.cancel(id).await,
+            Managing::ReportResult => self.report(id, request).await,
+            Managing::CreateSchedule => self.create_schedule(request).await,
+            Managing::ListSchedules => self.list_schedules(query).await,
+            Managing::GetSchedule => self.schedule(id).await,
+            Managing::ChangeSchedule => self.change_schedule(id, request).await,
+            Managing::DeleteSchedule => self.delete_schedule(id).await,
+            Managing::PauseSchedule => self.pause_schedule(id, true).await,
+            Managing::ResumeSchedule => self.pause_schedule(id, false).await,
+            Managing::RunSchedule => self.run_schedule(id).await,
+            Managing::ListDeadLetters => self.list_dead_letters(query).await,
+            Managing::GetDeadLetter => self.dead_letter(id).await,
+            Managing::DropDeadLetter => self.drop_dead_letter(id).await,
+            Managing::DropDeadLetters => self.drop_dead_letters(request).await,
+            Managing::ReplayDeadLetters => self.replay_dead_letters(request).await,
+            Managing::ListTemplates => self.list_templates(query).await,
+            Managing::GetTemplate => self.template(id).await,
+            Managing::PutTemplate => self.put_template(id, request).await,
+            Managing::DeleteTemplate => self.delete_template(id).await,
+            Managing::ListKeys => self.list_keys().await,
+            Managing::CreateKey => self.create_key(request).await,
+            Managing::RevokeKey => self.revoke_key(id).await,
+            Managing::OpenApi => Ok(self.document()),
+            Managing::Docs => Ok(openapi::page()),
         }
     }
 }
 
 /// Refuses what cannot be the id or name of anything: the services would refuse it as a mistake of ours.
-fn names_nothing(operation: Operation, id: &str) -> Result<(), ProblemDocument> {
+fn names_nothing(operation: Managing, id: &str) -> Result<(), ProblemDocument> {
     let rule = match operation {
-        Operation::GetTask | Operation::MoveTask | Operation::CancelTask | Operation::ReportResult => limits::id(id),
-        Operation::GetSchedule
-        | Operation::ChangeSchedule
-        | Operation::DeleteSchedule
-        | Operation::PauseSchedule
-        | Operation::ResumeSchedule
-        | Operation::RunSchedule
-        | Operation::GetTemplate
-        | Operation::DeleteTemplate => limits::schedule(id),
+        Managing::GetTask | Managing::MoveTask | Managing::CancelTask | Managing::ReportResult => limits::id(id),
+        Managing::GetSchedule
+        | Managing::ChangeSchedule
+        | Managing::DeleteSchedule
+        | Managing::PauseSchedule
+        | Managing::ResumeSchedule
+        | Managing::RunSchedule
+        | Managing::GetTemplate
+        | Managing::DeleteTemplate => limits::schedule(id),
         _ => Ok(()),
     };
     rule.map_err(|expected| ProblemDocument::new(StatusCode::NOT_FOUND, &format!("there is nothing of this name: expected {expected}")))

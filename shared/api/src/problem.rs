@@ -32,6 +32,12 @@ impl ProblemDocument {
         }
     }
 
+    /// 404 for a call that another function answers: the gateway's routes are wrong.
+    #[must_use]
+    pub fn elsewhere() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "another function answers this path")
+    }
+
     /// With a header beside it.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: &str) -> Self {

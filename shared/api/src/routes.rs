@@ -1,25 +1,41 @@
 use http::{Method, StatusCode, header};
 use percent_encoding::percent_decode_str;
 
+use Operation::{Enqueue, Status};
+
 use crate::{ProblemDocument, Scope};
 
-/// What a call asks for.
+/// What a call asks for, by the function that does it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
+    /// `enqueue` does it.
+    Enqueue(Sending),
+    /// `status` does it.
+    Status(Managing),
+}
+
+/// What `enqueue` does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sending {
     /// Run a task.
-    Enqueue,
+    Task,
     /// Run many tasks.
-    EnqueueBatch,
+    Batch,
     /// Tell a user something on several channels.
-    Notify,
+    Notification,
     /// Run the tasks that CloudEvents are.
-    SendEvents,
+    Events,
     /// Tell what a notification would say.
-    PreviewNotification,
+    Preview,
     /// Tell whether the parts work.
     Health,
     /// Tell by the status alone whether the parts work.
     HealthStatus,
+}
+
+/// What `status` does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Managing {
     /// Tell how tasks stand.
     ListTasks,
     /// Tell how a task stands.
@@ -81,10 +97,10 @@ impl Operation {
     #[must_use]
     pub fn parameters(self) -> &'static [&'static str] {
         match self {
-            Self::ListTasks => &["status", "task", "queue", "user", "notification", "since", "until", "limit", "cursor"],
-            Self::GetTask => &["wait"],
-            Self::ListDeadLetters => &["id", "task", "queue", "kind", "reason", "since", "until", "limit"],
-            Self::ListSchedules | Self::ListTemplates => &["limit", "cursor"],
+            Self::Status(Managing::ListTasks) => &["status", "task", "queue", "user", "notification", "since", "until", "limit", "cursor"],
+            Self::Status(Managing::GetTask) => &["wait"],
+            Self::Status(Managing::ListDeadLetters) => &["id", "task", "queue", "kind", "reason", "since", "until", "limit"],
+            Self::Status(Managing::ListSchedules | Managing::ListTemplates) => &["limit", "cursor"],
             _ => &[],
         }
     }
@@ -92,42 +108,42 @@ impl Operation {
 
 /// The whole API. `None` as a scope: anyone may call.
 const ROUTES: [(Method, &str, Operation, Option<Scope>); 34] = [
-    (Method::POST, "/v1/tasks", Operation::Enqueue, Some(Scope::Send)),
-    (Method::POST, "/v1/tasks/batch", Operation::EnqueueBatch, Some(Scope::Send)),
-    (Method::POST, "/v1/notifications", Operation::Notify, Some(Scope::Send)),
-    (Method::POST, "/v1/notifications/preview", Operation::PreviewNotification, Some(Scope::Send)),
-    (Method::POST, "/v1/events", Operation::SendEvents, Some(Scope::Send)),
-    (Method::GET, "/v1/tasks", Operation::ListTasks, Some(Scope::Read)),
-    (Method::GET, "/v1/tasks/{id}", Operation::GetTask, Some(Scope::Read)),
-    (Method::PATCH, "/v1/tasks/{id}", Operation::MoveTask, Some(Scope::Send)),
-    (Method::DELETE, "/v1/tasks/{id}", Operation::CancelTask, Some(Scope::Send)),
+    (Method::POST, "/v1/tasks", Enqueue(Sending::Task), Some(Scope::Send)),
+    (Method::POST, "/v1/tasks/batch", Enqueue(Sending::Batch), Some(Scope::Send)),
+    (Method::POST, "/v1/notifications", Enqueue(Sending::Notification), Some(Scope::Send)),
+    (Method::POST, "/v1/notifications/preview", Enqueue(Sending::Preview), Some(Scope::Send)),
+    (Method::POST, "/v1/events", Enqueue(Sending::Events), Some(Scope::Send)),
+    (Method::GET, "/v1/tasks", Status(Managing::ListTasks), Some(Scope::Read)),
+    (Method::GET, "/v1/tasks/{id}", Status(Managing::GetTask), Some(Scope::Read)),
+    (Method::PATCH, "/v1/tasks/{id}", Status(Managing::MoveTask), Some(Scope::Send)),
+    (Method::DELETE, "/v1/tasks/{id}", Status(Managing::CancelTask), Some(Scope::Send)),
     // Let in by the token that the worker was given.
-    (Method::POST, "/v1/tasks/{id}/result", Operation::ReportResult, None),
-    (Method::POST, "/v1/schedules", Operation::CreateSchedule, Some(Scope::Send)),
-    (Method::GET, "/v1/schedules", Operation::ListSchedules, Some(Scope::Read)),
-    (Method::GET, "/v1/schedules/{id}", Operation::GetSchedule, Some(Scope::Read)),
-    (Method::PATCH, "/v1/schedules/{id}", Operation::ChangeSchedule, Some(Scope::Send)),
-    (Method::DELETE, "/v1/schedules/{id}", Operation::DeleteSchedule, Some(Scope::Send)),
-    (Method::POST, "/v1/schedules/{id}/pause", Operation::PauseSchedule, Some(Scope::Send)),
-    (Method::POST, "/v1/schedules/{id}/resume", Operation::ResumeSchedule, Some(Scope::Send)),
-    (Method::POST, "/v1/schedules/{id}/run", Operation::RunSchedule, Some(Scope::Send)),
-    (Method::GET, "/v1/dead-letters", Operation::ListDeadLetters, Some(Scope::Read)),
-    (Method::POST, "/v1/dead-letters/replay", Operation::ReplayDeadLetters, Some(Scope::Admin)),
-    (Method::POST, "/v1/dead-letters/drop", Operation::DropDeadLetters, Some(Scope::Admin)),
-    (Method::GET, "/v1/dead-letters/{id}", Operation::GetDeadLetter, Some(Scope::Read)),
-    (Method::DELETE, "/v1/dead-letters/{id}", Operation::DropDeadLetter, Some(Scope::Admin)),
-    (Method::GET, "/v1/templates", Operation::ListTemplates, Some(Scope::Read)),
-    (Method::GET, "/v1/templates/{id}", Operation::GetTemplate, Some(Scope::Read)),
-    (Method::PUT, "/v1/templates/{id}", Operation::PutTemplate, Some(Scope::Admin)),
-    (Method::DELETE, "/v1/templates/{id}", Operation::DeleteTemplate, Some(Scope::Admin)),
-    (Method::GET, "/v1/keys", Operation::ListKeys, Some(Scope::Admin)),
-    (Method::POST, "/v1/keys", Operation::CreateKey, Some(Scope::Admin)),
-    (Method::DELETE, "/v1/keys/{id}", Operation::RevokeKey, Some(Scope::Admin)),
-    (Method::GET, "/v1/health", Operation::Health, None),
+    (Method::POST, "/v1/tasks/{id}/result", Status(Managing::ReportResult), None),
+    (Method::POST, "/v1/schedules", Status(Managing::CreateSchedule), Some(Scope::Send)),
+    (Method::GET, "/v1/schedules", Status(Managing::ListSchedules), Some(Scope::Read)),
+    (Method::GET, "/v1/schedules/{id}", Status(Managing::GetSchedule), Some(Scope::Read)),
+    (Method::PATCH, "/v1/schedules/{id}", Status(Managing::ChangeSchedule), Some(Scope::Send)),
+    (Method::DELETE, "/v1/schedules/{id}", Status(Managing::DeleteSchedule), Some(Scope::Send)),
+    (Method::POST, "/v1/schedules/{id}/pause", Status(Managing::PauseSchedule), Some(Scope::Send)),
+    (Method::POST, "/v1/schedules/{id}/resume", Status(Managing::ResumeSchedule), Some(Scope::Send)),
+    (Method::POST, "/v1/schedules/{id}/run", Status(Managing::RunSchedule), Some(Scope::Send)),
+    (Method::GET, "/v1/dead-letters", Status(Managing::ListDeadLetters), Some(Scope::Read)),
+    (Method::POST, "/v1/dead-letters/replay", Status(Managing::ReplayDeadLetters), Some(Scope::Admin)),
+    (Method::POST, "/v1/dead-letters/drop", Status(Managing::DropDeadLetters), Some(Scope::Admin)),
+    (Method::GET, "/v1/dead-letters/{id}", Status(Managing::GetDeadLetter), Some(Scope::Read)),
+    (Method::DELETE, "/v1/dead-letters/{id}", Status(Managing::DropDeadLetter), Some(Scope::Admin)),
+    (Method::GET, "/v1/templates", Status(Managing::ListTemplates), Some(Scope::Read)),
+    (Method::GET, "/v1/templates/{id}", Status(Managing::GetTemplate), Some(Scope::Read)),
+    (Method::PUT, "/v1/templates/{id}", Status(Managing::PutTemplate), Some(Scope::Admin)),
+    (Method::DELETE, "/v1/templates/{id}", Status(Managing::DeleteTemplate), Some(Scope::Admin)),
+    (Method::GET, "/v1/keys", Status(Managing::ListKeys), Some(Scope::Admin)),
+    (Method::POST, "/v1/keys", Status(Managing::CreateKey), Some(Scope::Admin)),
+    (Method::DELETE, "/v1/keys/{id}", Status(Managing::RevokeKey), Some(Scope::Admin)),
+    (Method::GET, "/v1/health", Enqueue(Sending::Health), None),
     // Monitors ask so.
-    (Method::HEAD, "/v1/health", Operation::HealthStatus, None),
-    (Method::GET, "/v1/openapi.json", Operation::OpenApi, None),
-    (Method::GET, "/docs", Operation::Docs, None),
+    (Method::HEAD, "/v1/health", Enqueue(Sending::HealthStatus), None),
+    (Method::GET, "/v1/openapi.json", Status(Managing::OpenApi), None),
+    (Method::GET, "/docs", Status(Managing::Docs), None),
 ];
 
 /// The words that stand in paths where others have a task's id, and so are no ids: what has one could not be asked about.
@@ -200,11 +216,11 @@ mod tests {
     fn a_path_and_method_find_their_operation() {
         let found =
             |method, path: &str| route(&method, path).map(|route| (route.operation, route.id)).map_err(|problem| problem.status().as_u16());
-        assert_eq!(found(Method::POST, "/v1/tasks"), Ok((Operation::Enqueue, String::new())));
-        assert_eq!(found(Method::GET, "/v1/tasks/a%2Fb"), Ok((Operation::GetTask, "a/b".to_owned())));
-        assert_eq!(found(Method::DELETE, "/v1/tasks/x"), Ok((Operation::CancelTask, "x".to_owned())));
-        assert_eq!(found(Method::POST, "/v1/schedules/x.y/pause"), Ok((Operation::PauseSchedule, "x.y".to_owned())));
-        assert_eq!(found(Method::POST, "/v1/dead-letters/replay"), Ok((Operation::ReplayDeadLetters, String::new())));
+        assert_eq!(found(Method::POST, "/v1/tasks"), Ok((Enqueue(Sending::Task), String::new())));
+        assert_eq!(found(Method::GET, "/v1/tasks/a%2Fb"), Ok((Status(Managing::GetTask), "a/b".to_owned())));
+        assert_eq!(found(Method::DELETE, "/v1/tasks/x"), Ok((Status(Managing::CancelTask), "x".to_owned())));
+        assert_eq!(found(Method::POST, "/v1/schedules/x.y/pause"), Ok((Status(Managing::PauseSchedule), "x.y".to_owned())));
+        assert_eq!(found(Method::POST, "/v1/dead-letters/replay"), Ok((Status(Managing::ReplayDeadLetters), String::new())));
         assert_eq!(found(Method::PUT, "/v1/tasks"), Err(405));
         for path in ["/", "/v1", "/v1/tasks/", "/v1/tasks/a/b", "/v1/tasksx", "/v1/nothing"] {
             assert_eq!(found(Method::GET, path), Err(404), "{path}");

@@ -87,20 +87,10 @@ async fn api(State(functions): State<Functions>, request: Request) -> Response {
         Ok(request) => request,
         Err(problem) => return errand_api::Response::from(problem).map(Body::from),
     };
-    let operation = route(request.method(), request.uri().path()).map(|route| route.operation);
-    let response = match operation {
-        // The enqueue function also answers what is unknown, as it does on AWS.
-        Ok(
-            Operation::Enqueue
-            | Operation::EnqueueBatch
-            | Operation::Notify
-            | Operation::SendEvents
-            | Operation::PreviewNotification
-            | Operation::Health
-            | Operation::HealthStatus,
-        )
-        | Err(_) => functions.enqueue.handle(&request).await,
-        Ok(_) => functions.operations.handle(&request).await,
+    let response = match route(request.method(), request.uri().path()).map(|route| route.operation) {
+        Ok(Operation::Enqueue(_)) => functions.enqueue.handle(&request).await,
+        // What nobody does is told by the status function, as it is on AWS.
+        Ok(Operation::Status(_)) | Err(_) => functions.operations.handle(&request).await,
     };
     response.map(Body::from)
 }

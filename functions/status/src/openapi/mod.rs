@@ -4,7 +4,7 @@
 mod operations;
 mod schemas;
 
-use errand_api::{Operation, Response, answer, has_words, json, routes};
+use errand_api::{Managing, Operation, Response, answer, has_words, json, routes};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
 
@@ -21,7 +21,7 @@ impl Operations {
         for (method, path, operation, scope) in routes() {
             let Some(mut described) = describe(operation) else { continue };
             described["security"] = match scope {
-                _ if operation == Operation::ReportResult => json!([{ "attempt": [] }]),
+                _ if operation == Operation::Status(Managing::ReportResult) => json!([{ "attempt": [] }]),
                 Some(_) if !self.access.is_open() => json!([{ "key": [] }]),
                 _ => json!([]),
             };

@@ -1,32 +1,36 @@
-use errand_api::{LONGEST_WAIT, Operation};
+use errand_api::{
+    LONGEST_WAIT, Managing,
+    Operation::{self, Enqueue, Status as Manage},
+    Sending,
+};
 use errand_core::Status;
 use serde_json::{Map, Value, json};
 
 /// What a call does, takes and answers; `None` for the page, which is for people.
 pub(super) fn describe(operation: Operation) -> Option<Value> {
     let call = match operation {
-        Operation::Enqueue => Call::new("sendTask", "Tasks", "Send a task")
+        Enqueue(Sending::Task) => Call::new("sendTask", "Tasks", "Send a task")
             .takes("Task", json!({ "task": "email", "kwargs": { "to": ["you@example.com"], "subject": "Hello", "body": "It works." } }))
             .idempotent()
             .answers(202, "It is on its way.", "TaskResult")
             .leads_to(202, "$response.body#/id", &["getTask", "moveTask", "cancelTask"])
             .located()
             .refuses(&[409, 413, 415, 422, 501]),
-        Operation::EnqueueBatch => Call::new("sendTasks", "Tasks", "Send up to 1,000 tasks")
+        Enqueue(Sending::Batch) => Call::new("sendTasks", "Tasks", "Send up to 1,000 tasks")
             .takes("Batch", json!({ "tasks": [{ "task": "webhook", "kwargs": { "url": "https://example.com/hook", "body": { "order": 7 } } }] }))
             .idempotent()
             .answers(202, "All are on their way.", "BatchAnswer")
             .leads_to(202, "$response.body#/tasks/0/id", &["getTask"])
             .answers(207, "Some are on their way: each has its task result or its problem, in the order of the call.", "BatchAnswer")
             .refuses(&[409, 413, 415, 422, 501]),
-        Operation::Notify => Call::new("notify", "Notifications", "Tell a user something on several channels")
+        Enqueue(Sending::Notification) => Call::new("notify", "Notifications", "Tell a user something on several channels")
             .takes("Notification", notification())
             .idempotent()
             .answers(202, "A task for each channel is on its way.", "NotificationAnswer")
             .leads_to(202, "$response.body#/tasks/0/id", &["getTask"])
             .answers(207, "Some channels are on their way.", "NotificationAnswer")
             .refuses(&[409, 413, 415, 422, 501]),
-        Operation::SendEvents => Call::new("sendEvents", "Tasks", "Send the tasks that CloudEvents are")
+        Enqueue(Sending::Events) => Call::new("sendEvents", "Tasks", "Send the tasks that CloudEvents are")
             .says("An event's type names the task, its data is the payload, and its source and id together are the id: an event that is sent twice is done once. An event in binary mode, with its attributes in headers ce-…, is taken as well.")
             .takes_as("application/cloudevents+json", "CloudEvent", event())
             .takes_as("application/cloudevents-batch+json", "CloudEvents", json!([event()]))
@@ -35,11 +39,11 @@ pub(super) fn describe(operation: Operation) -> Option<Value> {
             .located()
             .answers(207, "Some are on their way: each has its task result or its problem, in the order of the call.", "BatchAnswer")
             .refuses(&[409, 413, 415, 422, 501]),
-        Operation::PreviewNotification => Call::new("previewNotification", "Notifications", "Tell what a notification would say, and send nothing")
+        Enqueue(Sending::Preview) => Call::new("previewNotification", "Notifications", "Tell what a notification would say, and send nothing")
             .takes("Notification", notification())
             .answers(200, "The payload of each channel.", "Preview")
             .refuses(&[413, 415, 422]),
-        Operation::ListTasks => Call::new("listTasks", "Tasks", "List tasks, the newest first")
+        Manage(Managing::ListTasks) => Call::new("listTasks", "Tasks", "List tasks, the newest first")
             .query("status", json!({ "type": "string", "enum": Status::ALL.map(Status::as_str) }))
             .query("task", json!({ "type": "string" }))
             .query("queue", json!({ "type": "string" }))
@@ -49,48 +53,48 @@ pub(super) fn describe(operation: Operation) -> Option<Value> {
             .query("until", time())
             .page(100)
             .answers(200, "A page.", "TaskList"),
-        Operation::GetTask => Call::new("getTask", "Tasks", "Tell how a task stands")
+        Manage(Managing::GetTask) => Call::new("getTask", "Tasks", "Tell how a task stands")
             .query("wait", json!({ "type": "integer", "minimum": 0, "maximum": LONGEST_WAIT.as_secs(), "default": 0, "description": "Seconds to wait for it to end." }))
             .answers(200, "The task's result.", "TaskResult")
             .refuses(&[404]),
-        Operation::MoveTask => Call::new("moveTask", "Tasks", "Run a task that waits at another time")
+        Manage(Managing::MoveTask) => Call::new("moveTask", "Tasks", "Run a task that waits at another time")
             .takes("Time", json!({ "countdown": 3600 }))
             .answers(200, "The task's result.", "TaskResult")
             .refuses(&[404, 409, 413, 415, 422]),
-        Operation::CancelTask => Call::new("cancelTask", "Tasks", "Do not run a task that waits")
+        Manage(Managing::CancelTask) => Call::new("cancelTask", "Tasks", "Do not run a task that waits")
             .answers(200, "The task's result.", "TaskResult")
             .refuses(&[404, 409]),
-        Operation::ReportResult => Call::new("reportResult", "Tasks", "Report how a task stands, as the worker that it was handed to")
+        Manage(Managing::ReportResult) => Call::new("reportResult", "Tasks", "Report how a task stands, as the worker that it was handed to")
             .takes("Report", json!({ "status": "SUCCESSFUL", "return_value": { "shipped": true }, "worker_id": "worker-1" }))
             .says("Authorised by the token that came with the task, as a bearer token. What is reported again, or late, changes nothing.")
             .answers(200, "The task's result.", "TaskResult")
             .refuses(&[401, 404, 409, 413, 415, 422]),
-        Operation::CreateSchedule => Call::new("createSchedule", "Schedules", "Run a task again and again")
+        Manage(Managing::CreateSchedule) => Call::new("createSchedule", "Schedules", "Run a task again and again")
             .takes("Schedule", json!({ "name": "report", "cron": "0 9 * * mon-fri", "timezone": "Europe/Berlin", "task": "console", "kwargs": { "text": "Good morning" } }))
             .answers(201, "It is kept.", "ScheduleAnswer")
             .leads_to(201, "$response.body#/name", &["getSchedule", "changeSchedule", "pauseSchedule", "resumeSchedule", "runSchedule", "deleteSchedule"])
             .located()
             .answers(200, "The same schedule was there.", "ScheduleAnswer")
             .refuses(&[409, 413, 415, 422, 501]),
-        Operation::ListSchedules => Call::new("listSchedules", "Schedules", "List schedules by name")
+        Manage(Managing::ListSchedules) => Call::new("listSchedules", "Schedules", "List schedules by name")
             .page(100)
             .answers(200, "A page.", "ScheduleList")
             .refuses(&[501]),
-        Operation::GetSchedule => Call::new("getSchedule", "Schedules", "Tell of a schedule").schedule(),
-        Operation::ChangeSchedule => Call::new("changeSchedule", "Schedules", "Change what a schedule says")
+        Manage(Managing::GetSchedule) => Call::new("getSchedule", "Schedules", "Tell of a schedule").schedule(),
+        Manage(Managing::ChangeSchedule) => Call::new("changeSchedule", "Schedules", "Change what a schedule says")
             .says("The body is a JSON merge patch (RFC 7396) of the schedule's fields. Of cron and rate, what is given takes the place of the other. It stays paused if it is.")
             .takes("ScheduleChange", json!({ "cron": "0 10 * * mon-fri", "kwargs": { "text": "Good late morning" } }))
             .schedule()
             .refuses(&[413, 415, 422]),
-        Operation::DeleteSchedule => Call::new("deleteSchedule", "Schedules", "End a schedule").schedule(),
-        Operation::PauseSchedule => Call::new("pauseSchedule", "Schedules", "Let a schedule rest").schedule(),
-        Operation::ResumeSchedule => Call::new("resumeSchedule", "Schedules", "Let a schedule go on").schedule(),
-        Operation::RunSchedule => Call::new("runSchedule", "Schedules", "Run now what a schedule runs")
+        Manage(Managing::DeleteSchedule) => Call::new("deleteSchedule", "Schedules", "End a schedule").schedule(),
+        Manage(Managing::PauseSchedule) => Call::new("pauseSchedule", "Schedules", "Let a schedule rest").schedule(),
+        Manage(Managing::ResumeSchedule) => Call::new("resumeSchedule", "Schedules", "Let a schedule go on").schedule(),
+        Manage(Managing::RunSchedule) => Call::new("runSchedule", "Schedules", "Run now what a schedule runs")
             .says("Beside the runs that are due, and also while it is paused.")
             .answers(202, "It is on its way.", "TaskResult")
             .located()
             .refuses(&[404, 413, 422, 501]),
-        Operation::ListDeadLetters => Call::new("listDeadLetters", "Dead letters", "List what was given up")
+        Manage(Managing::ListDeadLetters) => Call::new("listDeadLetters", "Dead letters", "List what was given up")
             .query("id", json!({ "type": "string" }))
             .query("task", json!({ "type": "string" }))
             .query("queue", json!({ "type": "string" }))
@@ -102,52 +106,52 @@ pub(super) fn describe(operation: Operation) -> Option<Value> {
             .answers(200, "What was seen.", "DeadLetterList")
             .leads_to(200, "$response.body#/dead_letters/0/key", &["getDeadLetter", "dropDeadLetter"])
             .refuses(&[501]),
-        Operation::GetDeadLetter => Call::new("getDeadLetter", "Dead letters", "Tell of a dead letter, with its body")
+        Manage(Managing::GetDeadLetter) => Call::new("getDeadLetter", "Dead letters", "Tell of a dead letter, with its body")
             .answers(200, "The letter.", "DeadLetter")
             .refuses(&[404, 501]),
-        Operation::DropDeadLetter => Call::new("dropDeadLetter", "Dead letters", "Forget a dead letter")
+        Manage(Managing::DropDeadLetter) => Call::new("dropDeadLetter", "Dead letters", "Forget a dead letter")
             .answers(200, "The letter that was forgotten.", "DeadLetter")
             .refuses(&[404, 501]),
-        Operation::DropDeadLetters => Call::new("dropDeadLetters", "Dead letters", "Forget some dead letters")
+        Manage(Managing::DropDeadLetters) => Call::new("dropDeadLetters", "Dead letters", "Forget some dead letters")
             .takes("Drop", json!({ "kind": "rejected" }))
             .answers(200, "What was forgotten.", "Dropped")
             .refuses(&[413, 415, 422, 501]),
-        Operation::ReplayDeadLetters => Call::new("replayDeadLetters", "Dead letters", "Run again what was given up")
+        Manage(Managing::ReplayDeadLetters) => Call::new("replayDeadLetters", "Dead letters", "Run again what was given up")
             .takes("Replay", json!({ "ids": ["order-7"], "edit": { "max_attempts": 20 } }))
             .answers(200, "What was sent.", "Replayed")
             .refuses(&[413, 415, 422, 501]),
-        Operation::ListTemplates => Call::new("listTemplates", "Templates", "List the names of templates")
+        Manage(Managing::ListTemplates) => Call::new("listTemplates", "Templates", "List the names of templates")
             .page(100)
             .answers(200, "A page.", "TemplateList"),
-        Operation::GetTemplate => Call::new("getTemplate", "Templates", "Tell of a template").answers(200, "The template.", "TemplateAnswer").refuses(&[404, 503]),
-        Operation::PutTemplate => Call::new("putTemplate", "Templates", "Keep a template, in place of one of its name")
+        Manage(Managing::GetTemplate) => Call::new("getTemplate", "Templates", "Tell of a template").answers(200, "The template.", "TemplateAnswer").refuses(&[404, 503]),
+        Manage(Managing::PutTemplate) => Call::new("putTemplate", "Templates", "Keep a template, in place of one of its name")
             .takes("Template", json!({ "channels": { "email": { "subject": "Order {{ order.id }}", "body": "Hello {{ user }}, it is on its way." } }, "locales": { "de": { "email": { "subject": "Bestellung {{ order.id }}", "body": "Hallo {{ user }}, sie ist unterwegs." } } } }))
             .answers(200, "The template.", "TemplateAnswer")
             .leads_to(200, "$response.body#/name", &["getTemplate", "deleteTemplate"])
             .refuses(&[413, 415, 422]),
-        Operation::DeleteTemplate => Call::new("deleteTemplate", "Templates", "Forget a template")
+        Manage(Managing::DeleteTemplate) => Call::new("deleteTemplate", "Templates", "Forget a template")
             .answers(200, "It is forgotten.", "Name")
             .refuses(&[404]),
-        Operation::ListKeys => Call::new("listKeys", "Keys", "Tell who may call").answers(200, "All keys, without the keys themselves.", "KeyList"),
-        Operation::CreateKey => Call::new("createKey", "Keys", "Make an API key")
+        Manage(Managing::ListKeys) => Call::new("listKeys", "Keys", "Tell who may call").answers(200, "All keys, without the keys themselves.", "KeyList"),
+        Manage(Managing::CreateKey) => Call::new("createKey", "Keys", "Make an API key")
             .takes("NewKey", json!({ "name": "shop", "scopes": ["send", "read"], "rate": 600 }))
             .answers(201, "The key, which no other answer tells.", "Key")
             .leads_to(201, "$response.body#/name", &["revokeKey"])
             .refuses(&[409, 413, 415, 422, 503]),
-        Operation::RevokeKey => Call::new("revokeKey", "Keys", "Let a key's holder call no more")
+        Manage(Managing::RevokeKey) => Call::new("revokeKey", "Keys", "Let a key's holder call no more")
             .answers(200, "The key that was.", "Key")
             .refuses(&[404, 409]),
-        Operation::Health => Call::new("health", "Service", "Tell whether each part works")
+        Enqueue(Sending::Health) => Call::new("health", "Service", "Tell whether each part works")
             .answers(200, "Every part works.", "Health")
             .answers(503, "A part does not.", "Health")
             .open(),
-        Operation::HealthStatus => Call::new("healthStatus", "Service", "Tell by the status alone whether each part works")
+        Enqueue(Sending::HealthStatus) => Call::new("healthStatus", "Service", "Tell by the status alone whether each part works")
             .says_by_status(200, "Every part works.")
             .says_by_status(503, "A part does not.")
             .says_by_status(400, "There are parameters: it has none.")
             .open(),
-        Operation::OpenApi => Call::new("openapi", "Service", "This document").answers(200, "This document.", "Document").open(),
-        Operation::Docs => return None,
+        Manage(Managing::OpenApi) => Call::new("openapi", "Service", "This document").answers(200, "This document.", "Document").open(),
+        Manage(Managing::Docs) => return None,
     };
     Some(call.0)
 }
