@@ -373,7 +373,10 @@ async fn the_document_and_its_page_are_served(api: &Api) {
     assert_eq!((document.status, &document.body["openapi"]), (200, &json!("3.1.0")));
     for (method, path, operation, _) in errand_api::routes() {
         let described = &document.body["paths"][path][method.as_str().to_lowercase()];
-        assert!(described["operationId"].is_string() || operation == errand_api::Operation::Status(errand_api::Managing::Docs), "{method} {path}");
+        assert!(
+            described["operationId"].is_string() || operation == errand_api::Operation::Status(errand_api::Managing::Docs),
+            "{method} {path}"
+        );
     }
     let page = api.request("GET", "/docs", None, &[("authorization", "")]).await;
     let policy = page.headers["content-security-policy"].to_str().unwrap();

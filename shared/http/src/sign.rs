@@ -4,12 +4,9 @@
 use std::borrow::Cow;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use errand_core::{Secret, Timestamp};
+use errand_core::{Digest, Secret, Timestamp};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use ring::{
-    digest::{SHA256, digest},
-    hmac,
-};
+use ring::hmac;
 
 pub use ring::hmac::Key;
 
@@ -53,7 +50,7 @@ fn signatures(keys: &[Key], id: &str, timestamp: i64, body: &[u8]) -> String {
 
 /// The value of `webhook-id`: the attempt's key, or its hash when that has a dot, which would make the signed text ambiguous.
 fn message_id(key: &str) -> Cow<'_, str> {
-    if key.contains('.') { Cow::Owned(format!("msg_{}", STANDARD.encode(digest(&SHA256, key.as_bytes())))) } else { Cow::Borrowed(key) }
+    if key.contains('.') { Cow::Owned(format!("msg_{}", STANDARD.encode(Digest::of(key.as_bytes()).bytes()))) } else { Cow::Borrowed(key) }
 }
 
 #[cfg(test)]

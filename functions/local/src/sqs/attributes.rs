@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use errand_core::hex;
 use errand_store_sqlite::MessageAttribute;
 use md5::{Digest, Md5};
 
@@ -93,10 +94,6 @@ pub(super) fn md5_of_attributes<'a>(attributes: impl IntoIterator<Item = (&'a St
         }
     }
     any.then(|| hex(&digest.finalize()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

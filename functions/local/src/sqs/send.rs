@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use errand_core::{Timestamp, is_fifo, limits};
+use errand_core::{Digest, Timestamp, is_fifo, limits};
 use errand_store_sqlite::{Kept, Sent};
-use ring::digest::{SHA256, digest};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -118,8 +117,7 @@ impl Entry {
                 return Err(Error::missing("MessageGroupId"));
             }
             // Deduplication by content is on, as the deployment template has it.
-            deduplication_id
-                .get_or_insert_with(|| digest(&SHA256, body.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect());
+            deduplication_id.get_or_insert_with(|| Digest::of(body.as_bytes()).to_string());
         } else if deduplication_id.is_some() {
             return Err(Error::invalid(
                 "MessageDeduplicationId",
