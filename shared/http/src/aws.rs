@@ -23,7 +23,7 @@ use aws_types::{
     service_config::{LoadServiceConfig, ServiceConfigKey},
 };
 use errand_core::{
-    Environment, SettingsError,
+    Environment, PublishError, SettingsError,
     settings::all::{
         AWS_ACCESS_KEY_ID, AWS_CA_BUNDLE, AWS_DEFAULT_REGION, AWS_ENDPOINT_URL, AWS_IGNORE_CONFIGURED_ENDPOINT_URLS, AWS_REGION,
         AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN,
@@ -163,6 +163,13 @@ impl Failure {
             Self::Answered { status, code, .. } => *status >= 500 || *status == 429 || throttled(code),
             Self::NotSent(_) | Self::Unanswered => true,
         }
+    }
+
+    /// What it means for who wanted to hand something over to `service`.
+    #[must_use]
+    pub fn to_publish(&self, service: &str) -> PublishError {
+        let why = format!("{service}: {self}");
+        if self.passes() { PublishError::Unavailable(why) } else { PublishError::Misconfigured(why) }
     }
 }
 

@@ -242,7 +242,9 @@ impl<'a> Fields<'a> {
 
     /// A list; each wrong element is a problem of its own. Empty when missing or null.
     pub fn list<T: Deserialize<'a>>(&mut self, name: &'static str) -> Vec<T> {
-        self.elements(name, |fields, name, raw| serde_json::from_str(raw).map_err(|error| fields.refuse(name, explain(&error, raw))).ok())
+        self.elements(name, |fields, place, raw| {
+            serde_json::from_str(raw).map_err(|error| fields.refuse(&format!("{name}/{place}"), explain(&error, raw))).ok()
+        })
     }
 
     /// An object of whatever names, each with a text; each wrong one is a problem of its own. Empty when missing or null.
@@ -277,7 +279,7 @@ impl<'a> Fields<'a> {
 
     /// A list of objects, each read by `read`. Empty when missing or null.
     pub fn objects<T>(&mut self, name: &'static str, read: impl Fn(&mut Fields<'a>) -> Option<T>) -> Vec<T> {
-        self.elements(name, |fields, name, raw| fields.nested(name, raw, &read))
+        self.elements(name, |fields, place, raw| fields.nested(&format!("{name}/{place}"), raw, &read))
     }
 
     fn nested<T>(&mut self, name: &str, raw: &'a str, read: impl Fn(&mut Fields<'a>) -> Option<T>) -> Option<T> {
@@ -299,9 +301,9 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn elements<T>(&mut self, name: &'static str, mut read: impl FnMut(&mut Self, &str, &'a str) -> Option<T>) -> Vec<T> {
+    fn elements<T>(&mut self, name: &'static str, mut read: impl FnMut(&mut Self, usize, &'a str) -> Option<T>) -> Vec<T> {
         let elements: Vec<&'a RawValue> = self.optional(name).unwrap_or_default();
-        elements.into_iter().enumerate().filter_map(|(i, raw)| read(self, &format!("{name}/{i}"), raw.get())).collect()
+        elements.into_iter().enumerate().filter_map(|(place, raw)| read(self, place, raw.get())).collect()
     }
 
     /// The whole object by its serde type: for payloads that need no more than the first problem.

@@ -10,8 +10,9 @@ use aws_smithy_types::{Blob, error::operation::BuildError, retry::RetryConfig};
 use errand_core::{Attempt, DeliveryError, Environment, ErrorKind, Init, Provider, Receipt, Setting, SettingsError};
 use errand_http::{
     aws::{Failure, SdkConfig, throttled},
-    said,
+    kind_of, said,
 };
+use http::StatusCode;
 
 use crate::{
     Attachment, Email, SETTINGS, address, mime,
@@ -137,10 +138,7 @@ fn classify(failure: &Failure) -> DeliveryError {
             }
             code if throttled(code) => ErrorKind::RateLimited,
             // Signature, token or permission, whatever its name: https://docs.aws.amazon.com/ses/latest/APIReference-V2/CommonErrors.html
-            _ if matches!(status, 401 | 403) => ErrorKind::Misconfigured,
-            _ if *status == 429 => ErrorKind::RateLimited,
-            _ if *status >= 500 => ErrorKind::Unavailable,
-            _ => ErrorKind::Rejected,
+            _ => StatusCode::from_u16(*status).map_or(ErrorKind::Rejected, kind_of),
         },
     };
     let why = match failure {

@@ -10,7 +10,7 @@ use futures_util::{StreamExt, stream};
 
 use crate::{
     EventBridgeScheduler,
-    scheduler::{at_once, is, publish_error},
+    scheduler::{SERVICE, at_once, is},
 };
 
 /// How long before its time an envelope is put on the queue.
@@ -33,7 +33,7 @@ impl EventBridgeScheduler {
             Err(error) => match Failure::of(&error) {
                 // The same id was scheduled for that time before: it is on its way.
                 failure if is(&failure, "ConflictException") => Ok(Published { message_id: Some(name) }),
-                failure => Err(publish_error(&failure)),
+                failure => Err(failure.to_publish(SERVICE)),
             },
         }
     }
@@ -52,14 +52,14 @@ impl Transport for EventBridgeScheduler {
             Ok(_) => Ok(()),
             Err(error) => match Failure::of(&error) {
                 failure if is(&failure, "ResourceNotFoundException") => Ok(()),
-                failure => Err(publish_error(&failure)),
+                failure => Err(failure.to_publish(SERVICE)),
             },
         }
     }
 
     async fn check(&self) -> Result<(), PublishError> {
         let told = self.client.get_schedule_group().name(&self.group).send().await;
-        told.map(drop).map_err(|error| publish_error(&Failure::of(&error)))
+        told.map(drop).map_err(|error| Failure::of(&error).to_publish(SERVICE))
     }
 }
 

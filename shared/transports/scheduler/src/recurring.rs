@@ -12,7 +12,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use crate::{
     EventBridgeScheduler,
     expression::{describe, expression, recurrence},
-    scheduler::{at_once, is, publish_error},
+    scheduler::{SERVICE, at_once, is},
 };
 
 /// Tells these schedules from those of delays, which are in the same group.
@@ -51,7 +51,7 @@ impl Schedules for EventBridgeScheduler {
     async fn list(&self, limit: usize, cursor: Option<&str>) -> Result<(Vec<Schedule>, Option<String>), PublishError> {
         let call = self.client.list_schedules().group_name(&self.group).name_prefix(PREFIX);
         let call = call.max_results(i32::try_from(limit).unwrap_or(i32::MAX)).set_next_token(cursor.map(ToOwned::to_owned));
-        let page = call.send().await.map_err(|error| publish_error(&Failure::of(&error)))?;
+        let page = call.send().await.map_err(|error| Failure::of(&error).to_publish(SERVICE))?;
         let names: Vec<String> =
             page.schedules().iter().filter_map(|found| found.name()?.strip_prefix(PREFIX)).map(ToOwned::to_owned).collect();
         let schedules = stream::iter(names).map(async |name| self.get(&name).await).buffered(CONCURRENCY);
@@ -86,7 +86,7 @@ impl EventBridgeScheduler {
             Ok(found) => Ok(Some(found)),
             Err(error) => match Failure::of(&error) {
                 failure if is(&failure, "ResourceNotFoundException") => Ok(None),
-                failure => Err(publish_error(&failure)),
+                failure => Err(failure.to_publish(SERVICE)),
             },
         }
     }
@@ -134,6 +134,6 @@ fn unless(failure: &Failure, code: &str) -> Result<bool, PublishError> {
         failure if is(failure, "ValidationException") => {
             Err(PublishError::Refused("EventBridge Scheduler refused the schedule: does it know the timezone?".to_owned()))
         }
-        failure => Err(publish_error(failure)),
+        failure => Err(failure.to_publish(SERVICE)),
     }
 }

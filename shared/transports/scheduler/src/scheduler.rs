@@ -72,10 +72,8 @@ pub(crate) fn at_once() -> Option<FlexibleTimeWindow> {
     FlexibleTimeWindow::builder().mode(FlexibleTimeWindowMode::Off).build().ok()
 }
 
-pub(crate) fn publish_error(failure: &Failure) -> PublishError {
-    let told = format!("EventBridge Scheduler: {failure}");
-    if failure.passes() { PublishError::Unavailable(told) } else { PublishError::Misconfigured(told) }
-}
+/// The service's name in errors.
+pub(crate) const SERVICE: &str = "EventBridge Scheduler";
 
 /// Whether the service answered with this error code.
 pub(crate) fn is(failure: &Failure, wanted: &str) -> bool {

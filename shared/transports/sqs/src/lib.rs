@@ -9,18 +9,9 @@ pub use dead_letters::SqsDeadLetters;
 pub use queue::SqsQueue;
 pub use transport::SqsTransport;
 
-use errand_core::PublishError;
-use errand_http::aws::Failure;
-
 /// What a message may hold with its attributes, and a batch of messages, in bytes.
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>
 const LIMIT: usize = 1024 * 1024;
 
-/// What a failed call means for who wants to publish.
-fn publish_error(failure: &Failure) -> PublishError {
-    if failure.passes() {
-        PublishError::Unavailable(format!("SQS: {failure}"))
-    } else {
-        PublishError::Misconfigured(format!("SQS: {failure}"))
-    }
-}
+/// The service's name in errors.
+const SERVICE: &str = "SQS";

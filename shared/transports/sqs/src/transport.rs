@@ -11,7 +11,7 @@ use errand_core::{
 use errand_http::aws::{Failure, SdkConfig, throttled};
 use futures_util::{StreamExt, stream};
 
-use crate::{LIMIT, publish_error};
+use crate::{LIMIT, SERVICE};
 
 /// The most messages of one call. <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html>
 const BATCH: usize = 10;
@@ -116,7 +116,7 @@ impl SqsTransport {
         let Some(url) = batch.first().map(|entry| entry.url.as_str()) else { return Ok(Vec::new()) };
         let entries = batch.iter().map(|entry| entry.request.clone()).collect();
         let call = self.client.send_message_batch().queue_url(url).set_entries(Some(entries));
-        let told = call.send().await.map_err(|error| publish_error(&Failure::of(&error)))?;
+        let told = call.send().await.map_err(|error| Failure::of(&error).to_publish(SERVICE))?;
         let sent = told.successful().iter().map(|sent| (sent.id(), Ok(Published { message_id: Some(sent.message_id().to_owned()) })));
         let failed = told.failed().iter().map(|failed| {
             let why = format!("SQS: {}", failed.code());
@@ -155,7 +155,7 @@ impl Transport for SqsTransport {
         for (_, address) in self.queues.iter() {
             let told =
                 self.client.get_queue_attributes().queue_url(&address.url).attribute_names(QueueAttributeName::QueueArn).send().await;
-            told.map_err(|error| publish_error(&Failure::of(&error)))?;
+            told.map_err(|error| Failure::of(&error).to_publish(SERVICE))?;
         }
         Ok(())
     }
@@ -173,7 +173,7 @@ impl Forward for SqsTransport {
             let group = message.group.as_deref().unwrap_or("default");
             call = call.message_group_id(group).message_deduplication_id(deduplication_id(&message.id, ""));
         }
-        call.send().await.map(drop).map_err(|error| publish_error(&Failure::of(&error)))
+        call.send().await.map(drop).map_err(|error| Failure::of(&error).to_publish(SERVICE))
     }
 }
 
