@@ -269,6 +269,52 @@ mod tests {
         assert!(read(progress(&Progress::default())).is_empty() && Reader(&Item::new()).progress().unwrap().is_empty());
     }
 
+    /// The value in DynamoDB's own JSON.
+    fn value(json: &serde_json::Value) -> AttributeValue {
+        let (kind, held) = json.as_object().unwrap().iter().next().unwrap();
+        match kind.as_str() {
+            "S" => text(held.as_str().unwrap()),
+            "N" => number(held.as_str().unwrap()),
+            "L" => AttributeValue::L(held.as_array().unwrap().iter().map(value).collect()),
+            other => panic!("no record has a {other}"),
+        }
+    }
+
+    /// Items as versions have left them. None is ever changed: a version that keeps something otherwise adds its own.
+    const LEFT: [&str; 1] = [include_str!("../tests/persisted/0.1.0.json")];
+
+    #[test]
+    fn the_items_of_every_version_are_read() {
+        for json in LEFT {
+            let items: Vec<HashMap<String, serde_json::Value>> = serde_json::from_str(json).unwrap();
+            let items: Vec<Item> = items.iter().map(|item| item.iter().map(|(name, held)| (name.clone(), value(held))).collect()).collect();
+            let [bulk, done, later, refused] = items.iter().map(Reader).collect::<Vec<_>>().try_into().ok().unwrap();
+
+            let (task, header) = bulk.known().unwrap();
+            assert_eq!(
+                (task.status, task.attempts, task.next_attempt_at.is_some(), header.context.get()),
+                (Status::Ready, 1, true, r#"{"bulk": true}"#)
+            );
+            let progress = bulk.progress().unwrap();
+            assert!(progress.delivered.contains(0) && progress.refused.contains(1) && !progress.delivered.contains(2));
+
+            let (task, header) = done.known().unwrap();
+            assert_eq!(
+                (task.status, task.user.as_deref(), task.notification_id.as_deref()),
+                (Status::Successful, Some("ann"), Some("n-1"))
+            );
+            assert!(task.return_value.get().contains("message_id") && task.trace.is_some() && header.context.get() == r#"{"k":1e400}"#);
+            assert_eq!(header.fingerprint.unwrap().to_string(), "f0880319cbbda6bfd2a27591bd8d0684");
+
+            let (task, _) = later.known().unwrap();
+            assert_eq!((task.status, task.max_attempts, task.group.as_deref()), (Status::Scheduled, Some(3), Some("g")));
+            assert!(task.run_after.is_some() && task.expires.is_some() && task.callback_url.as_deref() == Some("https://example.com/done"));
+
+            let (task, _) = refused.known().unwrap();
+            assert_eq!((task.status, task.errors[0].exception_class_path.as_str()), (Status::Failed, "errand.rejected"));
+        }
+    }
+
     #[test]
     fn a_record_is_in_the_same_part_in_every_build() {
         assert_eq!(["", "order-7", "0198f0a1-7c1e-7b6e-9d6f-2f1d3c4b5a69"].map(shard), [3, 7, 2]);
