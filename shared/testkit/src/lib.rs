@@ -6,6 +6,7 @@ mod stub;
 
 pub mod answers;
 pub mod dead_letters;
+pub mod model;
 pub mod notes;
 pub mod objects;
 pub mod provider;

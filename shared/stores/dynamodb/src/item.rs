@@ -53,9 +53,9 @@ pub(crate) fn workers(worker: &str) -> AttributeValue {
     AttributeValue::L(vec![text(worker)])
 }
 
-/// The attributes of a record that is seen for the first time and do not change.
+/// The attributes of a record that is seen for the first time and do not change. What is not said is there as well: a claim adds what is not there.
 pub(crate) fn lasting(envelope: &Envelope, result: &TaskResult) -> Vec<(&'static str, AttributeValue)> {
-    let mut attributes = vec![
+    vec![
         ("task", text(&result.task)),
         ("backend", text(&result.backend)),
         ("enqueued_at", time(result.enqueued_at)),
@@ -63,12 +63,16 @@ pub(crate) fn lasting(envelope: &Envelope, result: &TaskResult) -> Vec<(&'static
         ("kwargs", text(result.kwargs.get())),
         ("shard", number(shard(&result.id))),
         ("position", text(position(result.enqueued_at, &result.id))),
-    ];
-    attributes.extend(result.run_after.map(|at| ("run_after", time(at))));
-    attributes.extend((result.sender != Sender::Native).then(|| ("sender", text(result.sender.as_str()))));
-    attributes.extend(Conditions::of(envelope).map(|json| ("header", text(json))));
-    attributes.push(("fingerprint", text(envelope.content().to_string())));
-    attributes
+        ("run_after", run_after(result.run_after)),
+        ("sender", text(result.sender.as_str())),
+        ("header", text(Conditions::of(envelope))),
+        ("fingerprint", text(envelope.content().to_string())),
+    ]
+}
+
+/// When it is not to be run before; 0 where that is not said.
+pub(crate) fn run_after(at: Option<Timestamp>) -> AttributeValue {
+    at.map_or_else(|| number(0), time)
 }
 
 /// What is said of an envelope beside its task and arguments: the attribute `header`, as JSON.
@@ -100,8 +104,8 @@ pub(crate) struct Conditions {
 }
 
 impl Conditions {
-    /// Those of an envelope as JSON; nothing where there are none, as of most: DynamoDB charges by size.
-    pub(crate) fn of(envelope: &Envelope) -> Option<String> {
+    /// Those of an envelope as JSON; empty where there are none, as of most: DynamoDB charges by size.
+    pub(crate) fn of(envelope: &Envelope) -> String {
         let Header { claim_check, context, context_too_large, .. } = Header::of(envelope);
         let conditions = Self {
             queue: if envelope.queue == DEFAULT_QUEUE { String::new() } else { envelope.queue.clone() },
@@ -116,7 +120,7 @@ impl Conditions {
             context_too_large,
             trace: envelope.trace.clone(),
         };
-        (conditions != Self::default()).then(|| serde_json::to_string(&conditions).ok()).flatten()
+        if conditions == Self::default() { String::new() } else { serde_json::to_string(&conditions).unwrap_or_default() }
     }
 }
 
@@ -159,10 +163,9 @@ impl Reader<'_> {
     }
 
     fn conditions(&self) -> Result<Conditions, StoreError> {
-        if self.0.contains_key("header") {
-            serde_json::from_str(self.text("header")?).map_err(|_| wrong("header"))
-        } else {
-            Ok(Conditions::default())
+        match self.0.get("header").map(|_| self.text("header")).transpose()? {
+            None | Some("") => Ok(Conditions::default()),
+            Some(json) => serde_json::from_str(json).map_err(|_| wrong("header")),
         }
     }
 
@@ -220,7 +223,7 @@ impl Reader<'_> {
             started_at: self.time("started_at")?,
             finished_at: self.time("finished_at")?,
             last_attempted_at: self.time("last_attempted_at")?,
-            run_after: self.time("run_after")?,
+            run_after: self.time("run_after")?.filter(|at| at.millis() != 0),
             args: self.json("args")?,
             kwargs: self.json("kwargs")?,
             backend: self.text("backend")?.to_owned(),

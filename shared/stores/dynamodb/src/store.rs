@@ -178,17 +178,15 @@ impl Store for DynamoStore {
     async fn sent(&self, envelope: &Envelope, failed: Option<&TaskError>) -> Result<(), StoreError> {
         const WAITS: &str = "fingerprint = :fingerprint AND NOT #status IN (:successful, :failed, :cancelled, :expired)";
         let id = &envelope.id;
-        let header = Conditions::of(envelope);
-        let update = match (failed, header) {
-            (Some(error), _) => self
+        let update = match failed {
+            Some(error) => self
                 .update(id, &format!("SET unsent = :true{ERRORS}"), &format!("{WAITS} AND attribute_not_exists(attempts)"))
                 .expression_attribute_values(":true", AttributeValue::Bool(true))
                 .expression_attribute_values(":errors", item::errors(std::slice::from_ref(error)))
                 .expression_attribute_values(":none", item::nothing()),
-            (None, Some(header)) => {
-                self.update(id, "SET header = :header REMOVE unsent", WAITS).expression_attribute_values(":header", text(header))
-            }
-            (None, None) => self.update(id, "REMOVE unsent, header", WAITS),
+            None => self
+                .update(id, "SET header = :header REMOVE unsent", WAITS)
+                .expression_attribute_values(":header", text(Conditions::of(envelope))),
         };
         let ended = [Status::Successful, Status::Failed, Status::Cancelled, Status::Expired];
         let update = ended
@@ -204,13 +202,15 @@ impl Store for DynamoStore {
                        spared = if_not_exists(spared, :zero), done = if_not_exists(done, :none)"
             .to_owned();
         let lasting = item::lasting(claim.envelope, &TaskResult::new(claim.envelope, Status::Running, claim.backend, claim.now));
-        if claim.token.is_some() {
-            set.push_str(", #token = :token");
-        }
         for (name, _) in &lasting {
             set.push_str(&format!(", #{name} = if_not_exists(#{name}, :{name})"));
         }
-        set.push_str(" REMOVE unsent, next_attempt_at");
+        // What the attempt before gave away is good no more.
+        set.push_str(if claim.token.is_some() {
+            ", #token = :token REMOVE unsent, next_attempt_at"
+        } else {
+            " REMOVE unsent, next_attempt_at, #token"
+        });
         // What is not known, or of the same content, free and not moved to a later time.
         let due = format!(
             "attribute_not_exists(id) OR ((attribute_not_exists(fingerprint) OR fingerprint = :fingerprint) AND ({FREE}) \
@@ -226,8 +226,9 @@ impl Store for DynamoStore {
             .expression_attribute_values(":none", item::nothing())
             .expression_attribute_values(":worker", item::workers(claim.worker))
             .return_values(ReturnValue::UpdatedOld);
+        update = update.expression_attribute_names("#token", "token");
         if let Some(token) = claim.token {
-            update = update.expression_attribute_names("#token", "token").expression_attribute_values(":token", text(token));
+            update = update.expression_attribute_values(":token", text(token));
         }
         for (name, value) in lasting {
             update = update.expression_attribute_names(format!("#{name}"), name).expression_attribute_values(format!(":{name}"), value);
@@ -241,11 +242,17 @@ impl Store for DynamoStore {
             Err(Some(stood)) if Reader(&stood).fingerprint()?.is_some_and(|known| known != claim.envelope.content()) => {
                 Ok(Begin::Other(Reader(&stood).status()?))
             }
-            Err(Some(stood)) => match Reader(&stood).status()? {
-                Status::Running => Ok(Begin::Held { until: Reader(&stood).time("lease_until")?.unwrap_or(claim.now) }),
-                Status::Ready | Status::Scheduled => Ok(Begin::Moved { until: Reader(&stood).time("run_after")?.unwrap_or(claim.now) }),
-                ended => Ok(Begin::Ended(ended)),
-            },
+            Err(Some(stood)) => {
+                let (stood, until) = (Reader(&stood), Reader(&stood).time("lease_until")?.unwrap_or(claim.now));
+                match stood.status()? {
+                    Status::Running if until > claim.now => Ok(Begin::Held { until }),
+                    // One whose attempt died can be moved as well.
+                    Status::Running | Status::Ready | Status::Scheduled => {
+                        Ok(Begin::Moved { until: stood.time("run_after")?.unwrap_or(claim.now) })
+                    }
+                    ended => Ok(Begin::Ended(ended)),
+                }
+            }
             Err(None) => Err(StoreError("DynamoDB: a claim failed without telling why".to_owned())),
         }
     }
@@ -300,7 +307,7 @@ impl Store for DynamoStore {
         let (was, attempts) = (record.result.status, record.result.attempts);
         let Change::Changed(task) = record.reopen(envelope, now) else { return Ok(Change::Refused(record.result)) };
         let begun = if attempts == 0 { "attribute_not_exists(attempts)" } else { "attempts = :attempts" };
-        let mut values = vec![
+        let values = vec![
             ("status", status(task.status)),
             ("task", text(&task.task)),
             ("args", text(task.args.get())),
@@ -309,16 +316,10 @@ impl Store for DynamoStore {
             ("spared", number(attempts)),
             ("done", item::progress(&record.progress)),
             ("replaced", text(Json::of(&task.replaced).get())),
+            ("header", text(Conditions::of(envelope))),
+            ("run_after", item::run_after(task.run_after)),
         ];
-        let mut gone = "REMOVE finished_at, next_attempt_at, unsent, return_value".to_owned();
-        match Conditions::of(envelope) {
-            Some(header) => values.push(("header", text(header))),
-            None => gone.push_str(", header"),
-        }
-        match task.run_after {
-            Some(at) => values.push(("run_after", time(at))),
-            None => gone.push_str(", run_after"),
-        }
+        let gone = "REMOVE finished_at, next_attempt_at, unsent, return_value";
         let set: Vec<String> = values.iter().map(|(name, _)| format!("#{name} = :{name}")).collect();
         let mut update = self
             .update(&envelope.id, &format!("SET #ttl = :ttl, {} {gone}", set.join(", ")), &format!("#status = :was AND {begun}"))

@@ -11,6 +11,7 @@ use aws_sdk_dynamodb::{
 use errand_core::{Environment, Timestamp};
 use errand_http::aws::{SdkConfig, sdk_config};
 use errand_store_dynamodb::DynamoStore;
+use errand_store_memory::MemoryStore;
 
 /// A table as the deployment template has it.
 async fn create_table(sdk: &SdkConfig, name: &str) {
@@ -52,4 +53,8 @@ async fn it_keeps_the_contracts_of_a_store_and_of_notes() {
     create_table(&sdk, &table).await;
     errand_testkit::store::conformance(&DynamoStore::new(&sdk, &table)).await;
     errand_testkit::notes::conformance(&DynamoStore::new(&sdk, &table)).await;
+    // Some, and those that have found something.
+    for seed in (0..10).chain([1048]) {
+        errand_testkit::model::check(&MemoryStore::default(), &DynamoStore::new(&sdk, &table), seed, 60).await;
+    }
 }

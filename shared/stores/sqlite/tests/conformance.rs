@@ -8,6 +8,7 @@ use errand_core::{
     Begin, Claim, DeadLetter, Envelope, ErrorKind, ForeignMessage, Forward, Message, Progress, PublishError, Queue, Status, Store,
     Timestamp, Transport,
 };
+use errand_store_memory::MemoryStore;
 use errand_store_sqlite::{Counts, Database, MessageAttribute, Sent, SqliteNotes, SqliteQueue, SqliteStore};
 use errand_testkit::transport::{delayed, envelope};
 
@@ -35,6 +36,16 @@ async fn it_keeps_the_contract_of_a_store() {
     let folder = tempfile::tempdir().unwrap();
     let (database, _) = open(folder.path()).await;
     errand_testkit::store::conformance(&SqliteStore::new(database)).await;
+}
+
+#[tokio::test]
+async fn it_answers_as_the_store_in_memory_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let (database, _) = open(folder.path()).await;
+    let store = SqliteStore::new(database);
+    for seed in 0..200 {
+        errand_testkit::model::check(&MemoryStore::default(), &store, seed, 60).await;
+    }
 }
 
 #[tokio::test]
