@@ -15,6 +15,7 @@ mod serve;
 mod settings;
 mod smtp;
 mod sqs;
+mod system;
 mod web;
 mod worker;
 
