@@ -33,6 +33,14 @@ pub struct Progress {
     /// Why the first of those that failed did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Reason>,
+    /// How many rounds have failed: the wait for the next one grows with them, and not with attempts that died.
+    #[serde(skip_serializing_if = "is_none")]
+    pub rounds: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_none(rounds: &u32) -> bool {
+    *rounds == 0
 }
 
 impl Progress {
@@ -44,6 +52,7 @@ impl Progress {
 
     /// Begins another round: what failed in this one is untried again.
     pub fn next_round(&mut self) {
+        self.rounds = self.rounds.saturating_add(1);
         self.failed = Places::default();
         self.legs.clear();
         self.failure = None;
@@ -186,11 +195,12 @@ mod tests {
             legs: [(84, 1)].into(),
             refusal: Some(Reason { kind: ErrorKind::RecipientGone, message: "HTTP 410".to_owned() }),
             failure: None,
+            rounds: 2,
         };
         let json = serde_json::to_string(&progress).unwrap();
         assert_eq!(
             json,
-            r#"{"delivered":"0-79,85","refused":"81","failed":"82-83","legs":{"84":1},"refusal":{"kind":"recipient_gone","message":"HTTP 410"}}"#
+            r#"{"delivered":"0-79,85","refused":"81","failed":"82-83","legs":{"84":1},"refusal":{"kind":"recipient_gone","message":"HTTP 410"},"rounds":2}"#
         );
         assert_eq!(serde_json::from_str::<Progress>(&json).unwrap(), progress);
         assert_eq!(serde_json::to_string(&Progress::default()).unwrap(), "{}");

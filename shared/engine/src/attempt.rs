@@ -194,8 +194,7 @@ impl Engine {
             }
             Err(error) => {
                 error!(id = envelope.id, task = envelope.task, %error, "not claimed: the store does not answer");
-                Err(Box::pin(self.hide_or_bury(message, backoff(self.policy.retry_base, &message.id, count), "the store does not answer"))
-                    .await)
+                Err(Box::pin(self.hide_or_bury(message, self.own_wait(message), "the store does not answer")).await)
             }
         }
     }
@@ -260,7 +259,7 @@ impl Engine {
             let failure = failure.unwrap_or_else(|| DeliveryError::new(ErrorKind::Timeout, "no invocation had the time for it"));
             return self.give_up(claimed, &failure).await;
         }
-        let delay = after.unwrap_or_else(|| backoff(self.policy.retry_base, &message.id, message.receive_count));
+        let delay = after.unwrap_or_else(|| self.own_wait(message));
         self.again(claimed, failure, delay, false).await
     }
 
@@ -271,7 +270,9 @@ impl Engine {
         }
         claimed.progress.next_round();
         let asked = failure.retry_after.map(|asked| asked.max(SHORTEST));
-        let delay = asked.unwrap_or_else(|| backoff(self.policy.retry_base, &claimed.envelope.id, claimed.tries)).min(LONGEST);
+        // Without a store nobody knows what became of the receives before.
+        let failures = if self.store.is_some() { claimed.progress.rounds } else { claimed.tries };
+        let delay = asked.unwrap_or_else(|| backoff(self.policy.retry_base, &claimed.envelope.id, failures)).min(LONGEST);
         self.again(&claimed, Some(failure), delay, true).await
     }
 
@@ -308,7 +309,7 @@ impl Engine {
         let attempts = if began { number - 1 } else { number };
         let letter = DeadLetter { id: Some(envelope.id.clone()), task: Some(envelope.task.clone()), attempts, ..letter(error) };
         if !self.bury(message, &letter).await {
-            let delay = backoff(self.policy.retry_base, &envelope.id, number);
+            let delay = self.own_wait(message);
             let (at, error) = (self.clock.now() + delay, Some(TaskError::from(error)));
             self.finish(claimed, &Outcome::Retry { error, progress: claimed.progress.clone(), counts: true, at }).await;
             return self.hide(message, delay).await;
@@ -339,7 +340,7 @@ impl Engine {
     async fn read_later(&self, message: &Message, error: &DeliveryError) -> Verdict {
         let alarm = error.kind.advice() == Advice::LaterAndAlarm;
         error!(message_id = message.id, kind = %error.kind, reason = error.message, alarm, "not read, will be tried again");
-        self.hide_or_bury(message, backoff(self.policy.retry_base, &message.id, message.receive_count), &error.message).await
+        self.hide_or_bury(message, self.own_wait(message), &error.message).await
     }
 
     /// Puts a message that cannot be claimed on the dead-letter queue.
@@ -348,7 +349,7 @@ impl Engine {
         if self.bury(message, &letter(error)).await {
             return Verdict::Acknowledge;
         }
-        self.hide(message, backoff(self.policy.retry_base, &message.id, message.receive_count)).await
+        self.hide(message, self.own_wait(message)).await
     }
 
     async fn bury(&self, message: &Message, letter: &DeadLetter) -> bool {
@@ -403,7 +404,7 @@ impl Engine {
             needed = needed.as_secs(),
             "not begun: an invocation is too short for it"
         );
-        let delay = backoff(self.policy.retry_base, &message.id, message.receive_count);
+        let delay = self.own_wait(message);
         self.hide_or_bury(message, delay, "an invocation is too short for it").await
     }
 

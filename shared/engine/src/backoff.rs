@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use errand_core::Digest;
+use errand_core::{Digest, Message};
+
+use crate::Engine;
 
 /// The longest that a message is hidden. SQS allows twelve hours and counts them from the receipt, so the longest that a function can run is taken
 /// off. <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-visibility-timeout.html>
@@ -8,6 +10,17 @@ pub(crate) const LONGEST: Duration = Duration::from_secs((12 * 60 - 15) * 60);
 
 /// The shortest that a message is hidden that waits for something to change.
 pub(crate) const SHORTEST: Duration = Duration::from_secs(1);
+
+/// The longest that a message waits for what is the deployment's own, and is there again as soon as somebody has seen to it: in two weeks a message is then received
+/// 700 times, and a queue gives up after 1,000.
+const LONGEST_FOR_OWN: Duration = Duration::from_secs(30 * 60);
+
+impl Engine {
+    /// How long a message waits when the store, a queue or the object store does not answer. Of that, nothing is known but how often the message was received.
+    pub(crate) fn own_wait(&self, message: &Message) -> Duration {
+        backoff(self.policy.retry_base, &message.id, message.receive_count).min(LONGEST_FOR_OWN)
+    }
+}
 
 /// How long to wait after the failed attempt `number` at `id`: exponential with full jitter, between one second and [`LONGEST`].
 /// <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>

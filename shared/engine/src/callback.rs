@@ -4,7 +4,7 @@ use errand_core::{Envelope, Message, Outcome, ReportTo, Secret, TaskResult};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tracing::{error, warn};
 
-use crate::{Engine, Verdict, attempt::Claimed, backoff::backoff};
+use crate::{Engine, Verdict, attempt::Claimed};
 
 /// What stands in a segment of a path as it is (RFC 3986, section 2.3).
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -98,6 +98,6 @@ impl Engine {
 
     async fn call_back_later(&self, message: &Message, envelope: &Envelope, why: &str) -> Verdict {
         warn!(id = envelope.id, why, "the callback waits");
-        self.hide(message, backoff(self.policy.retry_base, &message.id, message.receive_count)).await
+        self.hide(message, self.own_wait(message)).await
     }
 }

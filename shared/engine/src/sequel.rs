@@ -5,7 +5,7 @@ use std::sync::Arc;
 use errand_core::{DynForward, DynResultBackend, Envelope, FollowUps, Message, PublishError, TaskResult};
 use tracing::{error, warn};
 
-use crate::{Engine, Verdict, backoff::backoff};
+use crate::{Engine, Verdict};
 
 /// What it takes to do that.
 pub struct Sequel {
@@ -50,6 +50,6 @@ impl Engine {
             error!(id = envelope.id, error = %failed, alarm = true, "what follows waits");
         }
         let why = format!("it is done, and what follows could not be sent: {failed}");
-        self.hide_or_bury(message, backoff(self.policy.retry_base, &message.id, message.receive_count), &why).await
+        self.hide_or_bury(message, self.own_wait(message), &why).await
     }
 }

@@ -5,12 +5,12 @@ use errand_core::{Envelope, Message, PublishError, limits};
 use serde_json::value::RawValue;
 use tracing::{error, info, warn};
 
-use crate::{Engine, Verdict, attempt::Claimed, backoff::backoff};
+use crate::{Engine, Verdict, attempt::Claimed};
 
 impl Engine {
     /// Sends each envelope of a message by itself. What could not be sent leaves the message where it is: sent twice, an envelope has the same id.
     pub(crate) async fn split(&self, message: &Message, envelopes: Vec<Envelope>) -> Verdict {
-        let delay = backoff(self.policy.retry_base, &message.id, message.receive_count);
+        let delay = self.own_wait(message);
         let Some(outbox) = &self.outbox else {
             error!(message_id = message.id, alarm = true, "not sent on: this consumer has nothing to send with");
             return self.hide_or_bury(message, delay, "this consumer has nothing to send its parts with").await;

@@ -106,6 +106,25 @@ async fn every_attempt_that_died_counts_and_the_last_is_a_dead_letter() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_wait_grows_with_what_failed_and_not_with_attempts_that_died() {
+    let world = World::new();
+    let doomed = Envelope { max_attempts: Some(20), ..envelope("a", "fail") };
+    for _ in 0..10 {
+        let now = world.engine.clock.now();
+        let claim =
+            Claim { envelope: &doomed, now, lease_until: now + Duration::from_secs(1), worker: "dead", token: None, backend: "test" };
+        assert!(matches!(world.store.begin(&claim).await, Ok(Begin::Claimed { .. })));
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    for failures in 0..3 {
+        assert_eq!(world.run(vec![record(doomed.clone())]).await, ["a"]);
+        let wait = world.hidden("a").unwrap();
+        assert!(wait <= world.engine.policy.retry_base * 2_u32.pow(failures), "{wait:?} after {failures} failures before");
+        tokio::time::advance(wait).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_is_delivered_unclaimed_while_the_store_is_down() {
     let world = World::new();
     world.store.begin_down.store(true, Ordering::SeqCst);

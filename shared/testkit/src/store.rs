@@ -223,6 +223,7 @@ async fn a_failed_attempt_gives_the_claim_back<S: Store>(store: &S) {
         legs: [(4, 1)].into(),
         refusal: Some(Reason { kind: ErrorKind::Rejected, message: "HTTP 400".to_owned() }),
         failure: Some(Reason { kind: ErrorKind::RateLimited, message: "HTTP 429".to_owned() }),
+        rounds: 2,
     };
     let retry = Outcome::Retry { error: Some(error("one")), progress: progress.clone(), counts: true, at: RETRY_AT };
     assert_eq!(store.finish(&envelope.id, 1, &retry, now).await, Ok(Finish::Recorded));
