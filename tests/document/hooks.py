@@ -100,6 +100,17 @@ def map_body(ctx, body):
 
 
 @schemathesis.hook
+def map_path_parameters(ctx, path_parameters):
+    """Every second call is about what there is, which the test has made: it is changed, and stays."""
+    is_one = ctx.operation.method.upper() != "DELETE" and re.match("/v1/(schedules|templates|tasks)/", ctx.operation.path)
+    name = (path_parameters or {}).get("id")
+    # One that is wrong stays so.
+    if is_one and isinstance(name, str) and re.fullmatch("[A-Za-z0-9_.-]{1,62}", name) and len(name) % 2:
+        return {**path_parameters, "id": "kept"}
+    return path_parameters
+
+
+@schemathesis.hook
 def filter_headers(ctx, headers):
     """A header that nobody knows is no mistake."""
     return "x-schemathesis-unknown-property" not in {name.lower() for name in headers or {}}

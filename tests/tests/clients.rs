@@ -80,7 +80,17 @@ fn run(command: &mut Command) -> String {
 
 /// Every call that fits the document is taken, every other is refused, none without a key, and no answer is another than the document tells: all checks
 /// of Schemathesis, with what no schema can say in tests/document.
-fn conforms(api: &Api, host: Option<&str>, more: &[&str]) {
+async fn conforms(api: &Api, host: Option<&str>, more: &[&str]) {
+    // What tests/document/hooks.py asks about.
+    let text = json!({ "text": "Hello" });
+    for (method, path, body) in [
+        ("POST", "/v1/schedules", json!({ "name": "kept", "rate": "1 day", "paused": true, "task": "console", "kwargs": text })),
+        ("PUT", "/v1/templates/kept", json!({ "channels": { "console": text } })),
+        ("POST", "/v1/tasks", json!({ "id": "kept", "task": "console", "kwargs": text, "countdown": 800 })),
+    ] {
+        let (status, answer) = api.call(method, path, Some(&body)).await;
+        assert!(status < 300, "{path}: {answer}");
+    }
     // It keeps what it found in the folder that it runs in.
     let work = tempfile::tempdir().unwrap();
     for file in ["schemathesis.toml", "hooks.py"] {
@@ -99,17 +109,17 @@ fn conforms(api: &Api, host: Option<&str>, more: &[&str]) {
     run(command.args(more));
 }
 
-#[test]
+#[tokio::test]
 #[ignore = "needs Schemathesis at TEST_SCHEMATHESIS"]
-fn calls_and_answers_are_as_the_document_tells() {
-    conforms(&server(), None, &["--phases", "examples,coverage,fuzzing,stateful", "--max-examples", "40"]);
+async fn calls_and_answers_are_as_the_document_tells() {
+    conforms(&server(), None, &["--phases", "examples,coverage,fuzzing,stateful", "--max-examples", "40"]).await;
 }
 
-#[test]
+#[tokio::test]
 #[ignore = "needs the deployed stack, and Schemathesis at TEST_SCHEMATHESIS"]
-fn calls_and_answers_of_the_stack_are_as_the_document_tells() {
+async fn calls_and_answers_of_the_stack_are_as_the_document_tells() {
     let stack = Stack::new();
-    conforms(&stack.api, stack.api.host(), &["--phases", "examples,fuzzing", "--max-examples", "5"]);
+    conforms(&stack.api, stack.api.host(), &["--phases", "examples,fuzzing", "--max-examples", "5"]).await;
 }
 
 /// The document, as a file of this name in the folder.
