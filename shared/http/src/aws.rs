@@ -33,7 +33,7 @@ use errand_core::{
 pub use aws_types::SdkConfig;
 
 use crate::{
-    client::unreached,
+    client::not_sent,
     connect::{Limits, connector},
     guard::Dns,
     roots,
@@ -148,10 +148,7 @@ impl Failure {
                 Self::Answered { code: "Unknown".to_owned(), status: context.raw().status().as_u16(), message: String::new() }
             }
             SdkError::ConstructionFailure(_) => Self::NotSent("no request can be made of it".to_owned()),
-            SdkError::DispatchFailure(failure) => match failure.as_connector_error().and_then(unreached) {
-                Some(unreached) => Self::NotSent(unreached.to_string()),
-                None => Self::Unanswered,
-            },
+            SdkError::DispatchFailure(failure) => failure.as_connector_error().and_then(not_sent).map_or(Self::Unanswered, Self::NotSent),
             _ => Self::Unanswered,
         }
     }
@@ -218,6 +215,14 @@ mod tests {
         assert_eq!(missing(&[]), "AWS_REGION");
         assert_eq!(missing(&[("AWS_DEFAULT_REGION", "x")]), "AWS_ACCESS_KEY_ID");
         assert_eq!(missing(&[("AWS_REGION", "x"), ("AWS_ACCESS_KEY_ID", "a")]), "AWS_SECRET_ACCESS_KEY");
+    }
+
+    #[test]
+    fn a_request_that_no_connection_can_carry_was_not_sent() {
+        use aws_smithy_runtime_api::client::result::ConnectorError;
+        let failure = |error| Failure::of(&SdkError::<aws_smithy_types::error::ErrorMetadata, _>::dispatch_failure(error));
+        assert!(matches!(failure(ConnectorError::user("no".into())), Failure::NotSent(_)));
+        assert_eq!(failure(ConnectorError::io("broke".into())), Failure::Unanswered);
     }
 
     #[test]

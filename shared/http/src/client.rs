@@ -86,15 +86,15 @@ impl Client {
         if let Some(guard) = &self.0.guard {
             check_host(request.uri(), guard).map_err(|Forbidden { setting }| SendError::Forbidden { setting })?;
         }
-        let place = place(request.uri());
+        let uri = request.uri().clone();
         let request = HttpRequest::try_from(request.map(SdkBody::from)).map_err(|_| SendError::NotSent(INVALID.to_owned()))?;
         let deadline = Instant::now() + timeout;
         let answered = timeout_at(deadline, self.0.connector.call(request)).await;
         let response = answered
-            .map_err(|_| SendError::Unanswered(format!("no answer from {place} in time")))?
-            .map_err(|error| SendError::of(&error, &place))?;
+            .map_err(|_| SendError::Unanswered(format!("no answer from {} in time", place(&uri))))?
+            .map_err(|error| SendError::of(&error, &uri))?;
         let response =
-            response.try_into_http1x().map_err(|_| SendError::Unanswered(format!("the answer from {place} is not valid HTTP")))?;
+            response.try_into_http1x().map_err(|_| SendError::Unanswered(format!("the answer from {} is not valid HTTP", place(&uri))))?;
         let (parts, body) = response.into_parts();
         let mut kept = BytesMut::new();
         // The status says what became of the request: a body that breaks off or never ends takes nothing from that.
@@ -137,24 +137,20 @@ pub enum SendError {
 }
 
 impl SendError {
-    /// Tells whether a request to `place` left. A kept-alive connection that was found dead before it took the request is replaced by the client itself;
+    /// Tells whether a request left. A kept-alive connection that was found dead before it took the request is replaced by the client itself;
     /// one that broke after it took the request may have carried it.
-    fn of(error: &ConnectorError, place: &str) -> Self {
-        if let Some(Forbidden { setting }) = find(error) {
-            Self::Forbidden { setting }
-        } else if let Some(unreached) = unreached(error) {
-            Self::NotSent(unreached.to_string())
-        } else if error.is_user() {
-            Self::NotSent(INVALID.to_owned())
-        } else {
-            Self::Unanswered(format!("the connection to {place} broke before the answer"))
+    fn of(error: &ConnectorError, uri: &http::Uri) -> Self {
+        match (find(error), not_sent(error)) {
+            (Some(Forbidden { setting }), _) => Self::Forbidden { setting },
+            (None, Some(why)) => Self::NotSent(why),
+            (None, None) => Self::Unanswered(format!("the connection to {} broke before the answer", place(uri))),
         }
     }
 }
 
-/// Why no connection was made, if that is what went wrong.
-pub(crate) fn unreached(error: &ConnectorError) -> Option<&Unreached> {
-    find(error)
+/// Why nothing left this machine, if nothing did.
+pub(crate) fn not_sent(error: &ConnectorError) -> Option<String> {
+    find::<Unreached>(error).map(Unreached::to_string).or_else(|| error.is_user().then(|| INVALID.to_owned()))
 }
 
 fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
