@@ -3,7 +3,7 @@ use errand_api::{ProblemDocument, Query};
 const DEFAULT_LIMIT: usize = 20;
 
 /// The longest page.
-pub(crate) const MOST: usize = 100;
+const MOST: usize = 100;
 
 /// Which part of a list is wanted.
 pub(crate) struct Page {
@@ -14,6 +14,6 @@ pub(crate) struct Page {
 impl Page {
     /// Reads `limit` and `cursor`.
     pub(crate) fn of(query: &Query) -> Result<Self, ProblemDocument> {
-        Ok(Self { limit: query.limit(DEFAULT_LIMIT, MOST)?, cursor: query.text("cursor")?.map(ToOwned::to_owned) })
+        Ok(Self { limit: query.limit(DEFAULT_LIMIT, MOST)?, cursor: query.text("cursor")? })
     }
 }

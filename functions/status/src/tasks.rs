@@ -110,15 +110,14 @@ impl Operations {
 }
 
 fn filter(query: &Query) -> Result<Filter, ProblemDocument> {
-    let text = |name| query.text(name).map(|value| value.map(ToOwned::to_owned));
     let status = |value: &str| value.parse().map_err(|_| format!("expected one of {}", Status::ALL.map(Status::as_str).join(", ")));
     let Page { limit, cursor } = Page::of(query)?;
     Ok(Filter {
         status: query.parsed("status", status)?,
-        task: text("task")?,
-        queue: text("queue")?,
-        user: text("user")?,
-        notification_id: text("notification")?,
+        task: query.text("task")?,
+        queue: query.text("queue")?,
+        user: query.text("user")?,
+        notification_id: query.text("notification")?,
         since: query.time("since")?,
         until: query.time("until")?,
         limit,

@@ -43,11 +43,11 @@ impl Query {
     ///
     /// # Errors
     /// It is there twice.
-    pub fn text(&self, name: &str) -> Result<Option<&str>, ProblemDocument> {
+    pub fn text(&self, name: &str) -> Result<Option<String>, ProblemDocument> {
         let mut values = self.every(name);
         match (values.next(), values.next()) {
             (_, Some(_)) => Err(wrong(&format!("{name}: is there twice"))),
-            (value, None) => Ok(value),
+            (value, None) => Ok(value.map(ToOwned::to_owned)),
         }
     }
 
@@ -56,7 +56,7 @@ impl Query {
     /// # Errors
     /// It is there twice, or what `read` expected.
     pub fn parsed<T>(&self, name: &str, read: impl FnOnce(&str) -> Result<T, String>) -> Result<Option<T>, ProblemDocument> {
-        self.text(name)?.map(read).transpose().map_err(|expected| wrong(&format!("{name}: {expected}")))
+        self.text(name)?.map(|value| read(&value)).transpose().map_err(|expected| wrong(&format!("{name}: {expected}")))
     }
 
     /// A time.
@@ -112,7 +112,7 @@ mod tests {
         let query = Query::read("status=a+b%21&wait=25&limit=100&since=2030-01-01T00:00:00Z&id=1&id=2", &known).unwrap();
         assert_eq!(
             (query.text("status").unwrap(), query.wait().unwrap(), query.limit(20, 100).unwrap()),
-            (Some("a b!"), LONGEST_WAIT, 100)
+            (Some("a b!".to_owned()), LONGEST_WAIT, 100)
         );
         assert_eq!(query.time("since").unwrap().unwrap().to_string(), "2030-01-01T00:00:00.000Z");
         assert_eq!(query.every("id").collect::<Vec<_>>(), ["1", "2"]);

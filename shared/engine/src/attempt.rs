@@ -54,7 +54,7 @@ impl Engine {
             Some(envelope) if envelopes.is_empty() => self.attempt_one(message, envelope, time).await,
             Some(last) => {
                 envelopes.push(last);
-                match self.unrouted(&envelopes) {
+                match self.all_unrouted(&envelopes) {
                     Some(error) => Box::pin(self.refuse(message, &error)).await,
                     None => Box::pin(self.split(message, envelopes)).await,
                 }
@@ -63,7 +63,7 @@ impl Engine {
     }
 
     /// What is wrong with a message that holds nothing but notices that no route takes: in messages of their own they would be notices no more.
-    fn unrouted(&self, envelopes: &[Envelope]) -> Option<DeliveryError> {
+    fn all_unrouted(&self, envelopes: &[Envelope]) -> Option<DeliveryError> {
         let each = envelopes.iter().map(|envelope| {
             let error = unrouted(envelope, self.registry.find(&envelope.task).err()?);
             (error.kind == ErrorKind::Unrouted).then_some(error)

@@ -16,7 +16,8 @@ pub(crate) const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST_FOR_OWN: Duration = Duration::from_secs(30 * 60);
 
 impl Engine {
-    /// How long a message waits when the store, a queue or the object store does not answer. Of that, nothing is known but how often the message was received.
+    /// How long a message waits when the store, a queue or the object store does not answer, or no invocation had the time for it. Of that, nothing is known but how
+    /// often the message was received.
     pub(crate) fn own_wait(&self, message: &Message) -> Duration {
         backoff(self.policy.retry_base, &message.id, message.receive_count).min(LONGEST_FOR_OWN)
     }

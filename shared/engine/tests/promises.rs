@@ -87,17 +87,21 @@ async fn a_twin_waits_for_the_end_of_the_lease_and_a_dead_twins_lease_expires() 
     assert_eq!(world.store.get("a").await.unwrap().unwrap().0.attempts, 2);
 }
 
+/// An attempt that begins, and of which nothing is heard until its lease is over.
+async fn dies(world: &World, envelope: &Envelope) {
+    let now = world.engine.clock.now();
+    let claim = Claim { envelope, now, lease_until: now + Duration::from_secs(1), worker: "dead", token: None, backend: "test" };
+    assert!(matches!(world.store.begin(&claim).await, Ok(Begin::Claimed { .. })));
+    tokio::time::advance(Duration::from_secs(1)).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn every_attempt_that_died_counts_and_the_last_is_a_dead_letter() {
     let world = World::new();
     let mut doomed = envelope("a", "ok");
     doomed.max_attempts = Some(2);
     for _ in 0..2 {
-        let now = world.engine.clock.now();
-        let claim =
-            Claim { envelope: &doomed, now, lease_until: now + Duration::from_secs(1), worker: "dead", token: None, backend: "test" };
-        assert!(matches!(world.store.begin(&claim).await, Ok(Begin::Claimed { .. })));
-        tokio::time::advance(Duration::from_secs(1)).await;
+        dies(&world, &doomed).await;
     }
     assert!(world.run(vec![record(doomed)]).await.is_empty());
     assert_eq!(world.buried(), [("a".to_owned(), ErrorKind::Crashed)]);
@@ -110,11 +114,7 @@ async fn a_wait_grows_with_what_failed_and_not_with_attempts_that_died() {
     let world = World::new();
     let doomed = Envelope { max_attempts: Some(20), ..envelope("a", "fail") };
     for _ in 0..10 {
-        let now = world.engine.clock.now();
-        let claim =
-            Claim { envelope: &doomed, now, lease_until: now + Duration::from_secs(1), worker: "dead", token: None, backend: "test" };
-        assert!(matches!(world.store.begin(&claim).await, Ok(Begin::Claimed { .. })));
-        tokio::time::advance(Duration::from_secs(1)).await;
+        dies(&world, &doomed).await;
     }
     for failures in 0..3 {
         assert_eq!(world.run(vec![record(doomed.clone())]).await, ["a"]);
@@ -267,10 +267,7 @@ async fn what_may_have_been_delivered_is_held_where_the_policy_says_so() {
     buried.sort_by(|a, b| a.0.cmp(&b.0));
     assert_eq!(buried, [("a".to_owned(), ErrorKind::OutcomeUnknown), ("b".to_owned(), ErrorKind::Timeout)]);
     let dead = envelope("died", "ok");
-    let now = world.engine.clock.now();
-    let claim = Claim { envelope: &dead, now, lease_until: now + Duration::from_secs(1), worker: "dead", token: None, backend: "test" };
-    world.store.begin(&claim).await.unwrap();
-    tokio::time::advance(Duration::from_secs(1)).await;
+    dies(&world, &dead).await;
     assert!(world.run(vec![say("died", "ok")]).await.is_empty());
     assert_eq!(world.buried().last(), Some(&("died".to_owned(), ErrorKind::OutcomeUnknown)));
     assert!(world.delivered().is_empty());

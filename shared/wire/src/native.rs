@@ -251,7 +251,11 @@ pub fn encode(envelope: &Envelope) -> String {
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>
 fn escape(json: String) -> String {
     // Both begin with this byte, as few others do.
-    if memchr::memchr(0xef, json.as_bytes()).is_some() { json.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff") } else { json }
+    if memchr::memchr(0xef, json.as_bytes()).is_some() && json.contains(['\u{fffe}', '\u{ffff}']) {
+        json.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff")
+    } else {
+        json
+    }
 }
 
 #[cfg(test)]

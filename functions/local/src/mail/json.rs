@@ -43,8 +43,8 @@ fn read(query: &str) -> Result<(Search, Duration), ProblemDocument> {
     let query = Query::read(query, &["to", "search", "after", "before", "limit", "wait"])?;
     let id = |name| query.parsed(name, |value| value.parse().map_err(|_| "expected the id of a mail".to_owned()));
     let search = Search {
-        to: query.text("to")?.map(ToOwned::to_owned),
-        words: query.text("search")?.unwrap_or_default().to_owned(),
+        to: query.text("to")?,
+        words: query.text("search")?.unwrap_or_default(),
         after: id("after")?,
         before: id("before")?,
         limit: query.limit(20, MOST)?,

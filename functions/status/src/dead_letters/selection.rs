@@ -30,13 +30,12 @@ impl Selection {
     }
 
     pub(super) fn of_query(query: &Query) -> Result<Self, ProblemDocument> {
-        let text = |name| query.text(name).map(|value| value.map(ToOwned::to_owned));
         Ok(Self {
             ids: query.every("id").map(ToOwned::to_owned).collect(),
-            task: text("task")?,
-            queue: text("queue")?,
-            kind: text("kind")?,
-            reason: query.text("reason")?.map(str::to_lowercase),
+            task: query.text("task")?,
+            queue: query.text("queue")?,
+            kind: query.text("kind")?,
+            reason: query.text("reason")?.map(|part| part.to_lowercase()),
             since: query.time("since")?,
             until: query.time("until")?,
             limit: query.limit(DEFAULT_LIMIT, MOST)?,

@@ -169,11 +169,14 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// What was expected there.
     pub fn value<T: Deserialize<'a>>(json: &'a str) -> Result<T, Problems> {
-        serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(json)).map_err(|error| {
+        let mut deserializer = serde_json::Deserializer::from_str(json);
+        let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
             let pointer = problem::pointer(error.path());
             let found = json::at(json, &pointer).map_or(json, RawValue::get);
             Problems::at(&pointer, explain(error.inner(), found))
-        })
+        })?;
+        deserializer.end().map_err(|error| Self::not_json(&error, json))?;
+        Ok(value)
     }
 
     /// What is wrong with a text that was read otherwise.

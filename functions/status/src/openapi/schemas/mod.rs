@@ -70,19 +70,12 @@ fn sent(required: &[&str], properties: Value) -> Value {
     schema
 }
 
-/// Takes the choices out of a schema of which fields have to be there: `allOf` of them, or one `anyOf`. Each is of conditions with `required`, which are more than
-/// that a field is there and not null.
+/// Takes the choices out of a schema of which fields have to be there: `allOf` them, each an `anyOf` of conditions with `required`, which are more than that a field
+/// is there and not null.
 fn choices(schema: &mut Value) -> Vec<Vec<Value>> {
-    let conditions = |choice: &Value| {
-        let conditions =
-            choice["anyOf"].as_array().filter(|all| all.iter().all(|one| one.get("required").is_some() && one.get("type").is_none()));
-        conditions.filter(|all| !all.is_empty()).map(|all| all.iter().cloned().map(there).collect())
-    };
-    let whole = conditions(schema).map(|one| ("anyOf", vec![one]));
-    let each = || schema["allOf"].as_array()?.iter().map(conditions).collect::<Option<Vec<_>>>();
-    let Some((name, choices)) = whole.or_else(|| each().map(|all| ("allOf", all))) else { return Vec::new() };
-    schema.as_object_mut().and_then(|schema| schema.remove(name));
-    choices
+    let choices = schema.as_object_mut().and_then(|schema| schema.remove("allOf"));
+    let conditions = |choice: &Value| choice["anyOf"].as_array().into_iter().flatten().cloned().map(there).collect();
+    choices.as_ref().and_then(Value::as_array).into_iter().flatten().map(conditions).collect()
 }
 
 /// A condition of fields that have to be there, none of them null.
