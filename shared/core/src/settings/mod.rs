@@ -1,11 +1,16 @@
-//! What an operator sets: environment variables, each declared once.
+//! What an operator sets: environment variables, each declared once; and what a function has when it starts.
 
 pub mod all;
+mod init;
+mod invocation;
 mod setting;
+mod signing;
 mod stranger;
 
 use std::{collections::BTreeMap, fmt};
 
+pub use init::Init;
+pub use invocation::Invocation;
 pub use setting::{Reader, Setting, Takes};
 pub use stranger::{Stranger, Unread};
 

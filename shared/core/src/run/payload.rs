@@ -6,12 +6,13 @@ use std::{
 
 use serde_json::{Map, Value, value::RawValue};
 
-use crate::{
-    Aliases, Envelope, Environment, Fields, Place, Problem, Problems, Routes, SettingsError, Text, limits,
+use super::{
     mapping::Mapping,
     routes::{Resolve, contested},
-    settings::all::CONSUMER_SETTINGS,
-    tell_unread,
+};
+use crate::{
+    Aliases, Envelope, Environment, Fields, Place, Problem, Problems, Routes, SettingsError, Text, limits,
+    settings::all::CONSUMER_SETTINGS, tell_unread,
 };
 
 /// What a provider takes: an envelope's `kwargs`. A crate's payload type is built without its client, so that a call can be checked

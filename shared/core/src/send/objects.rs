@@ -63,3 +63,19 @@ impl Envelope {
         Ok(())
     }
 }
+
+crate::erased! {
+    /// [`Objects`] with its type erased.
+    DynObjects of Objects {
+        fn put(key: &'a str, content: String) -> Result<(), ObjectError>;
+        fn get(key: &'a str) -> Result<Option<String>, ObjectError>;
+        fn delete(key: &'a str) -> Result<(), ObjectError>;
+    }
+}
+
+crate::erased! {
+    /// [`ForeignObjects`] with its type erased.
+    DynForeignObjects of ForeignObjects {
+        fn fetch(bucket: &'a str, key: &'a str) -> Result<Option<String>, ObjectError>;
+    }
+}

@@ -111,3 +111,11 @@ impl fmt::Display for QueueError {
 }
 
 impl std::error::Error for QueueError {}
+
+crate::erased! {
+    /// [`Queue`] with its type erased.
+    DynQueue of Queue {
+        fn hide(message: &'a Message, duration: Duration) -> Result<(), QueueError>;
+        fn bury(message: &'a Message, letter: &'a DeadLetter) -> Result<(), QueueError>;
+    }
+}

@@ -68,3 +68,25 @@ impl fmt::Display for PublishError {
 }
 
 impl std::error::Error for PublishError {}
+
+crate::erased! {
+    /// What sending asks of a [`Transport`], with its type erased.
+    DynTransport of Transport {
+        fn publish(envelopes: &'a [Envelope]) -> Vec<Result<Published, PublishError>>;
+        fn withdraw(id: &'a str, run_after: Timestamp) -> Result<(), PublishError>;
+    }
+    const {
+        name() -> &'static str = NAME;
+        max_delay() -> Duration = MAX_DELAY;
+    }
+}
+
+crate::erased! {
+    /// What telling of its health asks of a [`Transport`]. Apart from [`DynTransport`], as the parts of a [`Store`](crate::Store) are.
+    DynCheck of Transport {
+        fn check() -> Result<(), PublishError>;
+    }
+    const {
+        name() -> &'static str = NAME;
+    }
+}

@@ -67,3 +67,17 @@ pub trait ResultBackend: Send + Sync + 'static {
     /// Keeps a result, in place of an earlier one, and tells who waits for it.
     fn keep(&self, result: &ForeignResult) -> impl Future<Output = Result<(), PublishError>> + Send;
 }
+
+crate::erased! {
+    /// [`Forward`] with its type erased.
+    DynForward of Forward {
+        fn forward(message: &'a ForeignMessage) -> Result<(), PublishError>;
+    }
+}
+
+crate::erased! {
+    /// [`ResultBackend`] with its type erased.
+    DynResultBackend of ResultBackend {
+        fn keep(result: &'a ForeignResult) -> Result<(), PublishError>;
+    }
+}

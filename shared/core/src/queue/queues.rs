@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::{
-    Environment, PublishError, Setting, SettingsError,
-    envelope::DEFAULT_QUEUE,
-    limits,
+    DEFAULT_QUEUE, Environment, PublishError, Setting, SettingsError, limits,
     settings::all::{DEAD_LETTER_URL, FOREIGN_QUEUES, QUEUE_URL, QUEUES},
 };
 

@@ -255,3 +255,35 @@ impl fmt::Display for StoreError {
 }
 
 impl std::error::Error for StoreError {}
+
+crate::erased! {
+    /// What an engine asks of a [`Store`], with its type erased. Apart from [`DynRegister`] and [`DynResults`], so that a function links no more of its
+    /// database's client than it uses.
+    DynClaims of Store {
+        fn begin(claim: &'a Claim<'a>) -> Result<Begin, StoreError>;
+        fn finish(id: &'a str, attempt: u32, outcome: &'a Outcome, now: Timestamp) -> Result<Finish, StoreError>;
+        fn get(id: &'a str) -> Result<Option<(TaskResult, Header)>, StoreError>;
+    }
+}
+
+crate::erased! {
+    /// What sending asks of a [`Store`], with its type erased.
+    DynRegister of Store {
+        fn register(envelope: &'a Envelope, status: Status, backend: &'a str, now: Timestamp) -> Result<Option<(TaskResult, Header)>, StoreError>;
+        fn sent(envelope: &'a Envelope, failed: Option<&'a TaskError>) -> Result<(), StoreError>;
+        fn check() -> Result<(), StoreError>;
+    }
+}
+
+crate::erased! {
+    /// What telling and changing ask of a [`Store`], with its type erased.
+    DynResults of Store {
+        fn get(id: &'a str) -> Result<Option<(TaskResult, Header)>, StoreError>;
+        fn report(id: &'a str, token: &'a str, outcome: &'a Outcome, now: Timestamp) -> Result<Report, StoreError>;
+        fn list(filter: &'a Filter) -> Result<Page, StoreError>;
+        fn cancel(id: &'a str, now: Timestamp) -> Result<Change, StoreError>;
+        fn reschedule(id: &'a str, run_after: Timestamp, now: Timestamp) -> Result<Change, StoreError>;
+        fn reopen(envelope: &'a Envelope, now: Timestamp) -> Result<Change, StoreError>;
+        fn register(envelope: &'a Envelope, status: Status, backend: &'a str, now: Timestamp) -> Result<Option<(TaskResult, Header)>, StoreError>;
+    }
+}

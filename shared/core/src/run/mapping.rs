@@ -5,9 +5,8 @@ use std::{sync::Arc, time::Duration};
 use futures_util::FutureExt;
 use serde_json::{Map, Value, value::RawValue};
 
-use crate::{
-    BoxFuture, DeliveryError, Envelope, ErrorKind, Fields, Job, Place, Problems, Ran, Task, Text, Texts, is_mention, json, text::MENTIONS,
-};
+use super::text::MENTIONS;
+use crate::{BoxFuture, DeliveryError, Envelope, ErrorKind, Fields, Job, Place, Problems, Ran, Task, Text, Texts, is_mention, json};
 
 /// What a route says that names a task: `{"task":"email","payload":{"to":["/args/0"],"subject":"/kwargs/subject"}}`.
 #[derive(Clone, Debug, PartialEq)]

@@ -64,3 +64,21 @@ pub trait Notes: Send + Sync + 'static {
     /// Counts up, from nothing at first; answers the count.
     fn count(&self, kind: NoteKind, name: &str, until: Timestamp) -> impl Future<Output = Result<u64, StoreError>> + Send;
 }
+
+crate::erased! {
+    /// What answering calls asks of [`Notes`], with its type erased. Apart from [`DynNoteList`], as the parts of a [`Store`](crate::Store) are.
+    DynNotes of Notes {
+        fn get(kind: NoteKind, name: &'a str, now: Timestamp) -> Result<Option<String>, StoreError>;
+        fn create(note: &'a Note, now: Timestamp) -> Result<Option<String>, StoreError>;
+        fn put(note: &'a Note) -> Result<(), StoreError>;
+        fn delete(kind: NoteKind, name: &'a str) -> Result<bool, StoreError>;
+        fn count(kind: NoteKind, name: &'a str, until: Timestamp) -> Result<u64, StoreError>;
+    }
+}
+
+crate::erased! {
+    /// What keeping templates and keys asks of [`Notes`] beside that, with its type erased.
+    DynNoteList of Notes {
+        fn list(kind: NoteKind, cursor: Option<&'a str>) -> Result<Vec<(String, String)>, StoreError>;
+    }
+}

@@ -2,9 +2,8 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 
-use crate::{
-    Attempt, BoxFuture, DeliveryError, ErrorKind, Job, Payload, Provider, Ran, Receipt, Runner, Texts, payload::Anything, tell_unread,
-};
+use super::payload::Anything;
+use crate::{Attempt, BoxFuture, DeliveryError, ErrorKind, Job, Payload, Provider, Ran, Receipt, Runner, Texts, tell_unread};
 
 /// A provider or a runner's route with its types erased: what the engine calls. It knows of one payload alone; bulks and lists are the engine's.
 pub trait Task: Send + Sync {

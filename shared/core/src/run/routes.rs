@@ -2,7 +2,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Map, Value, value::RawValue};
 
-use crate::{Environment, Fields, Problems, SettingsError, limits, mapping::Mapping, settings::all::ROUTES};
+use super::mapping::Mapping;
+use crate::{Environment, Fields, Problems, SettingsError, limits, settings::all::ROUTES};
 
 /// What does the tasks of a route.
 #[derive(Clone, Debug, PartialEq)]

@@ -87,3 +87,13 @@ pub trait DeadLetters: Send + Sync + 'static {
     /// About how many there are, those that are hidden included.
     fn count(&self) -> impl Future<Output = Result<u64, QueueError>> + Send;
 }
+
+crate::erased! {
+    /// [`DeadLetters`] with its type erased.
+    DynDeadLetters of DeadLetters {
+        fn take(lease: Duration) -> Result<Vec<Buried>, QueueError>;
+        fn release(letters: &'a [Buried]) -> Result<(), QueueError>;
+        fn remove(letters: &'a [Buried]) -> Result<(), QueueError>;
+        fn count() -> Result<u64, QueueError>;
+    }
+}

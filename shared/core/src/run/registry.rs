@@ -3,13 +3,15 @@ use std::{collections::BTreeMap, future::Future, marker::PhantomData, sync::Arc}
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
-use crate::{
-    Attempt, DeliveryError, Environment, ErrorKind, Fields, Init, Invocation, Provider, Routes, Runner, Setting, SettingsError, Target,
-    Task,
+use super::{
     function::Function,
     mapping::{Mapped, Mapping},
     routes::{Resolve, contested, wrong},
     task::Routed,
+};
+use crate::{
+    Attempt, DeliveryError, Environment, ErrorKind, Fields, Init, Invocation, Provider, Routes, Runner, Setting, SettingsError, Target,
+    Task,
 };
 
 type Leg = Arc<dyn Task>;

@@ -53,3 +53,14 @@ pub trait Schedules: Send + Sync + 'static {
     /// Puts a schedule in the place of the one of its name; what was due in a pause is not made up for. Answers whether there is one.
     fn update(&self, schedule: &Schedule) -> impl Future<Output = Result<bool, PublishError>> + Send;
 }
+
+crate::erased! {
+    /// [`Schedules`] with its type erased.
+    DynSchedules of Schedules {
+        fn create(schedule: &'a Schedule) -> Result<bool, PublishError>;
+        fn get(name: &'a str) -> Result<Option<Schedule>, PublishError>;
+        fn list(limit: usize, cursor: Option<&'a str>) -> Result<(Vec<Schedule>, Option<String>), PublishError>;
+        fn delete(name: &'a str) -> Result<bool, PublishError>;
+        fn update(schedule: &'a Schedule) -> Result<bool, PublishError>;
+    }
+}

@@ -1,0 +1,19 @@
+//! What does a task: providers and what they take, runners, functions, and the routes between them.
+
+mod function;
+mod mapping;
+mod payload;
+mod provider;
+mod registry;
+mod routes;
+pub mod runner;
+mod task;
+mod text;
+
+pub use payload::{Lack, Payload, Payloads, Refusal, Texts};
+pub use provider::{Attempt, Provider, Receipt};
+pub use registry::Registry;
+pub use routes::{Routes, Target};
+pub use runner::{Job, Ran, ReportTo, Runner};
+pub use task::Task;
+pub use text::{Place, Text, is_mention};

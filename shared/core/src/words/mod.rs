@@ -1,0 +1,17 @@
+//! What has no meaning of its own here: text, time, JSON, hashes.
+
+mod ascii;
+mod base64_text;
+mod clock;
+mod digest;
+pub mod json;
+mod timestamp;
+mod unread;
+
+pub use ascii::{ascii_domain, ascii_url};
+pub use base64_text::from_base64;
+pub use clock::Clock;
+pub use digest::{Digest, hex};
+pub use json::Json;
+pub use timestamp::{InvalidTimestamp, Timestamp};
+pub use unread::tell_unread;
