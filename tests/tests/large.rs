@@ -72,7 +72,7 @@ impl World {
 
     /// Runs messages; answers how many stay.
     async fn run(&self, messages: Vec<Message>) -> usize {
-        let consumer = Consumer::from_env(&self.env, errand_catalog::providers).unwrap();
+        let consumer = Consumer::from_env(&self.env, errand_consumer::providers).unwrap();
         consumer.handle(messages, Timestamp::now() + Duration::from_secs(30)).await.len()
     }
 

@@ -7,7 +7,7 @@
 //! # mod my { pub type Ship = errand_provider_console::Console; }
 //! fn main() -> ExitCode {
 //!     errand_consumer::serve(|registry, env, cx| {
-//!         errand_catalog::providers(registry, env, cx)?; // those of this build's features
+//!         errand_consumer::providers(registry, env, cx)?; // those of this build's features
 //!         registry.add::<my::Ship>(env, cx) // and ours
 //!     })
 //! }
@@ -15,10 +15,13 @@
 
 mod function;
 mod intake;
+mod kept;
+mod providers;
 mod sns;
 
 pub use function::Function;
 pub use intake::Intake;
+pub use providers::providers;
 pub use sns::Verifier;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
@@ -29,6 +32,8 @@ use errand_core::{
 };
 use errand_engine::{Circuits, Engine, Policy, Sequel, Unknown, Verdict};
 use errand_runtime::TokioClock;
+use errand_store_dynamodb::DynamoStore;
+use errand_transport_sqs::{SqsQueue, SqsTransport};
 
 /// A consumer's whole `main`; `providers` fills the registry.
 pub fn serve(providers: impl FnOnce(&mut Registry, &Environment, &Init) -> Result<(), SettingsError>) -> ExitCode {
@@ -56,19 +61,18 @@ impl Consumer {
         providers: impl FnOnce(&mut Registry, &Environment, &Init) -> Result<(), SettingsError>,
     ) -> Result<Self, SettingsError> {
         let sdk = errand_http::aws::sdk_config(env)?;
-        let queue = errand_catalog::queue(env, &sdk)?;
-        let store = errand_catalog::store(env, &sdk).map(|store| Arc::new(store) as _);
-        let objects = errand_catalog::objects(env, &sdk);
-        let transport = Arc::new(errand_catalog::sqs(env, &sdk)?);
+        let queue = Arc::new(SqsQueue::new(env, &sdk)?);
+        let store = DynamoStore::from_env(env, &sdk).map(|store| Arc::new(store) as _);
+        let objects = kept::objects(env, &sdk);
+        let transport = Arc::new(SqsTransport::new(env, &sdk, errand_wire::encode)?);
         let outbox = Outbox { soon: transport.clone(), late: None, objects: objects.clone() };
-        let sequel =
-            Sequel { follow_ups: errand_wire::celery::follow_ups, forward: transport, results: errand_catalog::result_backend(env)? };
+        let sequel = Sequel { follow_ups: errand_wire::celery::follow_ups, forward: transport, results: kept::results(env)? };
         let client = errand_http::Client::new();
-        let intake = Intake { objects: errand_catalog::foreign_objects(&sdk), verifier: Verifier::from_env(env, client.clone())? };
+        let intake = Intake { objects: kept::foreign_objects(&sdk), verifier: Verifier::from_env(env, client.clone())? };
         let cx = Init::default().with(Invocation::from_env(env)?).with(client).with(sdk);
         let worker = env.required(&AWS_LAMBDA_LOG_STREAM_NAME)?.to_owned();
         let registry = registry(env, &cx, providers)?;
-        errand_runtime::tell_strangers(&errand_catalog::strangers(env, Reader::Consumer, registry.settings()));
+        errand_runtime::tell_strangers(&env.strangers(Reader::Consumer, registry.settings(), &errand_payloads::providers()));
         let engine = Engine {
             registry,
             store,

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    errand_consumer::serve(errand_catalog::providers)
+    errand_consumer::serve(errand_consumer::providers)
 }

@@ -73,7 +73,7 @@ fn consumer(sqs: &str) -> Result<Arc<Function>, SettingsError> {
     .into_iter()
     .collect();
     Function::from_env(&env, |registry, env, cx| {
-        errand_catalog::providers(registry, env, cx)?;
+        errand_consumer::providers(registry, env, cx)?;
         registry.add::<Warehouse>(env, cx)
     })
     .map(Arc::new)

@@ -319,7 +319,7 @@ async fn alarms_of_a_topic_go_to_a_channel_by_one_line_of_settings() {
     ]
     .into_iter()
     .collect();
-    let function = Function::from_env(&env, errand_catalog::providers).unwrap();
+    let function = Function::from_env(&env, errand_consumer::providers).unwrap();
     let alarm = r#"{"AlarmName":"checkout-5xx","NewStateValue":"ALARM","OldStateValue":"OK","Trigger":{"Threshold":10.0}}"#;
     let body = published("alarms", "ALARM: \"checkout-5xx\" in EU (Ireland)", alarm);
     let message = Message { receipt: "r".to_owned(), ..errand_wire::lambda::message(body) };

@@ -12,7 +12,10 @@ use std::sync::Arc;
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use errand_api::{Access, Begun, Caller, Once, Operation, ProblemDocument, Query, Request, Response, Sending, gateway};
-use errand_core::{DynCheck, DynNotes, DynRegister, Environment, Outbox, Payloads, Queues, Reader, SettingsError, Timestamp};
+use errand_core::{DynCheck, DynNotes, DynObjects, DynRegister, Environment, Outbox, Payloads, Queues, Reader, SettingsError, Timestamp};
+use errand_store_dynamodb::DynamoStore;
+use errand_transport_scheduler::EventBridgeScheduler;
+use errand_transport_sqs::SqsTransport;
 use lambda_runtime::LambdaEvent;
 
 use crate::call::Call;
@@ -39,17 +42,22 @@ impl Enqueue {
     /// # Errors
     /// A setting is missing or wrong.
     pub fn from_env(env: &Environment) -> Result<Self, SettingsError> {
-        errand_runtime::tell_strangers(&errand_catalog::strangers(env, Reader::Enqueue, &[]));
+        errand_runtime::tell_strangers(&env.strangers(Reader::Enqueue, &[], &errand_payloads::providers()));
         let sdk = errand_http::aws::sdk_config(env)?;
-        let store = errand_catalog::store(env, &sdk).map(Arc::new);
-        let (soon, late) = (Arc::new(errand_catalog::sqs(env, &sdk)?), errand_catalog::scheduler(env, &sdk)?);
+        let store = DynamoStore::from_env(env, &sdk).map(Arc::new);
+        #[cfg(feature = "claim-check")]
+        let objects = errand_object_s3::S3Objects::from_env(env, &sdk).map(|objects| Arc::new(objects) as Arc<dyn DynObjects>);
+        #[cfg(not(feature = "claim-check"))]
+        let objects: Option<Arc<dyn DynObjects>> = None;
+        let scheduler = EventBridgeScheduler::from_env(env, &sdk, errand_wire::encode, errand_wire::native::decode)?;
+        let (soon, late) = (Arc::new(SqsTransport::new(env, &sdk, errand_wire::encode)?), scheduler.map(Arc::new));
         let checks = [Some(Arc::clone(&soon) as Arc<dyn DynCheck>), late.clone().map(|late| late as _)];
         let checks = checks.into_iter().flatten().collect();
-        let outbox = Outbox { soon, late: late.map(|late| late as _), objects: errand_catalog::objects(env, &sdk) };
+        let outbox = Outbox { soon, late: late.map(|late| late as _), objects };
         let notes = store.clone().map(|store| store as Arc<dyn DynNotes>);
         Ok(Self {
             access: Access::new(env, notes.clone())?,
-            payloads: errand_catalog::payloads().with_routes(env)?.with_consumer(env).with_queues(Queues::from_env(env)?.names()),
+            payloads: errand_payloads::payloads().with_routes(env)?.with_consumer(env).with_queues(Queues::from_env(env)?.names()),
             outbox,
             checks,
             store: store.map(|store| store as _),

@@ -218,7 +218,7 @@ async fn what_the_consumer_could_not_deliver_is_refused_at_once() {
     let (to_channel, to_nobody) = (slack(json!({ "channel": "#x", "text": "x" })), slack(json!({ "text": "x" })));
     // Where nobody tells what the consumer has, nothing is known.
     assert_eq!((world.post(&to_channel).await.0, world.post(&to_nobody).await.0), (202, 202));
-    let told = |settings: &str| errand_catalog::payloads().with_consumer(&[("ERRAND_CONSUMER_SETTINGS", settings)].into_iter().collect());
+    let told = |settings: &str| errand_payloads::payloads().with_consumer(&[("ERRAND_CONSUMER_SETTINGS", settings)].into_iter().collect());
     let cases: [(&str, &Value, &[&str], &str); 6] = [
         ("ERRAND_QUEUE_URL,,", &to_channel, &["/task"], "not configured: set ERRAND_SLACK_TOKEN"),
         ("ERRAND_SLACK_WEBHOOK_URL", &to_channel, &["/task"], "not configured: set ERRAND_SLACK_TOKEN"),

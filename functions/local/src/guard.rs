@@ -18,7 +18,7 @@ pub(crate) fn check_address(listen: SocketAddr, open: bool) -> Result<(), String
 /// The settings, with leave to call this machine where only this machine reaches the server and nothing else is said: that is how webhooks and callbacks
 /// are tried, and whoever sends them could call the same by himself.
 pub(crate) fn with_this_machine(env: &Environment, listen: SocketAddr) -> Environment {
-    if listen.ip().is_loopback() { env.with_default(&errand_provider_webhook::ALLOW, "127.0.0.0/8,::1/128") } else { env.clone() }
+    if listen.ip().is_loopback() { env.with_default(&webhook::ALLOW, "127.0.0.0/8,::1/128") } else { env.clone() }
 }
 
 /// Whether a call names this machine as its host. A web page that has its own name resolved to this machine (DNS rebinding) does not.
@@ -78,9 +78,8 @@ mod tests {
 
     #[test]
     fn this_machine_is_called_by_a_server_that_only_it_reaches_unless_it_is_told_otherwise() {
-        let allowed = |listen: &str, env: Environment| {
-            with_this_machine(&env, listen.parse().unwrap()).get(&errand_provider_webhook::ALLOW).map(ToOwned::to_owned)
-        };
+        let allowed =
+            |listen: &str, env: Environment| with_this_machine(&env, listen.parse().unwrap()).get(&webhook::ALLOW).map(ToOwned::to_owned);
         assert_eq!(allowed("127.0.0.1:3000", Environment::default()).unwrap(), "127.0.0.0/8,::1/128");
         assert_eq!(allowed("[::1]:3000", Environment::default()).unwrap(), "127.0.0.0/8,::1/128");
         assert_eq!(allowed("0.0.0.0:3000", Environment::default()), None);

@@ -9,6 +9,7 @@ mod listen;
 mod lock;
 mod mail;
 mod objects;
+mod providers;
 mod queues;
 mod schedules;
 mod serve;

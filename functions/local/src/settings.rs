@@ -8,7 +8,7 @@ use errand_core::{Environment, Reader, Setting, Stranger};
 /// All that are none.
 pub(crate) fn check(env: &Environment, settings: &[Setting]) -> Result<(), String> {
     let (unknown, others): (Vec<_>, Vec<_>) =
-        errand_catalog::strangers(env, Reader::Errand, settings).into_iter().partition(Stranger::is_unknown);
+        env.strangers(Reader::Errand, settings, &errand_payloads::providers()).into_iter().partition(Stranger::is_unknown);
     errand_runtime::tell_strangers(&others);
     let told: Vec<String> = unknown.iter().map(ToString::to_string).collect();
     if told.is_empty() { Ok(()) } else { Err(told.join("; ")) }
@@ -19,9 +19,9 @@ mod tests {
     use std::{fmt::Write, fs};
 
     use errand_core::{Init, Registry, settings::all};
-    use errand_provider_console::Console;
 
     use super::*;
+    use crate::providers::providers;
 
     const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/settings.md");
 
@@ -40,8 +40,7 @@ and runners `settings.rs` beside each.
         let env = Environment::default();
         let cx = Init::default().with(errand_http::Client::new()).with(errand_http::aws::sdk_config(&aws).unwrap());
         let mut registry = Registry::default();
-        errand_catalog::providers(&mut registry, &env, &cx).unwrap();
-        registry.add::<Console>(&env, &cx).unwrap();
+        providers(&mut registry, &env, &cx).unwrap();
         registry.settings().to_vec()
     }
 

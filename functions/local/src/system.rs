@@ -8,11 +8,10 @@ use errand_consumer::{Consumer, Intake, Verifier};
 use errand_core::{Environment, Init, Invocation, Outbox, Registry, Routes, SettingsError, Target, settings::all::API_URL};
 use errand_engine::{Circuits, Engine, Sequel};
 use errand_enqueue::Enqueue;
-use errand_provider_console::Console;
-use errand_provider_ses::FROM;
 use errand_runtime::TokioClock;
 use errand_status::Operations;
 use errand_store_sqlite::{Database, SqliteNotes, SqliteQueue, SqliteStore};
+use ses::FROM;
 use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
@@ -20,6 +19,7 @@ use crate::{
     listen::Places,
     mail::{Catcher, Inbox},
     objects::Files,
+    providers::providers,
     queues::{Pace, Queues},
     schedules::{self, LocalSchedules},
     settings,
@@ -86,7 +86,7 @@ impl System {
         let access = || Access::new(env, Some(notes.clone())).map(Access::open_without_keys);
         // Mail is caught where nothing sends it.
         let settings = env.names().chain([FROM.name]);
-        let payloads = errand_catalog::payloads().with_routes(env)?.with_settings(settings).with_queues(queue.names());
+        let payloads = errand_payloads::payloads().with_routes(env)?.with_settings(settings).with_queues(queue.names());
         let enqueue = Enqueue {
             access: access()?,
             payloads: payloads.clone(),
@@ -144,8 +144,7 @@ async fn registry(env: &Environment, invocation: Invocation, inbox: Inbox) -> Re
         cx = cx.with(aws::sdk_config(env, wants).await?);
     }
     errand_consumer::registry(env, &cx, |registry: &mut Registry, env: &Environment, cx: &Init| {
-        errand_catalog::providers(registry, env, cx)?;
-        registry.add::<Console>(env, cx)?;
+        providers(registry, env, cx)?;
         if !sends_mail {
             registry.insert(Catcher(inbox));
         }

@@ -15,9 +15,12 @@ use std::sync::Arc;
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use errand_api::{Access, Managing, Operation, ProblemDocument, Query, Request, Response, Route, gateway};
 use errand_core::{
-    DynDeadLetters, DynNoteList, DynNotes, DynResults, DynSchedules, Environment, Outbox, Payloads, Queues, Reader, SettingsError, limits,
-    settings::all::TABLE,
+    DynDeadLetters, DynNoteList, DynNotes, DynObjects, DynResults, DynSchedules, Environment, Outbox, Payloads, Queues, Reader,
+    SettingsError, limits, settings::all::TABLE,
 };
+use errand_store_dynamodb::DynamoStore;
+use errand_transport_scheduler::EventBridgeScheduler;
+use errand_transport_sqs::{SqsDeadLetters, SqsTransport};
 use http::StatusCode;
 use lambda_runtime::LambdaEvent;
 
@@ -47,23 +50,27 @@ impl Operations {
     /// # Errors
     /// A setting is missing or wrong.
     pub fn from_env(env: &Environment) -> Result<Self, SettingsError> {
-        errand_runtime::tell_strangers(&errand_catalog::strangers(env, Reader::Status, &[]));
+        errand_runtime::tell_strangers(&env.strangers(Reader::Status, &[], &errand_payloads::providers()));
         let sdk = errand_http::aws::sdk_config(env)?;
-        let scheduler = errand_catalog::scheduler(env, &sdk)?;
-        let store = Arc::new(errand_catalog::store(env, &sdk).ok_or_else(|| SettingsError::missing(TABLE.name))?);
+        #[cfg(feature = "claim-check")]
+        let objects = errand_object_s3::S3Objects::from_env(env, &sdk).map(|objects| Arc::new(objects) as Arc<dyn DynObjects>);
+        #[cfg(not(feature = "claim-check"))]
+        let objects: Option<Arc<dyn DynObjects>> = None;
+        let scheduler = EventBridgeScheduler::from_env(env, &sdk, errand_wire::encode, errand_wire::native::decode)?.map(Arc::new);
+        let store = Arc::new(DynamoStore::from_env(env, &sdk).ok_or_else(|| SettingsError::missing(TABLE.name))?);
         Ok(Self {
             access: Access::new(env, Some(store.clone()))?,
-            payloads: errand_catalog::payloads().with_routes(env)?.with_consumer(env).with_queues(Queues::from_env(env)?.names()),
+            payloads: errand_payloads::payloads().with_routes(env)?.with_consumer(env).with_queues(Queues::from_env(env)?.names()),
             store: store.clone(),
             notes: store.clone(),
             note_list: store,
             outbox: Outbox {
-                soon: Arc::new(errand_catalog::sqs(env, &sdk)?),
+                soon: Arc::new(SqsTransport::new(env, &sdk, errand_wire::encode)?),
                 late: scheduler.clone().map(|late| late as _),
-                objects: errand_catalog::objects(env, &sdk),
+                objects,
             },
             schedules: scheduler.map(|scheduler| scheduler as _),
-            dead_letters: errand_catalog::dead_letters(env, &sdk)?,
+            dead_letters: SqsDeadLetters::from_env(env, &sdk)?.map(|letters| Arc::new(letters) as _),
         })
     }
 

@@ -30,7 +30,7 @@ async fn ship(Ship { order, express }: Ship, _: Attempt) -> Result<Shipped, Deli
 /// # Errors
 /// A setting is wrong.
 pub fn tasks(registry: &mut Registry, env: &Environment, cx: &Init) -> Result<(), SettingsError> {
-    errand_catalog::providers(registry, env, cx)?;
+    errand_consumer::providers(registry, env, cx)?;
     registry.task("orders.ship", ship);
     Ok(())
 }

@@ -64,7 +64,7 @@ impl World {
         let notes = MemoryNotes::default();
         let enqueue = Enqueue {
             access: Access::new(&Environment::default(), None).unwrap().open_without_keys(),
-            payloads: errand_catalog::payloads()
+            payloads: errand_payloads::payloads()
                 .with_routes(&[("ERRAND_ROUTES", r#"{"app.*":{"http":"https://app.example.com"}}"#)].into_iter().collect())
                 .unwrap()
                 .with_queues(["default", "fast", "slow"].into_iter()),

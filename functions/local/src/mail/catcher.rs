@@ -1,6 +1,6 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use errand_core::{Attempt, DeliveryError, Environment, ErrorKind, Init, Provider, Receipt, SettingsError};
-use errand_provider_ses::Email;
+use errand_payloads::email::{self, Email};
 
 use super::{Attachment, Caught, Inbox, Mail};
 
@@ -11,7 +11,7 @@ pub(crate) struct Catcher(pub(crate) Inbox);
 impl Provider for Catcher {
     // Stands in for SES, also where a route names it.
     const NAME: &'static str = "ses";
-    const TASKS: &'static [&'static str] = errand_provider_ses::TASKS;
+    const TASKS: &'static [&'static str] = &["email"];
     type Payload = Email;
 
     fn new(_: &Environment, cx: &Init) -> Result<Self, SettingsError> {
@@ -26,7 +26,7 @@ impl Provider for Catcher {
 }
 
 fn mail(email: Email) -> Mail {
-    let attachment = |file: errand_provider_ses::Attachment| Attachment {
+    let attachment = |file: email::Attachment| Attachment {
         name: file.filename,
         media_type: file.mimetype,
         content_id: file.content_id,

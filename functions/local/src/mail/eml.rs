@@ -1,4 +1,4 @@
-use errand_provider_ses::mime;
+use errand_payloads::email::mime;
 use mail_builder::{
     MessageBuilder,
     headers::{HeaderType, raw::Raw},

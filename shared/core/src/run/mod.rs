@@ -3,6 +3,7 @@
 mod function;
 mod mapping;
 mod payload;
+mod payloads;
 mod provider;
 mod registry;
 mod routes;
@@ -10,7 +11,8 @@ pub mod runner;
 mod task;
 mod text;
 
-pub use payload::{Lack, Payload, Payloads, Refusal, Texts};
+pub use payload::{Lack, Lacks, Limits, Payload, Taker, Texts};
+pub use payloads::{Payloads, Refusal};
 pub use provider::{Attempt, Provider, Receipt};
 pub use registry::Registry;
 pub use routes::{Routes, Target};

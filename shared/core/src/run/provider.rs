@@ -2,7 +2,7 @@ use std::{future::Future, time::Duration};
 
 use serde_json::json;
 
-use crate::{DeliveryError, Environment, Init, Job, Json, Payload, Setting, SettingsError};
+use crate::{DeliveryError, Environment, Fields, Init, Job, Json, Payload, Setting, SettingsError};
 
 /// Code that does one kind of task. One crate, one Cargo feature.
 ///
@@ -30,6 +30,12 @@ pub trait Provider: Sized + Send + Sync + 'static {
     /// How long one delivery may take at most. The engine starts none with less time left, and cuts it off soon after.
     fn timeout(&self) -> Duration {
         Duration::from_secs(10)
+    }
+
+    /// What of a payload it cannot do, noted as problems: what callers are told who reach this provider by its task, its
+    /// [`Taker`](crate::Taker) tells as well.
+    fn limits(payload: &Self::Payload, fields: &mut Fields<'_>) {
+        let _ = (payload, fields);
     }
 
     /// Does the task.

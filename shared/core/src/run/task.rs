@@ -45,7 +45,7 @@ impl<P: Provider> Task for P {
             if job.envelope.has_args() {
                 tell_unread(&job.envelope.task, &["/args".to_owned()]);
             }
-            let payload = P::Payload::from_message(&job.envelope.task, job.envelope.payload())
+            let payload = P::Payload::from_message(&job.envelope.task, job.envelope.payload(), P::limits)
                 .map_err(|problems| DeliveryError::new(ErrorKind::InvalidPayload, problems.under("/kwargs").to_string()))?;
             let Receipt(value) = self.deliver(payload, &Attempt::of(&job)).await?;
             Ok(Ran::Done(value))

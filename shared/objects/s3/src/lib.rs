@@ -2,7 +2,7 @@
 //! each after its own time (see the deployment template).
 
 use aws_sdk_s3::{Client, primitives::ByteStream, types::ServerSideEncryption};
-use errand_core::{ForeignObjects, OBJECT_LIMIT, ObjectError, Objects};
+use errand_core::{Environment, ForeignObjects, OBJECT_LIMIT, ObjectError, Objects, settings::all::BUCKET};
 use errand_http::aws::{Failure, SdkConfig};
 
 /// Any bucket that may be read.
@@ -21,6 +21,12 @@ impl S3Objects {
     #[must_use]
     pub fn new(sdk: &SdkConfig, bucket: &str) -> Self {
         Self { client: client(sdk), bucket: bucket.to_owned() }
+    }
+
+    /// The bucket that `ERRAND_BUCKET` names, if it is set.
+    #[must_use]
+    pub fn from_env(env: &Environment, sdk: &SdkConfig) -> Option<Self> {
+        Some(Self::new(sdk, env.get(&BUCKET)?))
     }
 }
 

@@ -1,29 +1,15 @@
 //! Prints each message of task `console` as one line on standard output: for trying out. It prints what it is given, so it is not for anything
 //! that logs must not hold.
 
-use errand_core::{Attempt, DeliveryError, Environment, ErrorKind, Fields, Init, Payload, Provider, Receipt, SettingsError};
-
-/// The tasks that this crate does.
-pub const TASKS: &[&str] = &["console"];
-
-/// What task `console` takes: any JSON object.
-pub struct Line(String);
-
-impl Payload for Line {
-    const SCHEMA: &'static str = include_str!("payload.schema.json");
-    const NOTIFICATION: &'static str = r#"{"text": "{{ short_description }}"}"#;
-
-    fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        Some(Self(fields.source().to_owned()))
-    }
-}
+use errand_core::{Attempt, DeliveryError, Environment, ErrorKind, Init, Provider, Receipt, SettingsError};
+use errand_payloads::console::Line;
 
 /// Prints.
 pub struct Console;
 
 impl Provider for Console {
     const NAME: &'static str = "console";
-    const TASKS: &'static [&'static str] = TASKS;
+    const TASKS: &'static [&'static str] = &["console"];
     type Payload = Line;
 
     fn new(_: &Environment, _: &Init) -> Result<Self, SettingsError> {
@@ -44,6 +30,8 @@ fn print(out: &mut impl std::io::Write, json: &str, attempt: &Attempt) -> std::i
 
 #[cfg(test)]
 mod tests {
+    use errand_core::Payload;
+
     use super::*;
 
     #[tokio::test]

@@ -7,18 +7,15 @@ use aws_sdk_sesv2::{
     },
 };
 use aws_smithy_types::{Blob, error::operation::BuildError, retry::RetryConfig};
-use errand_core::{Attempt, DeliveryError, Environment, ErrorKind, Init, Provider, Receipt, Setting, SettingsError};
+use errand_core::{Attempt, DeliveryError, Environment, ErrorKind, Fields, Init, Provider, Receipt, Setting, SettingsError};
 use errand_http::{
     aws::{Failure, SdkConfig, throttled},
     kind_of, said,
 };
+use errand_payloads::email::{Attachment, Email, KEY_TAG, address, mime, within_ses};
 use http::StatusCode;
 
-use crate::{
-    Attachment, Email, SETTINGS, address, mime,
-    payload::KEY_TAG,
-    settings::{CONFIGURATION_SET, FROM},
-};
+use crate::settings::{CONFIGURATION_SET, FROM, SETTINGS};
 
 /// Sends mail through Amazon SES, API version 2. <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html>
 pub struct Ses {
@@ -31,7 +28,7 @@ pub struct Ses {
 
 impl Provider for Ses {
     const NAME: &'static str = "ses";
-    const TASKS: &'static [&'static str] = crate::TASKS;
+    const TASKS: &'static [&'static str] = &["email"];
     const SETTINGS: &'static [Setting] = SETTINGS;
     type Payload = Email;
 
@@ -42,6 +39,10 @@ impl Provider for Ses {
         // SES has no idempotency token: a call without an answer may have sent the mail, and only the engine decides about a second.
         let config = aws_sdk_sesv2::config::Builder::from(shared).retry_config(RetryConfig::disabled()).build();
         Ok(Self { client: Client::from_conf(config), from, configuration_set: env.get(&CONFIGURATION_SET).map(ToOwned::to_owned) })
+    }
+
+    fn limits(email: &Email, fields: &mut Fields<'_>) {
+        within_ses(email, fields);
     }
 
     async fn deliver(&self, email: Email, attempt: &Attempt) -> Result<Receipt, DeliveryError> {

@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use errand_core::{Environment, ErrorKind, Init, Payload, Provider};
-use errand_provider_ses::{Email, Ses};
+use errand_payloads::email::Email;
+use errand_provider_ses::Ses;
 use errand_testkit::{
     Answer, Stub, answers,
     provider::{attempt, case, conformance},

@@ -1,14 +1,14 @@
 use std::time::Duration;
 
-use errand_core::{Attempt, DeliveryError, Environment, ErrorKind, Init, Lack, Payload, Provider, Receipt, Secret, Setting, SettingsError};
+use errand_core::{Attempt, DeliveryError, Environment, ErrorKind, Init, Lack, Provider, Receipt, Secret, Setting, SettingsError};
 use errand_http::Client;
+use errand_payloads::slack::{self, Message};
 use http::header;
 
-use crate::{
-    Message, SETTINGS, answer,
-    payload::{self, TOKEN, WEBHOOK_URL},
-    settings,
-};
+use crate::{SETTINGS, answer, settings};
+
+const TOKEN: &str = settings::TOKEN.name;
+const WEBHOOK_URL: &str = settings::WEBHOOK_URL.name;
 
 /// For one call, from the connection to the end of the answer.
 const TIMEOUT: Duration = Duration::from_secs(8);
@@ -26,7 +26,7 @@ pub struct Slack {
 
 impl Provider for Slack {
     const NAME: &'static str = "slack";
-    const TASKS: &'static [&'static str] = crate::TASKS;
+    const TASKS: &'static [&'static str] = &["slack"];
     const SETTINGS: &'static [Setting] = SETTINGS;
     type Payload = Message;
 
@@ -38,7 +38,7 @@ impl Provider for Slack {
         if token.as_ref().is_some_and(|token| !token.expose().bytes().all(|byte| byte.is_ascii_graphic())) {
             return Err(SettingsError::invalid(TOKEN, "holds a character that no token has"));
         }
-        if let Some(Err(expected)) = webhook_url.as_ref().map(|url| payload::webhook_url(url.expose())) {
+        if let Some(Err(expected)) = webhook_url.as_ref().map(|url| slack::webhook_url(url.expose())) {
             return Err(SettingsError::invalid(WEBHOOK_URL, &format!("expected {expected}")));
         }
         let url = env.required(&settings::URL)?.to_owned();
@@ -98,6 +98,8 @@ impl Slack {
 #[cfg(test)]
 mod tests {
     use errand_testkit::{Answer, Stub, answers, provider::attempt};
+
+    use errand_core::Payload;
 
     use super::*;
 

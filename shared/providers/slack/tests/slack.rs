@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use errand_core::{Environment, ErrorKind, Init, Payload, Provider, Registry};
-use errand_provider_slack::{Message, Slack};
+use errand_payloads::slack::Message;
+use errand_provider_slack::Slack;
 use errand_testkit::{
     Answer, Stub, answers,
     provider::{attempt, case, conformance},

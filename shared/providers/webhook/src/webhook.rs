@@ -2,13 +2,11 @@ use std::time::Duration;
 
 use errand_core::{Attempt, DeliveryError, Environment, ErrorKind, Init, Provider, Receipt, Setting, SettingsError, TaskResult, Timestamp};
 use errand_http::{AllowList, Client, failure, sign};
+use errand_payloads::webhook::Call;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde_json::json;
 
-use crate::{
-    Call, SETTINGS,
-    settings::{ALLOW, SECRET, TIMEOUT_SECONDS},
-};
+use crate::settings::{ALLOW, SECRET, SETTINGS, TIMEOUT_SECONDS};
 
 /// Calls URLs that senders name. No redirect is followed, and only addresses of the public internet, or allowed ones, are called.
 pub struct Webhook {
@@ -19,7 +17,7 @@ pub struct Webhook {
 
 impl Provider for Webhook {
     const NAME: &'static str = "webhook";
-    const TASKS: &'static [&'static str] = crate::TASKS;
+    const TASKS: &'static [&'static str] = &["webhook", TaskResult::CALLBACK];
     const SETTINGS: &'static [Setting] = SETTINGS;
     type Payload = Call;
 

@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use errand_core::{Environment, ErrorKind, Init, Payload, Provider, Registry};
-use errand_provider_webhook::{Call, Webhook};
+use errand_payloads::webhook::Call;
+use errand_provider_webhook::Webhook;
 use errand_testkit::{
     Answer, Stub, answers,
     provider::{attempt, case, conformance},

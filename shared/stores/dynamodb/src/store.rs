@@ -7,8 +7,8 @@ use aws_sdk_dynamodb::{
     types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure},
 };
 use errand_core::{
-    Begin, Change, Claim, Envelope, Filter, Finish, Header, Json, Outcome, Page, Report, Status, Store, StoreError, TaskError, TaskResult,
-    Timestamp,
+    Begin, Change, Claim, Envelope, Environment, Filter, Finish, Header, Json, Outcome, Page, Report, Status, Store, StoreError, TaskError,
+    TaskResult, Timestamp, settings::all::TABLE,
 };
 use errand_http::aws::{Failure, SdkConfig};
 
@@ -38,6 +38,12 @@ impl DynamoStore {
     #[must_use]
     pub fn new(sdk: &SdkConfig, table: &str) -> Self {
         Self { client: Client::new(sdk), table: table.to_owned() }
+    }
+
+    /// The store that `ERRAND_TABLE` names, if it is set.
+    #[must_use]
+    pub fn from_env(env: &Environment, sdk: &SdkConfig) -> Option<Self> {
+        Some(Self::new(sdk, env.get(&TABLE)?))
     }
 
     async fn item(&self, id: &str) -> Result<Option<Item>, StoreError> {

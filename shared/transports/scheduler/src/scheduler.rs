@@ -41,6 +41,22 @@ impl EventBridgeScheduler {
         Ok(Self { client: Client::new(sdk), queues: Queues::from_env(env)?, arn_prefix, role_arn, group, encode, decode })
     }
 
+    /// The same; `None` where none of its settings is there.
+    ///
+    /// # Errors
+    /// Some of its settings are there but not all, or one is wrong.
+    pub fn from_env(
+        env: &Environment,
+        sdk: &SdkConfig,
+        encode: fn(&Envelope) -> String,
+        decode: fn(&str, &str) -> Result<Envelope, Problems>,
+    ) -> Result<Option<Self>, SettingsError> {
+        if [QUEUE_ARN, SCHEDULER_ROLE_ARN, SCHEDULER_GROUP].iter().all(|setting| !env.has(setting)) {
+            return Ok(None);
+        }
+        Self::new(env, sdk, encode, decode).map(Some)
+    }
+
     /// What a schedule does: put the envelope on the queue.
     pub(crate) fn target(&self, envelope: &Envelope) -> Result<Target, PublishError> {
         let url = &self.queues.named(&envelope.queue)?.url;

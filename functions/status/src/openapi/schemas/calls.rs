@@ -40,7 +40,7 @@ fn times() -> Map<String, Value> {
 /// them all, by `name`.
 fn for_each_task(name: &str, base: &Value, payloads: &Payloads) -> Map<String, Value> {
     let mut schemas = Map::new();
-    for (task, _) in payloads.schemas() {
+    for (task, _) in payloads.types() {
         let payload = reference(&kwargs(task));
         let mut one = base.clone();
         one["required"].as_array_mut().into_iter().for_each(|required| required.push(json!("kwargs")));
@@ -62,7 +62,7 @@ fn for_each_task(name: &str, base: &Value, payloads: &Payloads) -> Map<String, V
 
 /// The name of a task that a route takes, if any does.
 fn routed(payloads: &Payloads) -> Option<Value> {
-    let names: Vec<&str> = payloads.names().filter(|name| payloads.schemas().all(|(task, _)| task != *name)).collect();
+    let names: Vec<&str> = payloads.names().filter(|name| payloads.types().all(|(task, _)| task != *name)).collect();
     (!names.is_empty()).then(|| task_name(names.into_iter()))
 }
 

@@ -3,6 +3,8 @@
 mod answers;
 mod calls;
 
+use std::collections::{BTreeMap, HashMap};
+
 use errand_core::Payloads;
 use serde_json::{Map, Value, json};
 
@@ -12,8 +14,14 @@ use super::operations::reference;
 pub(super) fn all(payloads: &Payloads) -> Map<String, Value> {
     let mut schemas = answers::answers();
     schemas.extend(calls::calls(payloads));
-    schemas.extend(payloads.schemas().filter_map(|(task, schema)| Some((kwargs(task), payload(serde_json::from_str(schema).ok()?)))));
+    schemas.extend(of_payloads(payloads).into_iter().map(|(task, schema)| (kwargs(task), payload(schema))));
     schemas
+}
+
+/// The schemas of what the tasks take that providers do.
+fn of_payloads(payloads: &Payloads) -> BTreeMap<&'static str, Map<String, Value>> {
+    let known: HashMap<_, _> = errand_payloads::schemas().into_iter().collect();
+    payloads.types().filter_map(|(task, payload)| Some((task, serde_json::from_str(known.get(&payload)?).ok()?))).collect()
 }
 
 /// A payload's schema among the others, which are known by their names alone: generators take a title for the name.

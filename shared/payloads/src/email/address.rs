@@ -1,3 +1,5 @@
+//! Addresses of mail.
+
 use errand_core::ascii_domain;
 
 const EXPECTED: &str = "an e-mail address, such as user@example.com or A Name <user@example.com>";
@@ -9,7 +11,7 @@ const SPECIAL: &[char] = &['"', '(', ')', ',', ':', ';', '<', '>', '@', '[', '\\
 /// <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_Destination.html>
 ///
 /// Only what would break the message or certainly be refused is checked: what else is an address, its host knows.
-pub(crate) fn read(text: &str) -> Result<String, &'static str> {
+pub fn read(text: &str) -> Result<String, &'static str> {
     if text.chars().any(char::is_control) {
         return Err("an e-mail address without control characters");
     }
@@ -54,7 +56,7 @@ fn is_quoted(text: &str) -> bool {
 }
 
 /// The name of an address without the quotes around it, and the address; nothing where there is no name.
-pub(crate) fn named(text: &str) -> Option<(String, &str)> {
+pub(super) fn named(text: &str) -> Option<(String, &str)> {
     split(text).filter(|(name, _)| !name.is_empty()).map(|(name, address)| (unquoted(name), address))
 }
 
@@ -133,7 +135,7 @@ mod tests {
     /// <https://github.com/dominicsayers/isemail>
     #[test]
     fn what_isemail_calls_valid_is_taken_and_what_it_calls_wrong_is_not() {
-        let suite: std::collections::BTreeMap<String, Vec<String>> = serde_json::from_str(include_str!("../tests/isemail.json")).unwrap();
+        let suite: std::collections::BTreeMap<String, Vec<String>> = serde_json::from_str(include_str!("isemail.json")).unwrap();
         assert_eq!(suite["valid"].len(), 22);
         for address in &suite["valid"] {
             assert_eq!(read(address).as_ref(), Ok(address));

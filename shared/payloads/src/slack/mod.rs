@@ -1,15 +1,20 @@
-use errand_core::{Fields, Lack, Payload, Place, Text};
+//! Messages to Slack.
+
+mod blocks;
+
+use errand_core::{Fields, Lack, Payload, Place, Taker, Text};
 use serde::Serialize;
 use serde_json::{Value, value::RawValue};
-
-use crate::{blocks, settings};
 
 /// The longest text that Slack takes, in characters. <https://docs.slack.dev/reference/methods/chat.postMessage#truncating>
 const LONGEST_TEXT: usize = 40_000;
 
+/// Slack, as those need to know it who check calls for it.
+pub const SLACK: Taker<Message> = Taker::of("slack").lacking(Message::lacks);
+
 /// The settings that deliver: messages to a channel, and those to none.
-pub(crate) const TOKEN: &str = settings::TOKEN.name;
-pub(crate) const WEBHOOK_URL: &str = settings::WEBHOOK_URL.name;
+const TOKEN: &str = "ERRAND_SLACK_TOKEN";
+const WEBHOOK_URL: &str = "ERRAND_SLACK_WEBHOOK_URL";
 
 /// Where incoming webhooks live, on the commercial and the government Slack.
 const WEBHOOK_HOSTS: [&str; 2] = ["https://hooks.slack.com/", "https://hooks.slack-gov.com/"];
@@ -63,7 +68,7 @@ pub struct Message {
 }
 
 impl Payload for Message {
-    const SCHEMA: &'static str = include_str!("payload.schema.json");
+    const SCHEMA: &'static str = include_str!("schema.json");
     const NOTIFICATION: &'static str = r#"{"text": "{{ short_description }}{% if url is defined %}\n{{ url }}{% endif %}"}"#;
 
     /// A message's text is markup, as are those of its attachments; a block's by the `type` that it has, and markup where none says otherwise. Their other
@@ -83,17 +88,6 @@ impl Payload for Message {
             _ => return Text::Line,
         };
         if markup { Text::Slack } else { Text::Plain }
-    }
-
-    fn lacks(&self, has: &dyn Fn(&str) -> bool) -> Option<Lack> {
-        let (token, webhook) = (has(TOKEN), has(WEBHOOK_URL));
-        match (&self.channel, &self.webhook_url) {
-            _ if !token && !webhook => Some(Lack::Setting(TOKEN)),
-            (_, Some(_)) => None,
-            (Some(_), None) if !token => Some(Lack::Setting(TOKEN)),
-            (None, None) if !webhook => Some(Lack::Field("channel", WEBHOOK_URL)),
-            _ => None,
-        }
     }
 
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
@@ -127,6 +121,21 @@ impl Payload for Message {
     }
 }
 
+impl Message {
+    /// What is missing to deliver it where only some settings are set, which `has` tells by their names.
+    #[must_use]
+    pub fn lacks(&self, has: &dyn Fn(&str) -> bool) -> Option<Lack> {
+        let (token, webhook) = (has(TOKEN), has(WEBHOOK_URL));
+        match (&self.channel, &self.webhook_url) {
+            _ if !token && !webhook => Some(Lack::Setting(TOKEN)),
+            (_, Some(_)) => None,
+            (Some(_), None) if !token => Some(Lack::Setting(TOKEN)),
+            (None, None) if !webhook => Some(Lack::Field("channel", WEBHOOK_URL)),
+            _ => None,
+        }
+    }
+}
+
 fn channel(text: &str) -> Result<(), &'static str> {
     if text.is_empty() || text.chars().any(char::is_control) { Err("a channel's id or name") } else { Ok(()) }
 }
@@ -136,7 +145,10 @@ fn text(text: &str) -> Result<(), &'static str> {
 }
 
 /// Checks that a URL is an incoming webhook's: a caller names it, and no other host may be called.
-pub(crate) fn webhook_url(text: &str) -> Result<(), &'static str> {
+///
+/// # Errors
+/// What was expected.
+pub fn webhook_url(text: &str) -> Result<(), &'static str> {
     let known = WEBHOOK_HOSTS.iter().any(|host| text.starts_with(host));
     if known && text.bytes().all(|byte| byte.is_ascii_graphic()) {
         Ok(())

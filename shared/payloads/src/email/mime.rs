@@ -3,7 +3,7 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use errand_core::{ascii_domain, ascii_url};
 
-use crate::address;
+use super::address;
 
 /// Headers that hold an address.
 const OF_ADDRESSES: [&str; 5] = ["disposition-notification-to", "errors-to", "return-path", "return-receipt-to", "sender"];
@@ -11,7 +11,7 @@ const OF_ADDRESSES: [&str; 5] = ["disposition-notification-to", "errors-to", "re
 /// Headers that hold ids between `<` and `>`.
 const OF_IDS: [&str; 2] = ["in-reply-to", "references"];
 
-/// An address of an [`Email`](crate::Email) with its name in ASCII.
+/// An address of an [`Email`](super::Email) with its name in ASCII.
 #[must_use]
 pub fn address(text: &str) -> String {
     match address::named(text) {

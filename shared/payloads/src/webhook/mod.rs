@@ -1,3 +1,5 @@
+//! Signed HTTP calls.
+
 use errand_core::{Aliases, Fields, Payload, Place, Secret, Text, ascii_url, segment};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use serde_json::value::RawValue;
@@ -31,7 +33,7 @@ pub struct Call {
 }
 
 impl Payload for Call {
-    const SCHEMA: &'static str = include_str!("payload.schema.json");
+    const SCHEMA: &'static str = include_str!("schema.json");
     // Of Python's `requests`.
     const ALIASES: Aliases = &[("json", "body"), ("data", "body")];
 

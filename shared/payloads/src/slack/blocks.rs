@@ -6,7 +6,7 @@ use errand_core::Fields;
 use serde_json::{Map, Value};
 
 /// The most blocks of a message, and the most attachments.
-pub(crate) const MOST_BLOCKS: usize = 50;
+pub(super) const MOST_BLOCKS: usize = 50;
 const MOST_ATTACHMENTS: usize = 100;
 
 /// The longest texts, in characters, by the type of the object and its field. An object without a type is of the field's name that it stands in.
@@ -60,7 +60,7 @@ const LISTS: [(&str, &str, usize); 7] = [
 const ALL_LISTS: [(&str, usize); 2] = [("option_groups", 100), ("options", 100)];
 
 /// Notes what is wrong with a message's blocks and with those of its attachments.
-pub(crate) fn check(fields: &mut Fields<'_>) {
+pub(super) fn check(fields: &mut Fields<'_>) {
     let mut problems = Vec::new();
     if let Some(blocks) = fields.raw("blocks").and_then(|raw| serde_json::from_str(raw.get()).ok()) {
         list(&blocks, "blocks", &mut problems);
@@ -144,7 +144,7 @@ fn text(value: &Value) -> Option<&str> {
 }
 
 /// How long a text is that is shown, in characters: what is escaped is one.
-pub(crate) fn length(text: &str) -> usize {
+pub(super) fn length(text: &str) -> usize {
     let escaped = |entity: &str| text.matches(entity).count() * (entity.len() - 1);
     text.chars().count() - escaped("&amp;") - escaped("&lt;") - escaped("&gt;")
 }
@@ -155,7 +155,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::Message;
+    use crate::slack::Message;
 
     fn told(blocks: &Value) -> String {
         Message::from_json(&json!({ "text": "x", "blocks": blocks }).to_string())
