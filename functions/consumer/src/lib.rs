@@ -13,6 +13,7 @@
 //! }
 //! ```
 
+mod event;
 mod function;
 mod intake;
 mod kept;
