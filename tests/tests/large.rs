@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use errand_consumer::Consumer;
-use errand_core::{Environment, Message, Store, Timestamp};
+use errand_core::{Environment, Lookup, Message, Timestamp};
 use errand_enqueue::Enqueue;
 use errand_store_dynamodb::DynamoStore;
 use errand_testkit::{Answer, Stub};

@@ -6,7 +6,7 @@ mod world;
 
 use std::sync::atomic::Ordering;
 
-use errand_core::{Note, NoteKind, Notes, PublishError, Status, Store, Timestamp};
+use errand_core::{Lookup, Note, NoteKind, Notes, PublishError, Status, Timestamp};
 use serde_json::{Value, json};
 use world::{World, mail, pointers, request, told, with};
 

@@ -6,7 +6,7 @@ mod world;
 
 use std::sync::Arc;
 
-use errand_core::{BODY_LIMIT, Filter, PublishError, Status, Store};
+use errand_core::{BODY_LIMIT, Filter, Lookup, PublishError, Results, Status};
 use errand_testkit::written;
 use lambda_runtime::{Context, LambdaEvent};
 use serde_json::{Value, json};

@@ -6,7 +6,7 @@ mod world;
 
 use std::time::Duration;
 
-use errand_core::{Begin, Claim, Envelope, Outcome, Progress, PublishError, Status, Store, TaskError, Timestamp};
+use errand_core::{Begin, Claim, Claims, Envelope, Lookup, Outcome, Progress, PublishError, Results, Status, TaskError, Timestamp};
 use serde_json::{Value, json};
 use world::{World, request, told};
 

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use errand_core::{Claim, Envelope, Status, Store, Timestamp};
+use errand_core::{Claim, Claims, Envelope, Lookup, Register, Status, Timestamp};
 use errand_testkit::{transport::envelope, written};
 use lambda_runtime::{Context, LambdaEvent};
 use serde_json::{json, value::to_raw_value};

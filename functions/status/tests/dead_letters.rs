@@ -6,7 +6,7 @@ mod world;
 
 use std::sync::atomic::Ordering;
 
-use errand_core::{Begin, Claim, Envelope, Json, Outcome, Progress, Status, Store, TaskError, Timestamp};
+use errand_core::{Begin, Claim, Claims, Envelope, Json, Lookup, Outcome, Progress, Results, Status, TaskError, Timestamp};
 use errand_testkit::{transport::envelope, written};
 use serde_json::{Value, json};
 use world::{World, call, send, world};

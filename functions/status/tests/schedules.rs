@@ -6,7 +6,7 @@ mod world;
 
 use std::time::Duration;
 
-use errand_core::{Status, Store, Timestamp};
+use errand_core::{Register, Status, Timestamp};
 use errand_testkit::transport::envelope;
 use serde_json::{Value, json};
 use world::{World, call, send, world};

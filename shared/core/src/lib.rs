@@ -1,5 +1,5 @@
 //! The words of Errand, and nothing that does work: the [`Envelope`], what carries it ([`Transport`], [`Queue`]), what does what
-//! it asks ([`Provider`]), what remembers it ([`Store`]), and how each of them fails. No I/O, no cloud, no async runtime.
+//! it asks ([`Provider`]), what remembers it ([`Claims`], [`Register`], [`Results`]), and how each of them fails. No I/O, no cloud, no async runtime.
 
 mod erased;
 mod fields;

@@ -6,7 +6,7 @@ mod world;
 
 use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
 
-use errand_core::{Change, Envelope, ErrorKind, Status, Store, TaskResult};
+use errand_core::{Change, Envelope, ErrorKind, Lookup, Results, Status, TaskResult};
 use errand_engine::Unknown;
 use world::*;
 

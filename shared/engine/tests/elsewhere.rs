@@ -10,8 +10,8 @@ use std::{
 };
 
 use errand_core::{
-    Attempt, DeliveryError, Envelope, Environment, ErrorKind, Init, Job, Outcome, Provider, Ran, Receipt, Registry, Report, Runner,
-    SettingsError, Status, Store, TaskResult,
+    Attempt, DeliveryError, Envelope, Environment, ErrorKind, Init, Job, Lookup, Outcome, Provider, Ran, Receipt, Registry, Report,
+    Results, Runner, SettingsError, Status, TaskResult,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};

@@ -6,7 +6,7 @@ mod world;
 
 use std::time::Duration;
 
-use errand_core::{Envelope, ErrorKind, Status, Store};
+use errand_core::{Envelope, ErrorKind, Lookup, Status};
 use errand_engine::{Circuits, Unknown};
 use world::*;
 

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use errand_core::{Begin, Claim, DeadLetter, Envelope, ErrorKind, Objects, Progress, Status, Store};
+use errand_core::{Begin, Claim, Claims, DeadLetter, Envelope, ErrorKind, Lookup, Objects, Progress, Register, Results, Status};
 use errand_engine::{Record, Unknown};
 use world::*;
 

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use errand_core::{Envelope, Status, Store};
+use errand_core::{Envelope, Register, Results, Status};
 use errand_engine::{Record, Verdict};
 use proptest::{prelude::*, sample::select};
 use world::{World, envelope, in_lane, message, poison};

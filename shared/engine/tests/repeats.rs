@@ -4,7 +4,7 @@
 
 mod world;
 
-use errand_core::{Change, Context, Envelope, Fingerprint, Json, Status, Store};
+use errand_core::{Change, Context, Envelope, Fingerprint, Json, Lookup, Register, Results, Status};
 use world::{Shelf, World, record};
 
 /// An envelope whose content counts as what it is.

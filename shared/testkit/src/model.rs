@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use errand_core::{Claim, Envelope, Filter, Json, Outcome, Progress, Status, Store, TaskError, Timestamp};
+use errand_core::{Claim, Claims, Envelope, Filter, Json, Outcome, Progress, Results, Status, TaskError, Timestamp};
 use fastrand::Rng;
 use serde_json::json;
 
@@ -16,7 +16,7 @@ const IDS: usize = 3;
 ///
 /// # Panics
 /// The answers differ; the message has the seed and all operations on that id before.
-pub async fn check<M: Store, S: Store>(model: &M, store: &S, seed: u64, steps: usize) {
+pub async fn check<M: Claims + Results, S: Claims + Results>(model: &M, store: &S, seed: u64, steps: usize) {
     let (mut dice, run) = (Rng::with_seed(seed), format!("model-{seed}-{}", Timestamp::now().millis()));
     let mut now = Timestamp::now();
     let mut before: Vec<Vec<String>> = vec![Vec::new(); IDS];
@@ -89,7 +89,7 @@ impl Operation {
     }
 
     /// The answer as text: those of two stores are compared.
-    async fn run<S: Store>(&self, store: &S, now: Timestamp) -> String {
+    async fn run<S: Claims + Results>(&self, store: &S, now: Timestamp) -> String {
         let Self { kind, envelope } = self;
         let id = &envelope.id;
         match kind {

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use errand_consumer::Function;
-use errand_core::{Environment, Status, Store};
+use errand_core::{Environment, Lookup, Status};
 use errand_store_memory::MemoryStore;
 use lambda_runtime::{Context, LambdaEvent};
 use serde_json::{json, value::to_raw_value};

@@ -10,7 +10,7 @@ pub(crate) use table::LocalSchedules;
 mod tests {
     use std::sync::Arc;
 
-    use errand_core::{Outbox, Recurrence, Schedules as _, Store as _, Timestamp};
+    use errand_core::{Lookup as _, Outbox, Recurrence, Schedules as _, Timestamp};
     use errand_store_sqlite::{Database, SqliteQueue};
     use errand_testkit::schedules::{conformance, schedule};
 

@@ -13,8 +13,8 @@ use std::{
 
 use errand_api::Access;
 use errand_core::{
-    Buried, DeadLetters, Envelope, Environment, Epitaph, Outbox, PublishError, Published, QueueError, Schedule, Schedules, Status, Store,
-    Timestamp, Transport,
+    Buried, DeadLetters, Envelope, Environment, Epitaph, Outbox, PublishError, Published, QueueError, Register, Schedule, Schedules,
+    Status, Timestamp, Transport,
 };
 use errand_status::Operations;
 use errand_store_memory::{MemoryNotes, MemoryStore};

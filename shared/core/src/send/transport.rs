@@ -82,7 +82,7 @@ crate::erased! {
 }
 
 crate::erased! {
-    /// What telling of its health asks of a [`Transport`]. Apart from [`DynTransport`], as the parts of a [`Store`](crate::Store) are.
+    /// What telling of its health asks of a [`Transport`]. Apart from [`DynTransport`], as the roles of a store are.
     DynCheck of Transport {
         fn check() -> Result<(), PublishError>;
     }

@@ -18,7 +18,7 @@ pub struct Header {
     /// Tells the content from any other under this id; none in records of before it was noted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<Fingerprint>,
-    /// Whether it was to be sent and could not be: see [`Store::sent`](crate::Store::sent).
+    /// Whether it was to be sent and could not be: see [`Register::sent`](crate::Register::sent).
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub unsent: bool,
 }

@@ -66,7 +66,7 @@ pub trait Notes: Send + Sync + 'static {
 }
 
 crate::erased! {
-    /// What answering calls asks of [`Notes`], with its type erased. Apart from [`DynNoteList`], as the parts of a [`Store`](crate::Store) are.
+    /// What answering calls asks of [`Notes`], with its type erased. Apart from [`DynNoteList`], as the roles of a store are.
     DynNotes of Notes {
         fn get(kind: NoteKind, name: &'a str, now: Timestamp) -> Result<Option<String>, StoreError>;
         fn create(note: &'a Note, now: Timestamp) -> Result<Option<String>, StoreError>;

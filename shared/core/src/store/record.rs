@@ -41,7 +41,7 @@ impl Record {
         !self.header.unsent || self.header.is_of(content)
     }
 
-    /// [`crate::Store::sent`] on this record.
+    /// [`Register::sent`](crate::Register::sent) on this record.
     pub fn sent(&mut self, envelope: &Envelope, failed: Option<&TaskError>) {
         if self.result.status.ended() || !self.header.is_of(envelope.content()) {
             return;
@@ -59,7 +59,7 @@ impl Record {
         }
     }
 
-    /// [`crate::Store::begin`] on this record.
+    /// [`Claims::begin`](crate::Claims::begin) on this record.
     pub fn begin(&mut self, claim: &Claim<'_>) -> Begin {
         if !self.header.is_of(claim.envelope.content()) {
             return Begin::Other(self.result.status);
@@ -88,7 +88,7 @@ impl Record {
         Begin::Claimed { attempt: result.attempts, tries: result.attempts - self.spared, died, progress: self.progress.clone() }
     }
 
-    /// [`crate::Store::finish`] on this record.
+    /// [`Claims::finish`](crate::Claims::finish) on this record.
     pub fn finish(&mut self, attempt: u32, outcome: &Outcome, now: Timestamp) -> Finish {
         if self.result.status != Status::Running || self.result.attempts != attempt {
             return Finish::Stale;
@@ -97,7 +97,7 @@ impl Record {
         Finish::Recorded
     }
 
-    /// [`crate::Store::report`] on this record.
+    /// [`Results::report`](crate::Results::report) on this record.
     pub fn report(&mut self, token: &str, outcome: &Outcome, now: Timestamp) -> Report {
         if self.token.as_deref() != Some(token) {
             Report::Unknown
@@ -138,7 +138,7 @@ impl Record {
         }
     }
 
-    /// [`crate::Store::cancel`] on this record.
+    /// [`Results::cancel`](crate::Results::cancel) on this record.
     pub fn cancel(&mut self, now: Timestamp) -> Change {
         self.change(!self.result.status.ended() && !self.held(now), |record| {
             record.result.status = Status::Cancelled;
@@ -147,7 +147,7 @@ impl Record {
         })
     }
 
-    /// [`crate::Store::reschedule`] on this record.
+    /// [`Results::reschedule`](crate::Results::reschedule) on this record.
     pub fn reschedule(&mut self, run_after: Timestamp, now: Timestamp) -> Change {
         self.change(!self.result.status.ended() && !self.held(now), |record| {
             record.result.run_after = Some(run_after);
@@ -157,7 +157,7 @@ impl Record {
         })
     }
 
-    /// [`crate::Store::reopen`] on this record.
+    /// [`Results::reopen`](crate::Results::reopen) on this record.
     pub fn reopen(&mut self, envelope: &Envelope, now: Timestamp) -> Change {
         let same = self.header.is_of(envelope.content());
         let waits = !self.result.status.ended() && !self.held(now);

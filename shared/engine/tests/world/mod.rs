@@ -12,10 +12,10 @@ use std::{
 };
 
 use errand_core::{
-    Attempt, Begin, BoxFuture, Change, Claim, Clock, Context, DeadLetter, DeliveryError, Envelope, Environment, ErrorKind, Fields, Filter,
-    Finish, Header, Init, Job, Json, Message, ObjectError, Objects, Outbox, Outcome, Page, Payload, Provider, PublishError, Published,
-    Queue, QueueError, Ran, Receipt, Registry, Report, Runner, SettingsError, Status, Store, StoreError, TaskError, TaskResult, Timestamp,
-    Transport,
+    Attempt, Begin, BoxFuture, Change, Claim, Claims, Clock, Context, DeadLetter, DeliveryError, Envelope, Environment, ErrorKind, Fields,
+    Filter, Finish, Init, Job, Json, Known, Lookup, Message, ObjectError, Objects, Outbox, Outcome, Page, Payload, Provider, PublishError,
+    Published, Queue, QueueError, Ran, Receipt, Register, Registry, Report, Results, Runner, SettingsError, Status, StoreError, TaskError,
+    Timestamp, Transport,
 };
 use errand_engine::{Circuits, Engine, Policy, Record, Verdict};
 use errand_store_memory::MemoryStore;
@@ -269,21 +269,13 @@ impl Faulty {
     }
 }
 
-impl Store for Faulty {
-    async fn register(
-        &self,
-        envelope: &Envelope,
-        status: Status,
-        backend: &str,
-        now: Timestamp,
-    ) -> Result<Option<(TaskResult, Header)>, StoreError> {
-        self.inner.register(envelope, status, backend, now).await
+impl Lookup for Faulty {
+    async fn get(&self, id: &str) -> Result<Option<Known>, StoreError> {
+        self.inner.get(id).await
     }
+}
 
-    async fn sent(&self, envelope: &Envelope, failed: Option<&TaskError>) -> Result<(), StoreError> {
-        self.inner.sent(envelope, failed).await
-    }
-
+impl Claims for Faulty {
     async fn begin(&self, claim: &Claim<'_>) -> Result<Begin, StoreError> {
         Self::up(&self.begin_down)?;
         Self::spares(&self.unclaimable, &claim.envelope.id)?;
@@ -295,13 +287,25 @@ impl Store for Faulty {
         Self::spares(&self.unrecordable, id)?;
         self.inner.finish(id, attempt, outcome, now).await
     }
+}
 
-    async fn report(&self, id: &str, token: &str, outcome: &Outcome, now: Timestamp) -> Result<Report, StoreError> {
-        self.inner.report(id, token, outcome, now).await
+impl Register for Faulty {
+    async fn register(&self, envelope: &Envelope, status: Status, backend: &str, now: Timestamp) -> Result<Option<Known>, StoreError> {
+        self.inner.register(envelope, status, backend, now).await
     }
 
-    async fn get(&self, id: &str) -> Result<Option<(TaskResult, Header)>, StoreError> {
-        self.inner.get(id).await
+    async fn sent(&self, envelope: &Envelope, failed: Option<&TaskError>) -> Result<(), StoreError> {
+        self.inner.sent(envelope, failed).await
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        self.inner.check().await
+    }
+}
+
+impl Results for Faulty {
+    async fn report(&self, id: &str, token: &str, outcome: &Outcome, now: Timestamp) -> Result<Report, StoreError> {
+        self.inner.report(id, token, outcome, now).await
     }
 
     async fn list(&self, filter: &Filter) -> Result<Page, StoreError> {
@@ -318,10 +322,6 @@ impl Store for Faulty {
 
     async fn reopen(&self, envelope: &Envelope, now: Timestamp) -> Result<Change, StoreError> {
         self.inner.reopen(envelope, now).await
-    }
-
-    async fn check(&self) -> Result<(), StoreError> {
-        self.inner.check().await
     }
 }
 

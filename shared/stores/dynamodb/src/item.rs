@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use errand_core::{
-    DEFAULT_QUEUE, Digest, Envelope, Fingerprint, Header, Json, Progress, Record, Sender, Status, StoreError, TaskError, TaskResult,
+    DEFAULT_QUEUE, Digest, Envelope, Fingerprint, Header, Json, Known, Progress, Record, Sender, Status, StoreError, TaskError, TaskResult,
     Timestamp, position,
 };
 use serde::{Deserialize, Serialize};
@@ -182,7 +182,7 @@ impl Reader<'_> {
     }
 
     /// What is known of an id.
-    pub(crate) fn known(&self) -> Result<(TaskResult, Header), StoreError> {
+    pub(crate) fn known(&self) -> Result<Known, StoreError> {
         let Conditions { claim_check, context, context_too_large, .. } = self.conditions()?;
         let header =
             Header { claim_check, context, context_too_large, fingerprint: self.fingerprint()?, unsent: self.0.contains_key("unsent") };

@@ -6,16 +6,13 @@ use std::{
 };
 
 use errand_core::{
-    Begin, Change, Claim, Envelope, Filter, Finish, Header, Outcome, Page, Record, Report, Status, Store, StoreError, TaskError,
-    TaskResult, Timestamp,
+    Begin, Change, Claim, Claims, Envelope, Filter, Finish, Known, Lookup, Outcome, Page, Record, Register, Report, Results, Status,
+    StoreError, TaskError, Timestamp,
 };
 
 mod notes;
 
 pub use notes::MemoryNotes;
-
-/// What is known of an id.
-type Known = (TaskResult, Header);
 
 /// A store in memory. Clones share it.
 #[derive(Clone, Default)]
@@ -27,7 +24,24 @@ impl MemoryStore {
     }
 }
 
-impl Store for MemoryStore {
+impl Lookup for MemoryStore {
+    async fn get(&self, id: &str) -> Result<Option<Known>, StoreError> {
+        Ok(self.records().get(id).map(|record| (record.result.clone(), record.header.clone())))
+    }
+}
+
+impl Claims for MemoryStore {
+    async fn begin(&self, claim: &Claim<'_>) -> Result<Begin, StoreError> {
+        let new = || Record::new(claim.envelope, Status::Ready, claim.backend, claim.now);
+        Ok(self.records().entry(claim.envelope.id.clone()).or_insert_with(new).begin(claim))
+    }
+
+    async fn finish(&self, id: &str, attempt: u32, outcome: &Outcome, now: Timestamp) -> Result<Finish, StoreError> {
+        Ok(self.records().get_mut(id).map_or(Finish::Stale, |record| record.finish(attempt, outcome, now)))
+    }
+}
+
+impl Register for MemoryStore {
     async fn register(&self, envelope: &Envelope, status: Status, backend: &str, now: Timestamp) -> Result<Option<Known>, StoreError> {
         let mut records = self.records();
         if let Some(record) = records.get(&envelope.id).filter(|record| record.stands(envelope.content())) {
@@ -44,21 +58,14 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn begin(&self, claim: &Claim<'_>) -> Result<Begin, StoreError> {
-        let new = || Record::new(claim.envelope, Status::Ready, claim.backend, claim.now);
-        Ok(self.records().entry(claim.envelope.id.clone()).or_insert_with(new).begin(claim))
+    async fn check(&self) -> Result<(), StoreError> {
+        Ok(())
     }
+}
 
-    async fn finish(&self, id: &str, attempt: u32, outcome: &Outcome, now: Timestamp) -> Result<Finish, StoreError> {
-        Ok(self.records().get_mut(id).map_or(Finish::Stale, |record| record.finish(attempt, outcome, now)))
-    }
-
+impl Results for MemoryStore {
     async fn report(&self, id: &str, token: &str, outcome: &Outcome, now: Timestamp) -> Result<Report, StoreError> {
         Ok(self.records().get_mut(id).map_or(Report::Unknown, |record| record.report(token, outcome, now)))
-    }
-
-    async fn get(&self, id: &str) -> Result<Option<Known>, StoreError> {
-        Ok(self.records().get(id).map(|record| (record.result.clone(), record.header.clone())))
     }
 
     async fn list(&self, filter: &Filter) -> Result<Page, StoreError> {
@@ -86,9 +93,5 @@ impl Store for MemoryStore {
 
     async fn reopen(&self, envelope: &Envelope, now: Timestamp) -> Result<Change, StoreError> {
         Ok(self.records().get_mut(&envelope.id).map_or(Change::Unknown, |record| record.reopen(envelope, now)))
-    }
-
-    async fn check(&self) -> Result<(), StoreError> {
-        Ok(())
     }
 }

@@ -5,8 +5,8 @@
 use std::{path::Path, time::Duration};
 
 use errand_core::{
-    Begin, Claim, DeadLetter, Envelope, ErrorKind, ForeignMessage, Forward, Message, Progress, PublishError, Queue, Status, Store,
-    Timestamp, Transport,
+    Begin, Claim, Claims, DeadLetter, Envelope, ErrorKind, ForeignMessage, Forward, Lookup, Message, Progress, PublishError, Queue,
+    Register, Status, Timestamp, Transport,
 };
 use errand_store_memory::MemoryStore;
 use errand_store_sqlite::{Counts, Database, MessageAttribute, Sent, SqliteNotes, SqliteQueue, SqliteStore};

@@ -1,0 +1,78 @@
+use aws_sdk_dynamodb::types::ReturnValue;
+use errand_core::{Begin, Claim, Claims, Finish, Outcome, Status, StoreError, TaskResult, Timestamp};
+
+use super::{FREE, free, write};
+use crate::{
+    DynamoStore,
+    item::{self, Reader, number, text, time},
+};
+
+impl Claims for DynamoStore {
+    async fn begin(&self, claim: &Claim<'_>) -> Result<Begin, StoreError> {
+        let mut set = "SET #status = :running, lease_until = :lease, attempts = if_not_exists(attempts, :zero) + :one, \
+                       started_at = if_not_exists(started_at, :now), last_attempted_at = :now, #ttl = :ttl, \
+                       workers = list_append(if_not_exists(workers, :none), :worker), \
+                       spared = if_not_exists(spared, :zero), done = if_not_exists(done, :none)"
+            .to_owned();
+        let lasting = item::lasting(claim.envelope, &TaskResult::new(claim.envelope, Status::Running, claim.backend, claim.now));
+        for (name, _) in &lasting {
+            set.push_str(&format!(", #{name} = if_not_exists(#{name}, :{name})"));
+        }
+        // What the attempt before gave away is good no more.
+        set.push_str(if claim.token.is_some() {
+            ", #token = :token REMOVE unsent, next_attempt_at"
+        } else {
+            " REMOVE unsent, next_attempt_at, #token"
+        });
+        // What is not known, or of the same content, free and not moved to a later time.
+        let due = format!(
+            "attribute_not_exists(id) OR ((attribute_not_exists(fingerprint) OR fingerprint = :fingerprint) AND ({FREE}) \
+             AND (attribute_not_exists(run_after) OR run_after <= :due))"
+        );
+        let mut update = free(self.update(&claim.envelope.id, &set, &due), claim.now)
+            .expression_attribute_values(":due", time(claim.due()))
+            .expression_attribute_names("#ttl", "ttl")
+            .expression_attribute_values(":ttl", item::ttl(claim.now))
+            .expression_attribute_values(":lease", time(claim.lease_until))
+            .expression_attribute_values(":zero", number(0))
+            .expression_attribute_values(":one", number(1))
+            .expression_attribute_values(":none", item::nothing())
+            .expression_attribute_values(":worker", item::workers(claim.worker))
+            .return_values(ReturnValue::UpdatedOld);
+        update = update.expression_attribute_names("#token", "token");
+        if let Some(token) = claim.token {
+            update = update.expression_attribute_values(":token", text(token));
+        }
+        for (name, value) in lasting {
+            update = update.expression_attribute_names(format!("#{name}"), name).expression_attribute_values(format!(":{name}"), value);
+        }
+        match write(update).await? {
+            Ok(old) => {
+                let old = Reader(&old);
+                let attempt = old.count("attempts")? + 1;
+                Ok(Begin::Claimed { attempt, tries: attempt - old.count("spared")?, died: old.was_running(), progress: old.progress()? })
+            }
+            Err(Some(stood)) if Reader(&stood).fingerprint()?.is_some_and(|known| known != claim.envelope.content()) => {
+                Ok(Begin::Other(Reader(&stood).status()?))
+            }
+            Err(Some(stood)) => {
+                let (stood, until) = (Reader(&stood), Reader(&stood).time("lease_until")?.unwrap_or(claim.now));
+                match stood.status()? {
+                    Status::Running if until > claim.now => Ok(Begin::Held { until }),
+                    // One whose attempt died can be moved as well.
+                    Status::Running | Status::Ready | Status::Scheduled => {
+                        Ok(Begin::Moved { until: stood.time("run_after")?.unwrap_or(claim.now) })
+                    }
+                    ended => Ok(Begin::Ended(ended)),
+                }
+            }
+            Err(None) => Err(StoreError("DynamoDB: a claim failed without telling why".to_owned())),
+        }
+    }
+
+    async fn finish(&self, id: &str, attempt: u32, outcome: &Outcome, now: Timestamp) -> Result<Finish, StoreError> {
+        let update = self.outcome(id, outcome, "#status = :running AND attempts = :attempt", now);
+        let update = update.expression_attribute_values(":attempt", number(attempt));
+        Ok(if write(update).await?.is_ok() { Finish::Recorded } else { Finish::Stale })
+    }
+}

@@ -1,0 +1,65 @@
+use aws_sdk_dynamodb::{
+    operation::put_item::PutItemError,
+    types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
+};
+use errand_core::{Envelope, Known, Register, Status, StoreError, TaskError, TaskResult, Timestamp};
+use errand_http::aws::Failure;
+
+use super::{ERRORS, failed, status, write};
+use crate::{
+    DynamoStore,
+    item::{self, Conditions, Reader, text},
+};
+
+impl Register for DynamoStore {
+    async fn register(&self, envelope: &Envelope, state: Status, backend: &str, now: Timestamp) -> Result<Option<Known>, StoreError> {
+        let mut put = self.client.put_item().table_name(&self.table);
+        put = put
+            .condition_expression("attribute_not_exists(id) OR (unsent = :true AND fingerprint <> :fingerprint)")
+            .expression_attribute_values(":true", AttributeValue::Bool(true))
+            .expression_attribute_values(":fingerprint", text(envelope.content().to_string()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .item("id", text(&envelope.id))
+            .item("status", status(state))
+            .item("ttl", item::ttl(envelope.run_after.unwrap_or(now).max(now)));
+        for (name, value) in item::lasting(envelope, &TaskResult::new(envelope, state, backend, now)) {
+            put = put.item(name, value);
+        }
+        match put.send().await {
+            Ok(_) => Ok(None),
+            Err(error) => match error.as_service_error() {
+                Some(PutItemError::ConditionalCheckFailedException(stood)) => match &stood.item {
+                    Some(item) => Reader(item).known().map(Some),
+                    None => Err(StoreError("DynamoDB: a record is there and not told".to_owned())),
+                },
+                _ => Err(failed(&Failure::of(&error))),
+            },
+        }
+    }
+
+    async fn sent(&self, envelope: &Envelope, failed: Option<&TaskError>) -> Result<(), StoreError> {
+        const WAITS: &str = "fingerprint = :fingerprint AND NOT #status IN (:successful, :failed, :cancelled, :expired)";
+        let id = &envelope.id;
+        let update = match failed {
+            Some(error) => self
+                .update(id, &format!("SET unsent = :true{ERRORS}"), &format!("{WAITS} AND attribute_not_exists(attempts)"))
+                .expression_attribute_values(":true", AttributeValue::Bool(true))
+                .expression_attribute_values(":errors", item::errors(std::slice::from_ref(error)))
+                .expression_attribute_values(":none", item::nothing()),
+            None => self
+                .update(id, "SET header = :header REMOVE unsent", WAITS)
+                .expression_attribute_values(":header", text(Conditions::of(envelope))),
+        };
+        let ended = [Status::Successful, Status::Failed, Status::Cancelled, Status::Expired];
+        let update = ended
+            .into_iter()
+            .fold(update, |update, ended| update.expression_attribute_values(format!(":{}", ended.as_str().to_lowercase()), status(ended)));
+        write(update.expression_attribute_values(":fingerprint", text(envelope.content().to_string()))).await.map(drop)
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        // An id that no envelope can have.
+        let told = self.client.get_item().table_name(&self.table).key("id", text(" ")).projection_expression("id").send().await;
+        told.map(drop).map_err(|error| failed(&Failure::of(&error)))
+    }
+}

@@ -1,0 +1,92 @@
+use aws_sdk_dynamodb::{operation::update_item::builders::UpdateItemFluentBuilder, types::ReturnValue};
+use errand_core::{Change, Envelope, Filter, Json, Outcome, Page, Report, Results, Status, StoreError, Timestamp};
+
+use super::{FREE, free, status, write};
+use crate::{
+    DynamoStore,
+    item::{self, Conditions, Reader, number, text, time},
+};
+
+impl Results for DynamoStore {
+    async fn report(&self, id: &str, token: &str, outcome: &Outcome, now: Timestamp) -> Result<Report, StoreError> {
+        let update = self
+            .outcome(id, outcome, "#status = :running AND #token = :token", now)
+            .expression_attribute_names("#token", "token")
+            .expression_attribute_values(":token", text(token))
+            .return_values(ReturnValue::AllNew);
+        match write(update).await? {
+            Ok(new) => Ok(Report::Recorded(Reader(&new).result()?)),
+            Err(Some(stood)) if Reader(&stood).text("token").is_ok_and(|known| known == token) => {
+                Ok(Report::Ended(Reader(&stood).result()?))
+            }
+            Err(_) => Ok(Report::Unknown),
+        }
+    }
+
+    async fn list(&self, filter: &Filter) -> Result<Page, StoreError> {
+        self.page(filter).await
+    }
+
+    async fn cancel(&self, id: &str, now: Timestamp) -> Result<Change, StoreError> {
+        let update = free(self.update(id, "SET #status = :cancelled, finished_at = :now, #ttl = :ttl REMOVE next_attempt_at", FREE), now)
+            .expression_attribute_values(":cancelled", status(Status::Cancelled));
+        change(update, now).await
+    }
+
+    async fn reschedule(&self, id: &str, run_after: Timestamp, now: Timestamp) -> Result<Change, StoreError> {
+        let state = if run_after > now { Status::Scheduled } else { Status::Ready };
+        let update = free(self.update(id, "SET #status = :status, run_after = :at, #ttl = :ttl REMOVE next_attempt_at, unsent", FREE), now)
+            .expression_attribute_values(":status", status(state))
+            .expression_attribute_values(":at", time(run_after));
+        change(update, run_after.max(now)).await
+    }
+
+    /// What is replaced is read before: it may not change until it is written.
+    async fn reopen(&self, envelope: &Envelope, now: Timestamp) -> Result<Change, StoreError> {
+        let Some(item) = self.item(&envelope.id).await? else { return Ok(Change::Unknown) };
+        let mut record = Reader(&item).record()?;
+        let (was, attempts) = (record.result.status, record.result.attempts);
+        let Change::Changed(task) = record.reopen(envelope, now) else { return Ok(Change::Refused(record.result)) };
+        let begun = if attempts == 0 { "attribute_not_exists(attempts)" } else { "attempts = :attempts" };
+        let values = vec![
+            ("status", status(task.status)),
+            ("task", text(&task.task)),
+            ("args", text(task.args.get())),
+            ("kwargs", text(task.kwargs.get())),
+            ("fingerprint", text(envelope.content().to_string())),
+            ("spared", number(attempts)),
+            ("done", item::progress(&record.progress)),
+            ("replaced", text(Json::of(&task.replaced).get())),
+            ("header", text(Conditions::of(envelope))),
+            ("run_after", item::run_after(task.run_after)),
+        ];
+        let gone = "REMOVE finished_at, next_attempt_at, unsent, return_value";
+        let set: Vec<String> = values.iter().map(|(name, _)| format!("#{name} = :{name}")).collect();
+        let mut update = self
+            .update(&envelope.id, &format!("SET #ttl = :ttl, {} {gone}", set.join(", ")), &format!("#status = :was AND {begun}"))
+            .expression_attribute_values(":was", status(was));
+        if attempts > 0 {
+            update = update.expression_attribute_values(":attempts", number(attempts));
+        }
+        for (name, value) in values {
+            update = update.expression_attribute_values(format!(":{name}"), value);
+            if name != "status" {
+                update = update.expression_attribute_names(format!("#{name}"), name);
+            }
+        }
+        change(update, now).await
+    }
+}
+
+/// Changes what may be changed; `alive` is the time from which on the record is kept for long enough.
+async fn change(update: UpdateItemFluentBuilder, alive: Timestamp) -> Result<Change, StoreError> {
+    let update = update
+        .expression_attribute_names("#ttl", "ttl")
+        .expression_attribute_values(":ttl", item::ttl(alive))
+        .return_values(ReturnValue::AllNew);
+    match write(update).await? {
+        Ok(new) => Ok(Change::Changed(Reader(&new).result()?)),
+        Err(Some(old)) => Ok(Change::Refused(Reader(&old).result()?)),
+        Err(None) => Ok(Change::Unknown),
+    }
+}

@@ -1,0 +1,31 @@
+use errand_core::{Envelope, Known, Record, Register, Status, StoreError, TaskError, Timestamp};
+
+use super::{load, save};
+use crate::SqliteStore;
+
+impl Register for SqliteStore {
+    async fn register(&self, envelope: &Envelope, status: Status, backend: &str, now: Timestamp) -> Result<Option<Known>, StoreError> {
+        let (new, content) = (Record::new(envelope, status, backend, now), envelope.content());
+        self.0
+            .call(move |connection| {
+                let transaction = connection.transaction()?;
+                if let Some(known) = load(&transaction, &new.result.id)?.filter(|known| known.stands(content)) {
+                    return Ok(Some((known.result, known.header)));
+                }
+                save(&transaction, &new, now)?;
+                transaction.commit()?;
+                Ok(None)
+            })
+            .await
+    }
+
+    async fn sent(&self, envelope: &Envelope, failed: Option<&TaskError>) -> Result<(), StoreError> {
+        let (sent, failed) = (envelope.clone(), failed.cloned());
+        let note = move |record: &mut Record| record.sent(&sent, failed.as_ref());
+        self.change(envelope.id.clone(), None, Timestamp::now(), note).await.map(drop)
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        self.0.check().await
+    }
+}
