@@ -98,7 +98,7 @@ impl Inbox {
         let words = [&mail.from, &to, &cc, &recipients, &mail.subject, text].join("\n").to_lowercase();
         let head = Head { from: mail.from.clone(), to: mail.to.clone(), subject: mail.subject.clone(), files: mail.attachments.len() };
         let now = Timestamp::now().millis();
-        let insert = move |connection: &mut Connection| {
+        let insert = move |connection: &Connection| {
             connection.execute(
                 "INSERT INTO mail (key, task_id, received_at, recipients, head, words, mail, source) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
                 ON CONFLICT (key) DO NOTHING",
@@ -109,7 +109,7 @@ impl Inbox {
                 None => Ok(connection.last_insert_rowid()),
             }
         };
-        let id = self.database.call(insert).await?;
+        let id = self.database.write(insert).await?;
         self.arrivals.send_replace(());
         Ok(id)
     }
@@ -142,7 +142,7 @@ impl Inbox {
         let (before, after) = (search.before.unwrap_or(i64::MAX), search.after.unwrap_or(0));
         let limit = u32::try_from(search.limit).unwrap_or(u32::MAX);
         self.database
-            .call(move |connection| {
+            .read(move |connection| {
                 let mut query = connection.prepare_cached(&format!("SELECT {columns} {FOUND}"))?;
                 query.query_map(params![before, after, to, json(&words)?, limit], read)?.collect()
             })
@@ -151,23 +151,23 @@ impl Inbox {
 
     /// One mail.
     pub(super) async fn get(&self, id: i64) -> Result<Option<Kept>, StoreError> {
-        let get = move |connection: &mut Connection| {
+        let get = move |connection: &Connection| {
             connection.query_row("SELECT id, received_at, task_id, mail FROM mail WHERE id = ?1", [id], kept).optional()
         };
-        self.database.call(get).await
+        self.database.read(get).await
     }
 
     /// One mail's message as it came, where it came as one.
     pub(super) async fn source(&self, id: i64) -> Result<Option<Vec<u8>>, StoreError> {
-        let get = move |connection: &mut Connection| {
+        let get = move |connection: &Connection| {
             connection.query_row("SELECT source FROM mail WHERE id = ?1", [id], |row| row.get(0)).optional().map(Option::flatten)
         };
-        self.database.call(get).await
+        self.database.read(get).await
     }
 
     /// Forgets one mail, or all; answers how many there were.
     pub(super) async fn delete(&self, id: Option<i64>) -> Result<usize, StoreError> {
-        self.database.call(move |connection| connection.execute("DELETE FROM mail WHERE ?1 IS NULL OR id = ?1", [id])).await
+        self.database.write(move |connection| connection.execute("DELETE FROM mail WHERE ?1 IS NULL OR id = ?1", [id])).await
     }
 }
 
@@ -238,11 +238,11 @@ mod tests {
         let database = Database::open(&folder.path().join("errand.sqlite3")).await.unwrap();
         let old = Mail { from: "e@example.com".to_owned(), ..mail("Ann <Ann@example.com>", "Old").mail };
         let old = serde_json::to_string(&old).unwrap();
-        let insert = move |connection: &mut Connection| {
+        let insert = move |connection: &Connection| {
             connection.execute(MIGRATIONS[0], [])?;
             connection.execute("INSERT INTO mail (key, received_at, mail) VALUES ('k', 1000, ?1)", [old])
         };
-        database.call(insert).await.unwrap();
+        database.write(insert).await.unwrap();
         let inbox = Inbox::open(database).await.unwrap();
         assert_eq!(
             found(&inbox, Search { to: Some("ann@example.com".to_owned()), words: "old sure".to_owned(), ..Search::default() }).await,

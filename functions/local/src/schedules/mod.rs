@@ -35,10 +35,10 @@ mod tests {
 
     impl World {
         async fn set_next(&self, at: Timestamp) {
-            let set = move |connection: &mut rusqlite::Connection| {
+            let set = move |connection: &rusqlite::Connection| {
                 connection.execute("UPDATE schedules SET next_at = ?1 WHERE next_at IS NOT NULL", [at.millis()])
             };
-            self.database.call(set).await.unwrap();
+            self.database.write(set).await.unwrap();
         }
 
         async fn sent(&self) -> Vec<String> {

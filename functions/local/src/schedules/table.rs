@@ -44,7 +44,7 @@ impl LocalSchedules {
     /// When the next run is due.
     pub(super) async fn next_at(&self) -> Result<Option<Timestamp>, StoreError> {
         let next: Option<i64> =
-            self.database.call(|connection| connection.query_row("SELECT min(next_at) FROM schedules", [], |row| row.get(0))).await?;
+            self.database.read(|connection| connection.query_row("SELECT min(next_at) FROM schedules", [], |row| row.get(0))).await?;
         Ok(next.map(Timestamp::from_millis))
     }
 
@@ -52,7 +52,7 @@ impl LocalSchedules {
     pub(super) async fn due(&self, now: Timestamp) -> Result<Vec<(Schedule, Timestamp)>, StoreError> {
         let due = self
             .database
-            .call(move |connection| {
+            .read(move |connection| {
                 let mut query = connection.prepare_cached("SELECT name, entry, next_at FROM schedules WHERE next_at <= ?1")?;
                 query.query_map([now.millis()], |row| Ok((schedule(row)?, row.get(2)?)))?.collect::<rusqlite::Result<Vec<_>>>()
             })
@@ -73,42 +73,41 @@ impl LocalSchedules {
     /// Notes that a run was sent.
     pub(super) async fn ran(&self, name: &str, at: Timestamp) -> Result<(), StoreError> {
         let name = name.to_owned();
-        let note = move |connection: &mut Connection| {
-            let transaction = connection.transaction()?;
-            if let Some((schedule, _)) = load(&transaction, &name)? {
-                transaction.execute("UPDATE schedules SET next_at = ?2 WHERE name = ?1", params![name, next(&schedule, at)])?;
+        let note = move |connection: &Connection| {
+            if let Some((schedule, _)) = load(connection, &name)? {
+                connection.execute("UPDATE schedules SET next_at = ?2 WHERE name = ?1", params![name, next(&schedule, at)])?;
             }
-            transaction.commit()
+            Ok(())
         };
-        self.database.call(note).await
+        self.database.write(note).await
     }
 }
 
 impl Schedules for LocalSchedules {
     async fn create(&self, schedule: &Schedule) -> Result<bool, PublishError> {
         let schedule = schedule.clone();
-        let insert = move |connection: &mut Connection| {
+        let insert = move |connection: &Connection| {
             let sql = "INSERT INTO schedules (name, entry, next_at) VALUES (?1, ?2, ?3) ON CONFLICT (name) DO NOTHING";
             connection.execute(sql, params![schedule.name, entry(&schedule)?, next(&schedule, Timestamp::now())])
         };
-        let made = self.database.call(insert).await.map_err(unavailable)? == 1;
+        let made = self.database.write(insert).await.map_err(unavailable)? == 1;
         self.changed.notify_one();
         Ok(made)
     }
 
     async fn get(&self, name: &str) -> Result<Option<Schedule>, PublishError> {
         let name = name.to_owned();
-        let found = self.database.call(move |connection| load(connection, &name)).await.map_err(unavailable)?;
+        let found = self.database.read(move |connection| load(connection, &name)).await.map_err(unavailable)?;
         Ok(found.map(|(schedule, _)| schedule))
     }
 
     async fn list(&self, limit: usize, cursor: Option<&str>) -> Result<(Vec<Schedule>, Option<String>), PublishError> {
         let (after, one_more) = (cursor.unwrap_or_default().to_owned(), u32::try_from(limit).unwrap_or(u32::MAX).saturating_add(1));
-        let query = move |connection: &mut Connection| {
+        let query = move |connection: &Connection| {
             let mut query = connection.prepare_cached("SELECT name, entry FROM schedules WHERE name > ?1 ORDER BY name LIMIT ?2")?;
             query.query_map(params![after, one_more], schedule)?.collect::<rusqlite::Result<Vec<_>>>()
         };
-        let mut found = self.database.call(query).await.map_err(unavailable)?;
+        let mut found = self.database.read(query).await.map_err(unavailable)?;
         let more = found.len() > limit;
         found.truncate(limit);
         let cursor = found.last().filter(|_| more).map(|schedule| schedule.name.clone());
@@ -117,15 +116,14 @@ impl Schedules for LocalSchedules {
 
     async fn delete(&self, name: &str) -> Result<bool, PublishError> {
         let name = name.to_owned();
-        let deleted = self.database.call(move |connection| connection.execute("DELETE FROM schedules WHERE name = ?1", [name])).await;
+        let deleted = self.database.write(move |connection| connection.execute("DELETE FROM schedules WHERE name = ?1", [name])).await;
         Ok(deleted.map_err(unavailable)? == 1)
     }
 
     async fn update(&self, schedule: &Schedule) -> Result<bool, PublishError> {
         let schedule = schedule.clone();
-        let update = move |connection: &mut Connection| {
-            let transaction = connection.transaction()?;
-            let Some((known, noted)) = load(&transaction, &schedule.name)? else { return Ok(false) };
+        let update = move |connection: &Connection| {
+            let Some((known, noted)) = load(connection, &schedule.name)? else { return Ok(false) };
             let at_the_same_times = |known: &Schedule| {
                 !known.paused
                     && known.recurrence == schedule.recurrence
@@ -136,11 +134,10 @@ impl Schedules for LocalSchedules {
             let noted = noted.filter(|_| !schedule.paused && at_the_same_times(&known));
             let next = noted.or_else(|| next(&schedule, Timestamp::now()));
             let sql = "UPDATE schedules SET entry = ?2, next_at = ?3 WHERE name = ?1";
-            transaction.execute(sql, params![schedule.name, entry(&schedule)?, next])?;
-            transaction.commit()?;
+            connection.execute(sql, params![schedule.name, entry(&schedule)?, next])?;
             Ok(true)
         };
-        let known = self.database.call(update).await.map_err(unavailable)?;
+        let known = self.database.write(update).await.map_err(unavailable)?;
         self.changed.notify_one();
         Ok(known)
     }

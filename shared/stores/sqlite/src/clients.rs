@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use errand_core::{StoreError, Timestamp};
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, params, types::Type};
+use rusqlite::{Connection, OptionalExtension, Row, params, types::Type};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -98,13 +98,9 @@ impl SqliteQueue {
     /// The file cannot be written.
     pub async fn send(&self, queue: &str, messages: Vec<Sent>) -> Result<Vec<Kept>, StoreError> {
         let (name, now) = (queue.to_owned(), Timestamp::now());
-        let kept = self.database.call(move |connection| {
-            let transaction = connection.transaction()?;
-            transaction.execute("DELETE FROM deduplications WHERE until <= ?1", [now.millis()])?;
-            let kept =
-                messages.into_iter().map(|message| send(&transaction, &name, message, now)).collect::<rusqlite::Result<Vec<Kept>>>()?;
-            transaction.commit()?;
-            Ok(kept)
+        let kept = self.database.write(move |connection| {
+            connection.execute("DELETE FROM deduplications WHERE until <= ?1", [now.millis()])?;
+            messages.into_iter().map(|message| send(connection, &name, message, now)).collect::<rusqlite::Result<Vec<Kept>>>()
         });
         let kept = kept.await?;
         self.arrived(queue);
@@ -117,7 +113,7 @@ impl SqliteQueue {
     /// The file cannot be read or written.
     pub async fn take(&self, queue: &str, most: u32, visibility: Duration) -> Result<Vec<Taken>, StoreError> {
         let (name, now) = (queue.to_owned(), Timestamp::now());
-        let taken = self.database.call(move |connection| {
+        let taken = self.database.write(move |connection| {
             let mut take = connection.prepare_cached(
                 "UPDATE messages SET visible_at = ?2, receive_count = receive_count + 1, in_flight = 0, first_received_at = coalesce(first_received_at, ?1)
                  WHERE id IN (SELECT id FROM messages WHERE queue = ?4 AND visible_at <= ?1 ORDER BY visible_at, id LIMIT ?3)
@@ -137,13 +133,8 @@ impl SqliteQueue {
     /// The file cannot be written.
     pub async fn forget(&self, receipt: &str) -> Result<bool, StoreError> {
         let (Some((id, count)), now) = (receipt_of(receipt), Timestamp::now().millis()) else { return Ok(false) };
-        let forget = move |connection: &mut Connection| {
-            let transaction = connection.transaction()?;
-            let shown = queue::forget(&transaction, id, count, now)?;
-            transaction.commit()?;
-            Ok(shown)
-        };
-        if let Some(queue) = self.database.call(forget).await? {
+        let forget = move |connection: &Connection| queue::forget(connection, id, count, now);
+        if let Some(queue) = self.database.write(forget).await? {
             self.arrived(&queue);
         }
         Ok(true)
@@ -167,7 +158,7 @@ impl SqliteQueue {
     /// The file cannot be read.
     pub async fn counts(&self, queue: &str) -> Result<Counts, StoreError> {
         let (queue, now) = (queue.to_owned(), Timestamp::now().millis());
-        let count = move |connection: &mut Connection| {
+        let count = move |connection: &Connection| {
             let mut count = connection.prepare_cached(
                 "SELECT count(*) FILTER (WHERE visible_at <= ?2 OR visible_at = ?3),
                         count(*) FILTER (WHERE visible_at > ?2 AND visible_at < ?3 AND receive_count > 0),
@@ -178,7 +169,7 @@ impl SqliteQueue {
                 Ok(Counts { visible: row.get(0)?, in_flight: row.get(1)?, delayed: row.get(2)? })
             })
         };
-        self.database.call(count).await
+        self.database.read(count).await
     }
 
     /// Forgets all messages of a queue.
@@ -187,16 +178,16 @@ impl SqliteQueue {
     /// The file cannot be written.
     pub async fn purge(&self, queue: &str) -> Result<(), StoreError> {
         let queue = queue.to_owned();
-        self.database.call(move |connection| connection.execute("DELETE FROM messages WHERE queue = ?1", [queue])).await.map(drop)
+        self.database.write(move |connection| connection.execute("DELETE FROM messages WHERE queue = ?1", [queue])).await.map(drop)
     }
 }
 
-fn send(transaction: &Transaction<'_>, queue: &str, message: Sent, now: Timestamp) -> rusqlite::Result<Kept> {
+fn send(connection: &Connection, queue: &str, message: Sent, now: Timestamp) -> rusqlite::Result<Kept> {
     let lane = lane(queue, message.group.as_ref());
     let known_by = lane.as_ref().zip(message.deduplication_id.as_ref());
     if let Some((lane, id)) = known_by {
         let mut known =
-            transaction.prepare_cached("SELECT message_id, place FROM deduplications WHERE queue = ?1 AND lane = ?2 AND id = ?3")?;
+            connection.prepare_cached("SELECT message_id, place FROM deduplications WHERE queue = ?1 AND lane = ?2 AND id = ?3")?;
         let known = known.query_row(params![queue, lane, id], |row| Ok(Kept { message_id: row.get(0)?, place: row.get(1)? })).optional()?;
         if let Some(known) = known {
             return Ok(known);
@@ -214,9 +205,9 @@ fn send(transaction: &Transaction<'_>, queue: &str, message: Sent, now: Timestam
         deduplication_id: message.deduplication_id.clone(),
         visible_at,
     };
-    let place = queue::insert(transaction, &draft, now)?;
+    let place = queue::insert(connection, &draft, now)?;
     if let Some((lane, id)) = lane.as_ref().zip(message.deduplication_id.as_ref()) {
-        let mut note = transaction
+        let mut note = connection
             .prepare_cached("INSERT INTO deduplications (queue, lane, id, message_id, place, until) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
         note.execute(params![queue, lane, id, message_id, place, (now + DEDUPLICATION).millis()])?;
     }

@@ -1,7 +1,8 @@
-use std::path::Path;
+use std::{path::Path, sync::mpsc, thread};
 
 use errand_core::{StoreError, Timestamp};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use tokio::sync::oneshot;
 
 use crate::{queue, store};
 
@@ -42,10 +43,31 @@ const MIGRATIONS: [&str; 7] = [
     include_str!("conditions.sql"),
 ];
 
-/// One SQLite file. All access goes through one connection on a thread of its own, so that there is one writer. Clones share it.
+/// The most writes that are kept together: none waits for more.
+const MOST: usize = 100;
+
+/// One SQLite file. All access goes through one connection on a thread of its own, so that there is one writer. Clones share it; the thread ends with the last.
+///
+/// Writes that wait for the thread are kept together: what costs is not to write but to have the disk say that it is kept, and it says so once for all.
 #[derive(Clone)]
 pub struct Database {
-    connection: tokio_rusqlite::Connection,
+    jobs: mpsc::Sender<Job>,
+}
+
+/// What the thread is asked for.
+enum Job {
+    Read(Box<dyn FnOnce(&Connection) + Send>),
+    Write(Write),
+}
+
+/// A write among others.
+type Write = Box<dyn FnOnce(&mut Transaction<'_>) -> Written + Send>;
+
+/// A write that is done, and not yet kept.
+struct Written {
+    failed: Option<StoreError>,
+    /// Tells who waits for it, once it is known whether what is done is kept.
+    tell: Box<dyn FnOnce(Result<(), StoreError>)>,
 }
 
 impl Database {
@@ -54,12 +76,52 @@ impl Database {
     /// # Errors
     /// The file cannot be opened, is no database, or is of a newer version.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        let connection = tokio_rusqlite::Connection::open(path).await.map_err(|error| failed(&error))?;
-        let database = Self { connection };
-        let version = database.call(version).await?;
-        let missing = MIGRATIONS.get(version..).ok_or_else(newer)?;
-        database.call(|connection| prepare(connection, missing)).await?;
-        Ok(database)
+        let ((jobs, asked), (tell, told), path) = (mpsc::channel(), oneshot::channel(), path.to_owned());
+        let work = move || {
+            let connection = connect(&path);
+            let failed = connection.as_ref().err().cloned();
+            let _ = tell.send(failed.map_or(Ok(()), Err));
+            if let Ok(connection) = connection {
+                run(connection, &asked);
+            }
+        };
+        thread::Builder::new().name("sqlite".to_owned()).spawn(work).map_err(|error| StoreError(format!("SQLite: {error}")))?;
+        told.await.map_err(|_| no_answer())??;
+        Ok(Self { jobs })
+    }
+
+    /// Reads what is kept.
+    ///
+    /// # Errors
+    /// What `work` says.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.ask(|tell| Job::Read(Box::new(move |connection| drop(tell.send(work(connection).map_err(|error| failed(&error))))))).await
+    }
+
+    /// Writes, all that `work` does or nothing of it, together with others that write now. One that fails does not fail those.
+    ///
+    /// # Errors
+    /// What `work` says, or the file cannot be written; nothing is kept then.
+    pub async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let write = |tell: oneshot::Sender<_>| -> Write {
+            Box::new(move |transaction| {
+                let done = apart(transaction, work).map_err(|error| failed(&error));
+                Written { failed: done.as_ref().err().cloned(), tell: Box::new(move |kept| drop(tell.send(kept.and(done)))) }
+            })
+        };
+        self.ask(|tell| Job::Write(write(tell))).await
+    }
+
+    async fn ask<T>(&self, job: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Job) -> Result<T, StoreError> {
+        let (tell, told) = oneshot::channel();
+        self.jobs.send(job(tell)).map_err(|_| no_answer())?;
+        told.await.map_err(|_| no_answer())?
     }
 
     /// Creates or updates the tables that a `part` of another crate keeps in this file. As with this crate's own, each of `migrations` takes them from one
@@ -68,8 +130,7 @@ impl Database {
     /// # Errors
     /// The file cannot be written, or the part's tables are of a newer version.
     pub async fn upgrade(&self, part: &'static str, migrations: &'static [&'static str]) -> Result<(), StoreError> {
-        let upgrade = move |connection: &mut Connection| {
-            let transaction = connection.transaction()?;
+        let upgrade = move |transaction: &Connection| {
             let query = "SELECT version FROM parts WHERE name = ?1";
             let version: Option<u32> = transaction.query_row(query, [part], |row| row.get(0)).optional()?;
             let Some(missing) = migrations.get(version.unwrap_or(0) as usize..) else { return Ok(false) };
@@ -78,10 +139,9 @@ impl Database {
             }
             transaction
                 .execute("INSERT OR REPLACE INTO parts (name, version) VALUES (?1, ?2)", params![part, migrations.len().to_string()])?;
-            transaction.commit()?;
             Ok(true)
         };
-        if self.call(upgrade).await? { Ok(()) } else { Err(newer()) }
+        if self.write(upgrade).await? { Ok(()) } else { Err(newer()) }
     }
 
     /// Whether the file can be written, as is seen by writing; not more than once a second, since anyone may ask.
@@ -91,21 +151,7 @@ impl Database {
     pub(crate) async fn check(&self) -> Result<(), StoreError> {
         let now = Timestamp::now().millis();
         let write = "UPDATE written SET at = ?1 WHERE at NOT BETWEEN ?1 - 1000 AND ?1";
-        self.call(move |connection| connection.execute(write, [now])).await.map(drop)
-    }
-
-    /// Runs `work` on the connection.
-    ///
-    /// # Errors
-    /// What `work` says.
-    pub async fn call<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        self.connection.call(work).await.map_err(|error| match error {
-            tokio_rusqlite::Error::Error(error) => failed(&error),
-            error => StoreError(format!("SQLite: {error}")),
-        })
+        self.write(move |connection| connection.execute(write, [now])).await.map(drop)
     }
 
     /// Takes up what a process that died left: its messages can be received, and its claims hold no more. Only for a process that knows to be the
@@ -115,19 +161,67 @@ impl Database {
     /// The file cannot be written.
     pub async fn release_all(&self) -> Result<(), StoreError> {
         let now = Timestamp::now();
-        self.call(move |connection| {
-            let transaction = connection.transaction()?;
-            queue::release_all(&transaction, now)?;
-            store::release_all(&transaction, now)?;
-            transaction.commit()
+        self.write(move |connection| {
+            queue::release_all(connection, now)?;
+            store::release_all(connection, now)
         })
         .await
     }
 }
 
-fn version(connection: &mut Connection) -> rusqlite::Result<usize> {
-    let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    Ok(version as usize)
+/// Does what is asked for, in order, until nobody can ask.
+fn run(mut connection: Connection, asked: &mpsc::Receiver<Job>) {
+    let mut next = asked.recv().ok();
+    while let Some(job) = next {
+        let after = match job {
+            Job::Read(read) => {
+                read(&connection);
+                None
+            }
+            Job::Write(write) => keep(&mut connection, write, asked),
+        };
+        next = after.or_else(|| asked.recv().ok());
+    }
+}
+
+/// Does a write and those that wait behind it, and tells them once they are kept; answers the read that waits behind those, if one does.
+fn keep(connection: &mut Connection, first: Write, asked: &mpsc::Receiver<Job>) -> Option<Job> {
+    let (mut waiting, mut after, mut done) = (Some(first), None, Vec::new());
+    let kept = connection.transaction().map_err(|error| failed(&error)).and_then(|mut transaction| {
+        while let Some(write) = waiting.take() {
+            let written = write(&mut transaction);
+            done.push(written.tell);
+            // What is not this write's fault, as a full disk, can end the transaction: nothing is left of all, and no more may be written apart from it.
+            if let Some(error) = written.failed.filter(|_| transaction.is_autocommit()) {
+                return Err(error);
+            }
+            if done.len() < MOST {
+                match asked.try_recv() {
+                    Ok(Job::Write(write)) => waiting = Some(write),
+                    other => after = other.ok(),
+                }
+            }
+        }
+        transaction.commit().map_err(|error| failed(&error))
+    });
+    done.into_iter().for_each(|tell| tell(kept.clone()));
+    after
+}
+
+/// Does one write so that nothing is left of it when it fails, and all of the others.
+fn apart<T>(transaction: &mut Transaction<'_>, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+    let savepoint = transaction.savepoint()?;
+    let done = work(&savepoint)?;
+    savepoint.commit()?;
+    Ok(done)
+}
+
+fn connect(path: &Path) -> Result<Connection, StoreError> {
+    let mut connection = Connection::open(path).map_err(|error| failed(&error))?;
+    let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(|error| failed(&error))?;
+    let missing = MIGRATIONS.get(version as usize..).ok_or_else(newer)?;
+    prepare(&mut connection, missing).map_err(|error| failed(&error))?;
+    Ok(connection)
 }
 
 fn prepare(connection: &mut Connection, migrations: &[&str]) -> rusqlite::Result<()> {
@@ -141,6 +235,10 @@ fn prepare(connection: &mut Connection, migrations: &[&str]) -> rusqlite::Result
     transaction.pragma_update(None, "user_version", MIGRATIONS.len().to_string())?;
     store::forget_old(&transaction, Timestamp::now())?;
     transaction.commit()
+}
+
+fn no_answer() -> StoreError {
+    StoreError("SQLite: its thread does not answer".to_owned())
 }
 
 fn newer() -> StoreError {

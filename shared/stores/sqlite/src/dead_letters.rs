@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use errand_core::{Buried, DEFAULT_QUEUE, DeadLetter, DeadLetters, Epitaph, QueueError, Timestamp};
-use rusqlite::{Row, params, types::Type};
+use rusqlite::{Connection, Row, params, types::Type};
 
 use crate::SqliteQueue;
 
@@ -30,8 +30,8 @@ impl DeadLetters for SqliteQueue {
     }
 
     async fn count(&self) -> Result<u64, QueueError> {
-        let count: u32 = self.change(|connection| connection.query_row("SELECT count(*) FROM dead_letters", [], |row| row.get(0))).await?;
-        Ok(count.into())
+        let count = |connection: &Connection| connection.query_row("SELECT count(*) FROM dead_letters", [], |row| row.get::<_, u32>(0));
+        self.database.read(count).await.map(u64::from).map_err(|error| QueueError(error.0))
     }
 }
 
@@ -39,20 +39,17 @@ impl SqliteQueue {
     async fn each(&self, letters: &[Buried], sql: &'static str) -> Result<(), QueueError> {
         let ids: Vec<i64> = letters.iter().filter_map(|letter| letter.receipt.parse().ok()).collect();
         self.change(move |connection| {
-            let transaction = connection.transaction()?;
-            for id in ids {
-                transaction.execute(sql, [id])?;
-            }
-            transaction.commit()
+            let mut change = connection.prepare_cached(sql)?;
+            ids.into_iter().try_for_each(|id| change.execute([id]).map(drop))
         })
         .await
     }
 
     async fn change<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut rusqlite::Connection) -> rusqlite::Result<T> + Send + 'static,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, QueueError> {
-        self.database.call(work).await.map_err(|error| QueueError(error.0))
+        self.database.write(work).await.map_err(|error| QueueError(error.0))
     }
 }
 

@@ -18,21 +18,19 @@ impl SqliteNotes {
 impl Notes for SqliteNotes {
     async fn get(&self, kind: NoteKind, name: &str, now: Timestamp) -> Result<Option<String>, StoreError> {
         let name = name.to_owned();
-        self.0.call(move |connection| load(connection, kind, &name, now)).await
+        self.0.read(move |connection| load(connection, kind, &name, now)).await
     }
 
     async fn create(&self, note: &Note, now: Timestamp) -> Result<Option<String>, StoreError> {
         let note = note.clone();
         self.0
-            .call(move |connection| {
-                let transaction = connection.transaction()?;
-                let known = load(&transaction, note.kind, &note.name, now)?;
+            .write(move |connection| {
+                let known = load(connection, note.kind, &note.name, now)?;
                 if known.is_none() {
-                    save(&transaction, &note)?;
+                    save(connection, &note)?;
                 }
                 // What nobody reads any more goes when there is more to keep.
-                transaction.prepare_cached("DELETE FROM notes WHERE until <= ?1")?.execute([now.millis()])?;
-                transaction.commit()?;
+                connection.prepare_cached("DELETE FROM notes WHERE until <= ?1")?.execute([now.millis()])?;
                 Ok(known)
             })
             .await
@@ -40,21 +38,21 @@ impl Notes for SqliteNotes {
 
     async fn put(&self, note: &Note) -> Result<(), StoreError> {
         let note = note.clone();
-        self.0.call(move |connection| save(connection, &note)).await
+        self.0.write(move |connection| save(connection, &note)).await
     }
 
     async fn delete(&self, kind: NoteKind, name: &str) -> Result<bool, StoreError> {
         let name = name.to_owned();
-        let delete = move |connection: &mut Connection| {
+        let delete = move |connection: &Connection| {
             connection.prepare_cached("DELETE FROM notes WHERE kind = ?1 AND name = ?2")?.execute(params![kind.as_str(), name])
         };
-        Ok(self.0.call(delete).await? == 1)
+        Ok(self.0.write(delete).await? == 1)
     }
 
     async fn list(&self, kind: NoteKind, cursor: Option<&str>) -> Result<Vec<(String, String)>, StoreError> {
         let after = cursor.unwrap_or_default().to_owned();
         self.0
-            .call(move |connection| {
+            .read(move |connection| {
                 let sql = "SELECT name, text FROM notes WHERE kind = ?1 AND name > ?2 AND until IS NULL ORDER BY name LIMIT 100";
                 let mut query = connection.prepare_cached(sql)?;
                 query.query_map(params![kind.as_str(), after], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
@@ -66,10 +64,10 @@ impl Notes for SqliteNotes {
         let name = name.to_owned();
         let sql = "INSERT INTO notes (kind, name, text, until) VALUES (?1, ?2, '1', ?3)
                    ON CONFLICT (kind, name) DO UPDATE SET text = text + 1 RETURNING CAST(text AS INTEGER)";
-        let count = move |connection: &mut Connection| {
+        let count = move |connection: &Connection| {
             connection.prepare_cached(sql)?.query_row(params![kind.as_str(), name, until.millis()], |row| row.get::<_, u32>(0))
         };
-        Ok(self.0.call(count).await?.into())
+        Ok(self.0.write(count).await?.into())
     }
 }
 

@@ -8,7 +8,7 @@ use errand_core::{
     BODY_LIMIT, DEFAULT_QUEUE, DeadLetter, Envelope, ForeignMessage, Forward, Message, PublishError, Published, Queue, QueueError,
     StoreError, Timestamp, Transport, celery_queue, is_fifo,
 };
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use tokio::sync::Notify;
 
 use crate::{Database, clients};
@@ -85,7 +85,7 @@ impl SqliteQueue {
         let (now, name) = (Timestamp::now(), queue.to_owned());
         let received: Vec<Message> = self
             .database
-            .call(move |connection| {
+            .write(move |connection| {
                 let mut take = connection.prepare_cached(
                     "UPDATE messages SET visible_at = ?2, receive_count = receive_count + 1, in_flight = 1, first_received_at = coalesce(first_received_at, ?1)
                      WHERE id IN (SELECT id FROM messages WHERE queue = ?4 AND visible_at <= ?1 ORDER BY visible_at, id LIMIT ?3)
@@ -109,13 +109,11 @@ impl SqliteQueue {
         let (receipts, now): (Vec<(i64, u32)>, _) = (messages.iter().map(receipt).collect(), Timestamp::now().millis());
         let shown: Vec<String> = self
             .database
-            .call(move |connection| {
-                let transaction = connection.transaction()?;
+            .write(move |connection| {
                 let mut shown = Vec::new();
                 for (id, count) in receipts {
-                    shown.extend(forget(&transaction, id, count, now)?);
+                    shown.extend(forget(connection, id, count, now)?);
                 }
-                transaction.commit()?;
                 Ok(shown)
             })
             .await?;
@@ -129,11 +127,11 @@ impl SqliteQueue {
     /// The file cannot be read.
     pub async fn next_visible_at(&self, queue: &str) -> Result<Option<Timestamp>, StoreError> {
         let queue = queue.to_owned();
-        let next = move |connection: &mut Connection| {
+        let next = move |connection: &Connection| {
             let mut next = connection.prepare_cached("SELECT min(visible_at) FROM messages WHERE queue = ?1")?;
             next.query_row([queue], |row| row.get::<_, Option<i64>>(0))
         };
-        Ok(self.database.call(next).await?.filter(|at| *at < NEVER).map(Timestamp::from_millis))
+        Ok(self.database.read(next).await?.filter(|at| *at < NEVER).map(Timestamp::from_millis))
     }
 
     /// Waits until there may be more to receive of a queue, or to wait for; for ever, if it is none of ours.
@@ -149,11 +147,11 @@ impl SqliteQueue {
     /// # Errors
     /// The file cannot be read.
     pub async fn left_behind(&self) -> Result<Vec<(String, u32)>, StoreError> {
-        let count = |connection: &mut Connection| {
+        let count = |connection: &Connection| {
             let mut count = connection.prepare("SELECT queue, count(*) FROM messages GROUP BY queue")?;
             count.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<Vec<(String, u32)>>>()
         };
-        Ok(self.database.call(count).await?.into_iter().filter(|(name, _)| !self.knows(name)).collect())
+        Ok(self.database.read(count).await?.into_iter().filter(|(name, _)| !self.knows(name)).collect())
     }
 
     /// Says that there may be more to receive of a queue.
@@ -167,13 +165,8 @@ impl SqliteQueue {
     async fn keep(&self, drafts: Vec<Draft>) -> Result<Vec<i64>, StoreError> {
         let queues: BTreeSet<String> = drafts.iter().map(|draft| draft.queue.clone()).collect();
         let now = Timestamp::now();
-        let kept = self.database.call(move |connection| {
-            let transaction = connection.transaction()?;
-            let ids = drafts.iter().map(|draft| insert(&transaction, draft, now)).collect::<rusqlite::Result<Vec<i64>>>()?;
-            transaction.commit()?;
-            Ok(ids)
-        });
-        let ids = kept.await?;
+        let kept = self.database.write(move |connection| drafts.iter().map(|draft| insert(connection, draft, now)).collect());
+        let ids: Vec<i64> = kept.await?;
         queues.iter().for_each(|queue| self.arrived(queue));
         Ok(ids)
     }
@@ -181,13 +174,13 @@ impl SqliteQueue {
     /// Hides a message, if it was not received again since; answers whether it did.
     pub(crate) async fn hide_row(&self, id: i64, count: u32, duration: Duration) -> Result<bool, StoreError> {
         let until = (Timestamp::now() + duration).millis();
-        let hide = move |connection: &mut Connection| {
+        let hide = move |connection: &Connection| {
             connection.execute(
                 "UPDATE messages SET visible_at = ?3, in_flight = 0 WHERE id = ?1 AND receive_count = ?2",
                 params![id, count, until],
             )
         };
-        Ok(self.database.call(hide).await? == 1)
+        Ok(self.database.write(hide).await? == 1)
     }
 
     fn draft(&self, envelope: &Envelope, now: Timestamp) -> Result<Draft, PublishError> {
@@ -219,7 +212,7 @@ impl Queue for SqliteQueue {
         let attributes = serde_json::to_string(&attributes).map_err(|_| QueueError("a reason cannot be written as JSON".to_owned()))?;
         let (body, now) = (message.body.clone(), Timestamp::now().millis());
         self.database
-            .call(move |connection| {
+            .write(move |connection| {
                 connection
                     .execute("INSERT INTO dead_letters (body, attributes, buried_at) VALUES (?1, ?2, ?3)", params![body, attributes, now])
             })
@@ -265,8 +258,8 @@ impl Forward for SqliteQueue {
 }
 
 /// Shows every message that a process which died had received.
-pub(crate) fn release_all(transaction: &Transaction<'_>, now: Timestamp) -> rusqlite::Result<()> {
-    transaction.execute("UPDATE messages SET visible_at = ?1, in_flight = 0 WHERE in_flight = 1", [now.millis()]).map(drop)
+pub(crate) fn release_all(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
+    connection.execute("UPDATE messages SET visible_at = ?1, in_flight = 0 WHERE in_flight = 1", [now.millis()]).map(drop)
 }
 
 /// The group within which a queue keeps order, if it does.
@@ -275,9 +268,9 @@ pub(crate) fn lane(queue: &str, group: Option<&String>) -> Option<String> {
 }
 
 /// Writes a message. One that is not the first of its lane waits for that to be gone.
-pub(crate) fn insert(transaction: &Transaction<'_>, draft: &Draft, now: Timestamp) -> rusqlite::Result<i64> {
+pub(crate) fn insert(connection: &Connection, draft: &Draft, now: Timestamp) -> rusqlite::Result<i64> {
     let Draft { queue, lane, body, visible_at, attributes, message_id, deduplication_id } = draft;
-    let mut insert = transaction.prepare_cached(
+    let mut insert = connection.prepare_cached(
         "INSERT INTO messages (queue, lane, body, visible_at, attributes, message_id, deduplication_id, sent_at)
          VALUES (?1, ?2, ?3, CASE WHEN EXISTS (SELECT 1 FROM messages WHERE queue = ?1 AND lane = ?2) THEN ?5 ELSE ?4 END, coalesce(?6, '{}'), ?7, ?8, ?9)",
     )?;
@@ -285,11 +278,11 @@ pub(crate) fn insert(transaction: &Transaction<'_>, draft: &Draft, now: Timestam
 }
 
 /// Deletes a message, if it was not received again since, and shows the one that waits behind it; answers that one's queue.
-pub(crate) fn forget(transaction: &Transaction<'_>, id: i64, count: u32, now: i64) -> rusqlite::Result<Option<String>> {
-    let mut delete = transaction.prepare_cached("DELETE FROM messages WHERE id = ?1 AND receive_count = ?2 RETURNING queue, lane")?;
+pub(crate) fn forget(connection: &Connection, id: i64, count: u32, now: i64) -> rusqlite::Result<Option<String>> {
+    let mut delete = connection.prepare_cached("DELETE FROM messages WHERE id = ?1 AND receive_count = ?2 RETURNING queue, lane")?;
     let gone = delete.query_row(params![id, count], |row| Ok((row.get(0)?, row.get::<_, Option<String>>(1)?))).optional()?;
     let Some((queue, Some(lane))) = gone else { return Ok(None) };
-    let mut show = transaction
+    let mut show = connection
         .prepare_cached("UPDATE messages SET visible_at = ?3 WHERE id = (SELECT min(id) FROM messages WHERE queue = ?1 AND lane = ?2)")?;
     Ok((show.execute(params![queue, lane, now])? == 1).then_some(queue))
 }

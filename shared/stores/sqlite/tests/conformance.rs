@@ -138,7 +138,7 @@ async fn another_parts_tables_are_brought_from_their_version_to_the_newest() {
     let (database, _) = open(folder.path()).await;
     database.upgrade("mail", &["CREATE TABLE mail (a)", "ALTER TABLE mail ADD COLUMN b"]).await.unwrap();
     database.upgrade("other", &["CREATE TABLE other (a)"]).await.unwrap();
-    database.call(|connection| connection.execute("INSERT INTO mail (a, b) VALUES (1, 2)", [])).await.unwrap();
+    database.write(|connection| connection.execute("INSERT INTO mail (a, b) VALUES (1, 2)", [])).await.unwrap();
     let refused = database.upgrade("mail", &["CREATE TABLE mail (a)"]).await.unwrap_err();
     assert!(refused.0.contains("newer version"), "{refused}");
 }
@@ -221,7 +221,7 @@ async fn a_file_of_before_tells_with_its_tasks_when_and_how_they_are_run() {
         UPDATE tasks SET record = json_set(record, '$.header', json_object('user', 'u', 'max_attempts', 7, 'queue', 'fast')) WHERE id = 'a';
         UPDATE tasks SET record = json_set(record, '$.header', json_object()) WHERE id = 'b';
         UPDATE tasks SET record = json_remove(record, '$.result.queue', '$.result.user', '$.result.max_attempts')";
-    database.call(move |connection| connection.execute_batch(before)).await.unwrap();
+    database.write(move |connection| connection.execute_batch(before)).await.unwrap();
     let store = SqliteStore::new(open(folder.path()).await.0);
     let told = async |id: &str| {
         let (result, header) = store.get(id).await.unwrap().unwrap();

@@ -5,7 +5,7 @@ mod register;
 mod results;
 
 use errand_core::{Known, Lookup, Record, Status, StoreError, TaskResult, Timestamp};
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, params, types::Type};
+use rusqlite::{Connection, OptionalExtension, Row, params, types::Type};
 
 use crate::Database;
 
@@ -20,7 +20,7 @@ impl SqliteStore {
         Self(database)
     }
 
-    /// Reads a record, or makes one, changes it and writes it, in one transaction.
+    /// Reads a record, or makes one, changes it and writes it, in one step.
     async fn change<T: Send + 'static>(
         &self,
         id: String,
@@ -29,12 +29,10 @@ impl SqliteStore {
         change: impl FnOnce(&mut Record) -> T + Send + 'static,
     ) -> Result<Option<T>, StoreError> {
         self.0
-            .call(move |connection| {
-                let transaction = connection.transaction()?;
-                let Some(mut record) = load(&transaction, &id)?.or(new) else { return Ok(None) };
+            .write(move |connection| {
+                let Some(mut record) = load(connection, &id)?.or(new) else { return Ok(None) };
                 let told = change(&mut record);
-                save(&transaction, &record, now)?;
-                transaction.commit()?;
+                save(connection, &record, now)?;
                 Ok(Some(told))
             })
             .await
@@ -44,27 +42,27 @@ impl SqliteStore {
 impl Lookup for SqliteStore {
     async fn get(&self, id: &str) -> Result<Option<Known>, StoreError> {
         let id = id.to_owned();
-        let record = self.0.call(move |connection| load(connection, &id)).await?;
+        let record = self.0.read(move |connection| load(connection, &id)).await?;
         Ok(record.map(|record| (record.result, record.header)))
     }
 }
 
 /// Ends every claim.
-pub(crate) fn release_all(transaction: &Transaction<'_>, now: Timestamp) -> rusqlite::Result<()> {
-    let mut query = transaction.prepare("SELECT record FROM tasks WHERE status = ?1")?;
+pub(crate) fn release_all(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
+    let mut query = connection.prepare("SELECT record FROM tasks WHERE status = ?1")?;
     let running = query.query_map([Status::Running.as_str()], record)?.collect::<rusqlite::Result<Vec<_>>>()?;
     for mut record in running {
         record.release(now);
-        save(transaction, &record, now)?;
+        save(connection, &record, now)?;
     }
     Ok(())
 }
 
 /// Forgets what ended long ago.
-pub(crate) fn forget_old(transaction: &Transaction<'_>, now: Timestamp) -> rusqlite::Result<()> {
+pub(crate) fn forget_old(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
     let before = now.millis() - TaskResult::RETENTION_SECONDS * 1000;
     for status in Status::ALL.into_iter().filter(|status| status.ended()) {
-        transaction.execute("DELETE FROM tasks WHERE status = ?1 AND changed_at < ?2", params![status.as_str(), before])?;
+        connection.execute("DELETE FROM tasks WHERE status = ?1 AND changed_at < ?2", params![status.as_str(), before])?;
     }
     Ok(())
 }

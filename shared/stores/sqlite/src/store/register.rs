@@ -7,13 +7,11 @@ impl Register for SqliteStore {
     async fn register(&self, envelope: &Envelope, status: Status, backend: &str, now: Timestamp) -> Result<Option<Known>, StoreError> {
         let (new, content) = (Record::new(envelope, status, backend, now), envelope.content());
         self.0
-            .call(move |connection| {
-                let transaction = connection.transaction()?;
-                if let Some(known) = load(&transaction, &new.result.id)?.filter(|known| known.stands(content)) {
+            .write(move |connection| {
+                if let Some(known) = load(connection, &new.result.id)?.filter(|known| known.stands(content)) {
                     return Ok(Some((known.result, known.header)));
                 }
-                save(&transaction, &new, now)?;
-                transaction.commit()?;
+                save(connection, &new, now)?;
                 Ok(None)
             })
             .await

@@ -17,7 +17,7 @@ impl Results for SqliteStore {
         let one_more = u32::try_from(limit).unwrap_or(u32::MAX).saturating_add(1);
         let mut results: Vec<Record> = self
             .0
-            .call(move |connection| {
+            .read(move |connection| {
                 let mut query = connection.prepare_cached(
                     "SELECT record FROM tasks
                      WHERE (?1 IS NULL OR status = ?1) AND (?2 IS NULL OR task = ?2) AND position >= ?3 AND (?4 IS NULL OR position < ?4)
