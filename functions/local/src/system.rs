@@ -17,7 +17,7 @@ use tokio::{sync::watch, task::JoinSet};
 use crate::{
     aws,
     listen::Places,
-    mail::{Catcher, Inbox},
+    mail::{Catcher, LocalMail},
     objects::Files,
     providers::providers,
     queues::{Pace, Queues},
@@ -39,7 +39,7 @@ pub(crate) struct System {
     ours: BTreeMap<String, Pace>,
     outbox: Outbox,
     schedules: LocalSchedules,
-    inbox: Inbox,
+    caught: LocalMail,
 }
 
 impl System {
@@ -61,11 +61,11 @@ impl System {
         for (name, count) in queue.left_behind().await? {
             tracing::warn!(queue = name, count, "messages wait on a queue that ERRAND_QUEUES and ERRAND_FOREIGN_QUEUES name no more");
         }
-        let inbox = Inbox::open(database.clone()).await?;
+        let caught = LocalMail::new(database.clone());
         let files = Arc::new(Files::open(data.join("objects")).map_err(|error| format!("cannot use the data folder: {error}"))?);
         let outbox = Outbox { soon: Arc::new(queue.clone()), late: None, objects: Some(files.clone()) };
         let invocation = Invocation::from_env(env)?;
-        let registry = registry(env, invocation, inbox.clone()).await?;
+        let registry = registry(env, invocation, caught.clone()).await?;
         settings::check(env, registry.settings())?;
         let engine = Engine {
             registry,
@@ -82,7 +82,7 @@ impl System {
             backend: "local".to_owned(),
         };
         let intake = Intake { objects: None, verifier: Verifier::from_env(env, errand_http::Client::new())? };
-        let schedules = LocalSchedules::open(database.clone()).await?;
+        let schedules = LocalSchedules::new(database.clone());
         let access = || Access::new(env, Some(notes.clone())).map(Access::open_without_keys);
         // Mail is caught where nothing sends it.
         let settings = env.names().chain([FROM.name]);
@@ -107,7 +107,7 @@ impl System {
         };
         database.release_all().await?;
         let functions = Functions { enqueue: Arc::new(enqueue), operations: Arc::new(operations) };
-        Ok(Self { functions, consumer: Arc::new(Consumer { intake, engine }), invocation, queue, ours, outbox, schedules, inbox })
+        Ok(Self { functions, consumer: Arc::new(Consumer { intake, engine }), invocation, queue, ours, outbox, schedules, caught })
     }
 
     /// Begins to work off the queues, and to run what is due, until it is stopped.
@@ -124,17 +124,17 @@ impl System {
     /// What answers over HTTP; SQS's clients as well, where anyone may call.
     pub(crate) fn router(&self, open: bool, stopped: &watch::Receiver<bool>) -> Router {
         let sqs = Sqs { queue: self.queue.clone(), open, stopped: stopped.clone() };
-        web::router(self.functions.clone(), self.inbox.clone(), sqs)
+        web::router(self.functions.clone(), self.caught.clone(), sqs)
     }
 
     /// What takes mail.
     pub(crate) fn door(&self) -> Door {
-        Door { inbox: self.inbox.clone(), enqueue: Arc::clone(&self.functions.enqueue) }
+        Door { caught: self.caught.clone(), enqueue: Arc::clone(&self.functions.enqueue) }
     }
 }
 
 /// The providers, the runners and the catcher of mail.
-async fn registry(env: &Environment, invocation: Invocation, inbox: Inbox) -> Result<Registry, SettingsError> {
+async fn registry(env: &Environment, invocation: Invocation, caught: LocalMail) -> Result<Registry, SettingsError> {
     let sends_mail = env.has(&FROM);
     let is_lambda = |target: &Target| matches!(target, Target::Runner(options) if options.contains_key("lambda"));
     let invokes = Routes::from_env(env)?.iter().any(|(_, targets)| targets.iter().any(is_lambda));
@@ -146,7 +146,7 @@ async fn registry(env: &Environment, invocation: Invocation, inbox: Inbox) -> Re
     errand_consumer::registry(env, &cx, |registry: &mut Registry, env: &Environment, cx: &Init| {
         providers(registry, env, cx)?;
         if !sends_mail {
-            registry.insert(Catcher(inbox));
+            registry.insert(Catcher(caught));
         }
         Ok(())
     })

@@ -2,11 +2,11 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use errand_core::{Attempt, DeliveryError, Environment, ErrorKind, Init, Provider, Receipt, SettingsError};
 use errand_payloads::email::{self, Email};
 
-use super::{Attachment, Caught, Inbox, Mail};
+use super::{Attachment, Caught, LocalMail, Mail};
 
 /// Takes the mail that a real provider would send and keeps it for the pages. The same attempt's mail is kept once, even when the process
 /// died between keeping it and saying so.
-pub(crate) struct Catcher(pub(crate) Inbox);
+pub(crate) struct Catcher(pub(crate) LocalMail);
 
 impl Provider for Catcher {
     // Stands in for SES, also where a route names it.
@@ -15,7 +15,7 @@ impl Provider for Catcher {
     type Payload = Email;
 
     fn new(_: &Environment, cx: &Init) -> Result<Self, SettingsError> {
-        Ok(Self(cx.shared::<Inbox>()?.clone()))
+        Ok(Self(cx.shared::<LocalMail>()?.clone()))
     }
 
     async fn deliver(&self, email: Email, attempt: &Attempt) -> Result<Receipt, DeliveryError> {

@@ -4,7 +4,7 @@ use mail_builder::{
     headers::{HeaderType, raw::Raw},
 };
 
-use super::inbox::Kept;
+use super::table::Kept;
 
 /// A caught mail as an RFC 5322 message, for a mail program to open.
 pub(super) fn eml(kept: &Kept) -> std::io::Result<Vec<u8>> {

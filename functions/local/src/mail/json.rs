@@ -11,19 +11,19 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    Inbox, Refusal,
-    inbox::{Kept, Search},
+    LocalMail, Refusal,
     links::links,
+    table::{Kept, Search},
 };
 
 const MOST: usize = 100;
 
 /// `GET /mail.json`: the mails that are searched for, the newest first; where there is none, and `wait` says so, the first that comes.
-pub(super) async fn list(State(inbox): State<Inbox>, RawQuery(query): RawQuery) -> Result<Json<Value>, Refusal> {
+pub(super) async fn list(State(caught): State<LocalMail>, RawQuery(query): RawQuery) -> Result<Json<Value>, Refusal> {
     let (search, wait) = read(query.as_deref().unwrap_or_default()).map_err(Refusal)?;
-    let (until, mut arrivals) = (Instant::now() + wait, inbox.arrivals());
+    let (until, mut arrivals) = (Instant::now() + wait, caught.arrivals());
     loop {
-        let mails = inbox.mails(search.clone()).await?;
+        let mails = caught.mails(search.clone()).await?;
         if !mails.is_empty() || !matches!(timeout_at(until, arrivals.changed()).await, Ok(Ok(()))) {
             return Ok(Json(json!({ "mails": mails.iter().map(told).collect::<Vec<_>>() })));
         }
@@ -31,9 +31,9 @@ pub(super) async fn list(State(inbox): State<Inbox>, RawQuery(query): RawQuery) 
 }
 
 /// `DELETE /mail` and `DELETE /mail/{id}`.
-pub(super) async fn delete(State(inbox): State<Inbox>, id: Option<Path<i64>>) -> Result<Json<Value>, Refusal> {
+pub(super) async fn delete(State(caught): State<LocalMail>, id: Option<Path<i64>>) -> Result<Json<Value>, Refusal> {
     let id = id.map(|Path(id)| id);
-    match inbox.delete(id).await? {
+    match caught.delete(id).await? {
         0 if id.is_some() => Err(Refusal::gone()),
         deleted => Ok(Json(json!({ "deleted": deleted }))),
     }

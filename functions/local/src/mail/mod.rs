@@ -3,14 +3,14 @@
 mod catcher;
 mod eml;
 mod frame;
-mod inbox;
 mod json;
 mod links;
 mod pages;
+mod table;
 
 pub(crate) use catcher::Catcher;
-pub(crate) use inbox::{Caught, Inbox};
 pub(crate) use pages::routes;
+pub(crate) use table::{Caught, LocalMail};
 
 use axum::{
     body::Body,

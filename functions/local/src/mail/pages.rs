@@ -11,18 +11,17 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::{
-    Inbox, Refusal,
+    LocalMail, Refusal,
     eml::eml,
-    frame,
-    inbox::{Entry, Kept, Search},
-    json, links,
+    frame, json, links,
+    table::{Entry, Kept, Search},
 };
 use crate::web::{Page, Visitor};
 
 const PAGE: usize = 200;
 
 /// `/mail` and what lies under it.
-pub(crate) fn routes(inbox: Inbox) -> Router {
+pub(crate) fn routes(caught: LocalMail) -> Router {
     Router::new()
         .route("/mail", get(list).delete(json::delete))
         .route("/mail.json", get(json::list))
@@ -32,7 +31,7 @@ pub(crate) fn routes(inbox: Inbox) -> Router {
         .route("/mail/{id}/html", get(html_part))
         .route("/mail/{id}/attachments/{n}", get(attachment))
         .route("/mail/{id}/message.eml", get(download))
-        .with_state(inbox)
+        .with_state(caught)
 }
 
 #[derive(Deserialize)]
@@ -42,9 +41,13 @@ struct Wanted {
     search: String,
 }
 
-async fn list(State(inbox): State<Inbox>, Extension(visitor): Extension<Visitor>, Query(wanted): Query<Wanted>) -> Result<Page, Refusal> {
+async fn list(
+    State(caught): State<LocalMail>,
+    Extension(visitor): Extension<Visitor>,
+    Query(wanted): Query<Wanted>,
+) -> Result<Page, Refusal> {
     let Wanted { before, search } = wanted;
-    let entries = inbox.entries(Search { words: search.clone(), before, limit: PAGE, ..Search::default() }).await?;
+    let entries = caught.entries(Search { words: search.clone(), before, limit: PAGE, ..Search::default() }).await?;
     let older = entries.last().filter(|_| entries.len() == PAGE).map(|entry| entry.id);
     let nothing = if search.is_empty() { "No mail yet." } else { "No mail is found." };
     let body = html! {
@@ -87,12 +90,12 @@ struct Pictures {
 }
 
 async fn show(
-    State(inbox): State<Inbox>,
+    State(caught): State<LocalMail>,
     Extension(visitor): Extension<Visitor>,
     Path(id): Path<i64>,
     Query(Pictures { pictures }): Query<Pictures>,
 ) -> Result<Page, Refusal> {
-    let Kept { received_at, task_id, mail, .. } = inbox.get(id).await?.ok_or_else(Refusal::gone)?;
+    let Kept { received_at, task_id, mail, .. } = caught.get(id).await?.ok_or_else(Refusal::gone)?;
     let people = [
         ("From", vec![mail.from.clone()]),
         ("To", mail.to.clone()),
@@ -151,35 +154,35 @@ fn linked(text: &str) -> Markup {
     }
 }
 
-async fn delete(State(inbox): State<Inbox>, Path(id): Path<i64>) -> Result<Redirect, Refusal> {
-    inbox.delete(Some(id)).await?;
+async fn delete(State(caught): State<LocalMail>, Path(id): Path<i64>) -> Result<Redirect, Refusal> {
+    caught.delete(Some(id)).await?;
     Ok(Redirect::to("/mail"))
 }
 
-async fn delete_all(State(inbox): State<Inbox>) -> Result<Redirect, Refusal> {
-    inbox.delete(None).await?;
+async fn delete_all(State(caught): State<LocalMail>) -> Result<Redirect, Refusal> {
+    caught.delete(None).await?;
     Ok(Redirect::to("/mail"))
 }
 
 async fn html_part(
-    State(inbox): State<Inbox>,
+    State(caught): State<LocalMail>,
     Path(id): Path<i64>,
     Query(Pictures { pictures }): Query<Pictures>,
 ) -> Result<Response, Refusal> {
-    let Kept { mail, .. } = inbox.get(id).await?.ok_or_else(Refusal::gone)?;
+    let Kept { mail, .. } = caught.get(id).await?.ok_or_else(Refusal::gone)?;
     let html = mail.html.as_ref().ok_or_else(Refusal::gone)?;
     Ok(contained("text/html; charset=utf-8", None, frame::policy(pictures), frame::document(html, &mail).into_bytes()))
 }
 
-async fn attachment(State(inbox): State<Inbox>, Path((id, n)): Path<(i64, usize)>) -> Result<Response, Refusal> {
-    let Kept { mail, .. } = inbox.get(id).await?.ok_or_else(Refusal::gone)?;
+async fn attachment(State(caught): State<LocalMail>, Path((id, n)): Path<(i64, usize)>) -> Result<Response, Refusal> {
+    let Kept { mail, .. } = caught.get(id).await?.ok_or_else(Refusal::gone)?;
     let file = mail.attachments.get(n).ok_or_else(Refusal::gone)?;
     Ok(contained("application/octet-stream", Some(&file.name), frame::policy(false), file.bytes()))
 }
 
-async fn download(State(inbox): State<Inbox>, Path(id): Path<i64>) -> Result<Response, Refusal> {
-    let kept = inbox.get(id).await?.ok_or_else(Refusal::gone)?;
-    let message = match inbox.source(id).await? {
+async fn download(State(caught): State<LocalMail>, Path(id): Path<i64>) -> Result<Response, Refusal> {
+    let kept = caught.get(id).await?.ok_or_else(Refusal::gone)?;
+    let message = match caught.source(id).await? {
         Some(source) => source,
         None => eml(&kept).map_err(|_| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the mail cannot be written as a message"))?,
     };

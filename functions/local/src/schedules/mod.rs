@@ -28,7 +28,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::open(&folder.path().join("errand.sqlite3")).await.unwrap();
         let queue = SqliteQueue::new(database.clone(), errand_wire::encode);
-        let schedules = LocalSchedules::open(database.clone()).await.unwrap();
+        let schedules = LocalSchedules::new(database.clone());
         let outbox = Outbox { soon: Arc::new(queue.clone()), late: None, objects: None };
         World { _folder: folder, database, queue, schedules, outbox }
     }

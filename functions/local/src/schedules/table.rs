@@ -14,13 +14,6 @@ pub(crate) struct LocalSchedules {
     changed: Arc<Notify>,
 }
 
-/// The table, by version, as [`Database::upgrade`] takes it. It may be there from before there were versions.
-const TABLES: [&str; 1] = ["CREATE TABLE IF NOT EXISTS schedules (
-    name TEXT PRIMARY KEY,
-    entry TEXT NOT NULL, -- JSON: Entry
-    next_at INTEGER -- milliseconds since 1970; null while it is paused, or when it never runs again
-) STRICT"];
-
 /// A schedule as it is kept.
 #[derive(Serialize, Deserialize)]
 struct Entry {
@@ -36,9 +29,8 @@ struct Entry {
 
 impl LocalSchedules {
     /// The schedules of a database.
-    pub(crate) async fn open(database: Database) -> Result<Self, StoreError> {
-        database.upgrade("schedules", &TABLES).await?;
-        Ok(Self { database, changed: Arc::default() })
+    pub(crate) fn new(database: Database) -> Self {
+        Self { database, changed: Arc::default() }
     }
 
     /// When the next run is due.

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     guard,
     listen::Place,
-    mail::{Caught, Inbox},
+    mail::{Caught, LocalMail},
 };
 
 /// How long a client may say nothing, and take nothing: what RFC 5321, section 4.5.3.2, asks for at least.
@@ -30,7 +30,7 @@ const LINE_LIMIT: u64 = 12 * 1024;
 /// Where mail comes in.
 #[derive(Clone)]
 pub(crate) struct Door {
-    pub(crate) inbox: Inbox,
+    pub(crate) caught: LocalMail,
     /// Who may send, as for calls: its `access`.
     pub(crate) enqueue: Arc<Enqueue>,
 }
@@ -85,7 +85,7 @@ impl Client {
                 Next::Take(envelope) => {
                     self.say("354 end it with a line that is a dot").await?;
                     place.works();
-                    let taken = self.take(envelope, &door.inbox).await?;
+                    let taken = self.take(envelope, &door.caught).await?;
                     place.waits();
                     self.say(&taken).await?;
                 }
@@ -123,7 +123,7 @@ impl Client {
     }
 
     /// Takes a message to its end, and keeps it; answers what the client is told.
-    async fn take(&mut self, envelope: Envelope, inbox: &Inbox) -> Result<String, End> {
+    async fn take(&mut self, envelope: Envelope, caught: &LocalMail) -> Result<String, End> {
         let (mut source, mut part) = (Vec::new(), Vec::new());
         let (mut too_large, mut begins) = (false, true);
         loop {
@@ -142,7 +142,7 @@ impl Client {
         if too_large {
             return Ok(TOO_LARGE.to_owned());
         }
-        Ok(match keep(source, envelope, inbox).await {
+        Ok(match keep(source, envelope, caught).await {
             Ok(id) => format!("250 2.0.0 kept as {id}"),
             Err(error) => {
                 tracing::error!(%error, "a mail cannot be kept");
@@ -152,10 +152,10 @@ impl Client {
     }
 }
 
-async fn keep(source: Vec<u8>, envelope: Envelope, inbox: &Inbox) -> Result<i64, StoreError> {
+async fn keep(source: Vec<u8>, envelope: Envelope, caught: &LocalMail) -> Result<i64, StoreError> {
     // A large one takes a while to read, in which others are answered.
     let read = spawn_blocking(move || Caught { mail: message::read(&source, &envelope), source: Some(source), ..Caught::default() });
-    inbox.keep(read.await.map_err(|_| StoreError("the message cannot be read".to_owned()))?).await
+    caught.keep(read.await.map_err(|_| StoreError("the message cannot be read".to_owned()))?).await
 }
 
 /// Whether a password is a key that may send; any is, where there are no keys.

@@ -27,7 +27,7 @@ use tokio::sync::watch;
 use crate::{
     guard,
     listen::http::Late,
-    mail::{self, Inbox},
+    mail::{self, LocalMail},
     sqs::{self, Sqs},
     web::sign_in::Sessions,
 };
@@ -43,9 +43,9 @@ pub(crate) struct Functions {
 }
 
 /// Everything that is served.
-pub(crate) fn router(functions: Functions, inbox: Inbox, sqs: Sqs) -> Router {
+pub(crate) fn router(functions: Functions, caught: LocalMail, sqs: Sqs) -> Router {
     let stopped = sqs.stopped.clone();
-    let pages = mail::routes(inbox).layer(middleware::from_fn_with_state(functions.clone(), only_for_holders_of_keys));
+    let pages = mail::routes(caught).layer(middleware::from_fn_with_state(functions.clone(), only_for_holders_of_keys));
     let sessions = Sessions::default();
     Router::new()
         .route("/", get(async || Redirect::to("/mail")))

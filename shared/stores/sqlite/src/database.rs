@@ -1,47 +1,10 @@
-use std::{path::Path, sync::mpsc, thread};
+use std::{path::Path, sync::mpsc, thread, time::Duration};
 
 use errand_core::{StoreError, Timestamp};
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, Transaction};
 use tokio::sync::oneshot;
 
-use crate::{queue, store};
-
-/// The tables, by version: each entry takes a file from one version to the next.
-const MIGRATIONS: [&str; 7] = [
-    include_str!("schema.sql"),
-    "ALTER TABLE dead_letters ADD COLUMN visible_at INTEGER NOT NULL DEFAULT 0",
-    "CREATE TABLE notes (
-        kind TEXT NOT NULL, -- errand_core::NoteKind
-        name TEXT NOT NULL,
-        text TEXT NOT NULL,
-        until INTEGER, -- milliseconds since 1970
-        PRIMARY KEY (kind, name)
-    ) STRICT, WITHOUT ROWID",
-    "CREATE TABLE written (at INTEGER NOT NULL) STRICT; -- one row: when it was last tried whether the file can be written, in milliseconds since 1970
-    INSERT INTO written VALUES (0);
-    CREATE TABLE parts (name TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT, WITHOUT ROWID; -- of the tables that Database::upgrade keeps",
-    "ALTER TABLE messages ADD COLUMN queue TEXT NOT NULL DEFAULT 'default';
-    ALTER TABLE messages ADD COLUMN lane TEXT; -- on a first-in-first-out queue: all but the first of a lane are never visible
-    DROP INDEX messages_by_visible_at;
-    CREATE INDEX messages_by_visible_at ON messages (queue, visible_at, id);
-    CREATE INDEX messages_by_lane ON messages (queue, lane, id) WHERE lane IS NOT NULL",
-    "ALTER TABLE messages ADD COLUMN attributes TEXT NOT NULL DEFAULT '{}'; -- JSON: MessageAttribute by name
-    ALTER TABLE messages ADD COLUMN message_id TEXT; -- what an outside client knows it by
-    ALTER TABLE messages ADD COLUMN deduplication_id TEXT;
-    ALTER TABLE messages ADD COLUMN sent_at INTEGER NOT NULL DEFAULT 0; -- milliseconds since 1970
-    ALTER TABLE messages ADD COLUMN first_received_at INTEGER; -- milliseconds since 1970
-    CREATE TABLE deduplications (
-        queue TEXT NOT NULL,
-        lane TEXT NOT NULL,
-        id TEXT NOT NULL,
-        message_id TEXT NOT NULL,
-        place INTEGER NOT NULL, -- of the message of that id
-        until INTEGER NOT NULL, -- milliseconds since 1970
-        PRIMARY KEY (queue, lane, id)
-    ) STRICT, WITHOUT ROWID;
-    CREATE INDEX deduplications_by_until ON deduplications (until)",
-    include_str!("conditions.sql"),
-];
+use crate::{migrations, queue, store};
 
 /// The most writes that are kept together: none waits for more.
 const MOST: usize = 100;
@@ -124,26 +87,6 @@ impl Database {
         told.await.map_err(|_| no_answer())?
     }
 
-    /// Creates or updates the tables that a `part` of another crate keeps in this file. As with this crate's own, each of `migrations` takes them from one
-    /// version to the next, and none that is released is changed.
-    ///
-    /// # Errors
-    /// The file cannot be written, or the part's tables are of a newer version.
-    pub async fn upgrade(&self, part: &'static str, migrations: &'static [&'static str]) -> Result<(), StoreError> {
-        let upgrade = move |transaction: &Connection| {
-            let query = "SELECT version FROM parts WHERE name = ?1";
-            let version: Option<u32> = transaction.query_row(query, [part], |row| row.get(0)).optional()?;
-            let Some(missing) = migrations.get(version.unwrap_or(0) as usize..) else { return Ok(false) };
-            for migration in missing {
-                transaction.execute_batch(migration)?;
-            }
-            transaction
-                .execute("INSERT OR REPLACE INTO parts (name, version) VALUES (?1, ?2)", params![part, migrations.len().to_string()])?;
-            Ok(true)
-        };
-        if self.write(upgrade).await? { Ok(()) } else { Err(newer()) }
-    }
-
     /// Whether the file can be written, as is seen by writing; not more than once a second, since anyone may ask.
     ///
     /// # Errors
@@ -218,31 +161,26 @@ fn apart<T>(transaction: &mut Transaction<'_>, work: impl FnOnce(&Connection) ->
 
 fn connect(path: &Path) -> Result<Connection, StoreError> {
     let mut connection = Connection::open(path).map_err(|error| failed(&error))?;
-    let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(|error| failed(&error))?;
-    let missing = MIGRATIONS.get(version as usize..).ok_or_else(newer)?;
-    prepare(&mut connection, missing).map_err(|error| failed(&error))?;
-    Ok(connection)
+    let known = prepare(&mut connection).map_err(|error| failed(&error))?;
+    if known { Ok(connection) } else { Err(StoreError("SQLite: the file is of a newer version of Errand".to_owned())) }
 }
 
-fn prepare(connection: &mut Connection, migrations: &[&str]) -> rusqlite::Result<()> {
+/// Makes a file ready, if it is of a version that is known.
+fn prepare(connection: &mut Connection) -> rusqlite::Result<bool> {
+    connection.busy_timeout(Duration::from_secs(5))?;
+    let transaction = connection.transaction()?;
+    if !migrations::run(&transaction)? {
+        return Ok(false);
+    }
+    store::forget_old(&transaction, Timestamp::now())?;
+    transaction.commit()?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.busy_timeout(std::time::Duration::from_secs(5))?;
-    let transaction = connection.transaction()?;
-    for migration in migrations {
-        transaction.execute_batch(migration)?;
-    }
-    transaction.pragma_update(None, "user_version", MIGRATIONS.len().to_string())?;
-    store::forget_old(&transaction, Timestamp::now())?;
-    transaction.commit()
+    Ok(true)
 }
 
 fn no_answer() -> StoreError {
     StoreError("SQLite: its thread does not answer".to_owned())
-}
-
-fn newer() -> StoreError {
-    StoreError("SQLite: the file is of a newer version of Errand".to_owned())
 }
 
 fn failed(error: &rusqlite::Error) -> StoreError {

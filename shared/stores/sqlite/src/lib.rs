@@ -3,6 +3,7 @@
 mod clients;
 mod database;
 mod dead_letters;
+mod migrations;
 mod notes;
 mod queue;
 mod store;

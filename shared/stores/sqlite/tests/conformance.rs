@@ -5,8 +5,8 @@
 use std::{path::Path, time::Duration};
 
 use errand_core::{
-    Begin, Claim, Claims, DeadLetter, Envelope, ErrorKind, ForeignMessage, Forward, Lookup, Message, Progress, PublishError, Queue,
-    Register, Status, Timestamp, Transport,
+    Begin, Claim, Claims, DeadLetter, Envelope, ErrorKind, ForeignMessage, Forward, Message, Progress, PublishError, Queue, Timestamp,
+    Transport,
 };
 use errand_store_memory::MemoryStore;
 use errand_store_sqlite::{Counts, Database, MessageAttribute, Sent, SqliteNotes, SqliteQueue, SqliteStore};
@@ -122,27 +122,6 @@ async fn it_keeps_the_contract_of_dead_letters() {
     errand_testkit::dead_letters::conformance(&queue, bury).await;
 }
 
-#[tokio::test]
-async fn a_file_that_is_no_database_is_told() {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("errand.sqlite3"), "x".repeat(5000)).unwrap();
-    let error = Database::open(&folder.path().join("errand.sqlite3")).await.err().unwrap();
-    assert!(error.to_string().contains("not a database"), "{error}");
-}
-
-#[tokio::test]
-async fn another_parts_tables_are_brought_from_their_version_to_the_newest() {
-    let folder = tempfile::tempdir().unwrap();
-    let (database, _) = open(folder.path()).await;
-    database.upgrade("mail", &["CREATE TABLE mail (a)"]).await.unwrap();
-    let (database, _) = open(folder.path()).await;
-    database.upgrade("mail", &["CREATE TABLE mail (a)", "ALTER TABLE mail ADD COLUMN b"]).await.unwrap();
-    database.upgrade("other", &["CREATE TABLE other (a)"]).await.unwrap();
-    database.write(|connection| connection.execute("INSERT INTO mail (a, b) VALUES (1, 2)", [])).await.unwrap();
-    let refused = database.upgrade("mail", &["CREATE TABLE mail (a)"]).await.unwrap_err();
-    assert!(refused.0.contains("newer version"), "{refused}");
-}
-
 fn on(queue: &str, group: Option<&str>, id: &str) -> Envelope {
     Envelope { queue: queue.to_owned(), group: group.map(ToOwned::to_owned), ..envelope(id) }
 }
@@ -191,44 +170,6 @@ async fn a_lane_goes_on_when_its_first_message_is_gone() {
     queue.acknowledge(&[again]).await.unwrap();
     queue.changed("a.fifo").await;
     assert_eq!(told(&take().await), wanted(&[("x2", "x")]));
-}
-
-#[tokio::test]
-async fn a_file_of_before_there_were_queues_is_taken_over() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("errand.sqlite3");
-    let old = rusqlite::Connection::open(&path).unwrap();
-    old.execute_batch(include_str!("../src/schema.sql")).unwrap();
-    old.execute("INSERT INTO messages (body, visible_at) VALUES (?1, 0)", [errand_wire::encode(&envelope("a"))]).unwrap();
-    old.pragma_update(None, "user_version", 1).unwrap();
-    drop(old);
-    let (_, queue) = open(folder.path()).await;
-    assert_eq!(
-        receive(&queue).await.iter().map(|message| (id(message), message.queue.clone())).collect::<Vec<_>>(),
-        [("a".to_owned(), "default".to_owned())]
-    );
-}
-
-#[tokio::test]
-async fn a_file_of_before_tells_with_its_tasks_when_and_how_they_are_run() {
-    let folder = tempfile::tempdir().unwrap();
-    let (database, _) = open(folder.path()).await;
-    let store = SqliteStore::new(database.clone());
-    let task = Envelope { user: Some("u".to_owned()), max_attempts: Some(7), queue: "fast".to_owned(), ..envelope("a") };
-    store.register(&task, Status::Ready, "local", Timestamp::now()).await.unwrap();
-    store.register(&envelope("b"), Status::Ready, "local", Timestamp::now()).await.unwrap();
-    let before = "PRAGMA user_version = 6;
-        UPDATE tasks SET record = json_set(record, '$.header', json_object('user', 'u', 'max_attempts', 7, 'queue', 'fast')) WHERE id = 'a';
-        UPDATE tasks SET record = json_set(record, '$.header', json_object()) WHERE id = 'b';
-        UPDATE tasks SET record = json_remove(record, '$.result.queue', '$.result.user', '$.result.max_attempts')";
-    database.write(move |connection| connection.execute_batch(before)).await.unwrap();
-    let store = SqliteStore::new(open(folder.path()).await.0);
-    let told = async |id: &str| {
-        let (result, header) = store.get(id).await.unwrap().unwrap();
-        (result.queue, result.user, result.max_attempts, header.fingerprint)
-    };
-    assert_eq!(told("a").await, ("fast".to_owned(), Some("u".to_owned()), Some(7), None));
-    assert_eq!(told("b").await, ("default".to_owned(), None, None, None));
 }
 
 fn sent(body: &str, group: Option<&str>, deduplication_id: Option<&str>) -> Sent {

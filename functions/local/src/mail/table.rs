@@ -10,7 +10,7 @@ use super::{Mail, address};
 
 /// The caught mails, in the server's database. They stay until they are deleted.
 #[derive(Clone)]
-pub(crate) struct Inbox {
+pub(crate) struct LocalMail {
     database: Database,
     /// Told when one has come.
     arrivals: Arc<watch::Sender<()>>,
@@ -27,7 +27,7 @@ pub(crate) struct Caught {
     pub(crate) source: Option<Vec<u8>>,
 }
 
-/// A mail with what the inbox adds to it.
+/// A mail with what is added to it when it is kept.
 pub(super) struct Kept {
     pub(super) id: i64,
     pub(super) received_at: Timestamp,
@@ -66,26 +66,14 @@ pub(super) struct Search {
     pub(super) limit: usize,
 }
 
-/// The tables, by version, as [`Database::upgrade`] takes them. The first may be there from before there were versions.
-const MIGRATIONS: [&str; 2] = [
-    "CREATE TABLE IF NOT EXISTS mail (
-        id INTEGER PRIMARY KEY,
-        key TEXT NOT NULL UNIQUE,
-        received_at INTEGER NOT NULL,
-        mail TEXT NOT NULL
-    ) STRICT",
-    include_str!("searchable.sql"),
-];
-
 /// Which rows a [`Search`] is for, by its parameters in order.
 const FOUND: &str = "FROM mail WHERE id < ?1 AND id > ?2 AND (?3 IS NULL OR instr(recipients, ?3) > 0)
     AND NOT EXISTS (SELECT 1 FROM json_each(?4) WHERE instr(words, value) = 0) ORDER BY id DESC LIMIT ?5";
 
-impl Inbox {
-    /// The inbox of a database.
-    pub(crate) async fn open(database: Database) -> Result<Self, StoreError> {
-        database.upgrade("mail", &MIGRATIONS).await?;
-        Ok(Self { database, arrivals: Arc::new(watch::Sender::new(())) })
+impl LocalMail {
+    /// The caught mails of a database.
+    pub(crate) fn new(database: Database) -> Self {
+        Self { database, arrivals: Arc::new(watch::Sender::new(())) }
     }
 
     /// Keeps a mail; answers its id.
@@ -188,11 +176,10 @@ fn json(value: &impl Serialize) -> rusqlite::Result<String> {
 mod tests {
     use super::*;
 
-    async fn inbox() -> (tempfile::TempDir, Inbox) {
+    async fn local_mail() -> (tempfile::TempDir, LocalMail) {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::open(&folder.path().join("errand.sqlite3")).await.unwrap();
-        let inbox = Inbox::open(database).await.unwrap();
-        (folder, inbox)
+        (folder, LocalMail::new(database))
     }
 
     fn mail(to: &str, subject: &str) -> Caught {
@@ -200,55 +187,35 @@ mod tests {
         Caught { mail, ..Caught::default() }
     }
 
-    async fn found(inbox: &Inbox, search: Search) -> Vec<i64> {
-        inbox.entries(Search { limit: 10, ..search }).await.unwrap().iter().map(|entry| entry.id).collect()
+    async fn found(caught: &LocalMail, search: Search) -> Vec<i64> {
+        caught.entries(Search { limit: 10, ..search }).await.unwrap().iter().map(|entry| entry.id).collect()
     }
 
     #[tokio::test]
     async fn mails_are_found_by_recipient_and_words() {
-        let (_folder, inbox) = inbox().await;
-        inbox.keep(mail("Ann <Ann@example.com>", "Grüße")).await.unwrap();
+        let (_folder, caught) = local_mail().await;
+        caught.keep(mail("Ann <Ann@example.com>", "Grüße")).await.unwrap();
         let mut second = mail("bob@example.com", "Order 7");
         second.mail.bcc = vec!["ann@example.com".to_owned()];
-        inbox.keep(second).await.unwrap();
+        caught.keep(second).await.unwrap();
         let to = |to: &str| Search { to: Some(to.to_owned()), ..Search::default() };
         let words = |words: &str| Search { words: words.to_owned(), ..Search::default() };
-        assert_eq!(found(&inbox, to("ANN@example.com")).await, [2, 1]);
-        assert_eq!(found(&inbox, to("bob@example.com")).await, [2]);
-        assert!(found(&inbox, to("nn@example.com")).await.is_empty(), "an address is a whole one");
-        assert_eq!(found(&inbox, words("GRÜ ann")).await, [1]);
-        assert_eq!(found(&inbox, words("% order")).await, [2]);
-        assert_eq!(found(&inbox, Search { after: Some(1), ..Search::default() }).await, [2]);
-        assert_eq!(found(&inbox, Search { before: Some(2), ..Search::default() }).await, [1]);
+        assert_eq!(found(&caught, to("ANN@example.com")).await, [2, 1]);
+        assert_eq!(found(&caught, to("bob@example.com")).await, [2]);
+        assert!(found(&caught, to("nn@example.com")).await.is_empty(), "an address is a whole one");
+        assert_eq!(found(&caught, words("GRÜ ann")).await, [1]);
+        assert_eq!(found(&caught, words("% order")).await, [2]);
+        assert_eq!(found(&caught, Search { after: Some(1), ..Search::default() }).await, [2]);
+        assert_eq!(found(&caught, Search { before: Some(2), ..Search::default() }).await, [1]);
     }
 
     #[tokio::test]
     async fn one_of_each_key_is_kept_and_no_id_comes_again() {
-        let (_folder, inbox) = inbox().await;
+        let (_folder, caught) = local_mail().await;
         let keyed = || Caught { key: Some("k".to_owned()), ..mail("a@example.com", "x") };
-        assert_eq!((inbox.keep(keyed()).await, inbox.keep(keyed()).await), (Ok(1), Ok(1)));
-        assert_eq!(inbox.delete(Some(7)).await, Ok(0));
-        assert_eq!(inbox.delete(None).await, Ok(1));
-        assert!(inbox.keep(mail("a@example.com", "x")).await.unwrap() > 1);
-    }
-
-    #[tokio::test]
-    async fn what_was_caught_before_there_was_a_search_is_found() {
-        let folder = tempfile::tempdir().unwrap();
-        let database = Database::open(&folder.path().join("errand.sqlite3")).await.unwrap();
-        let old = Mail { from: "e@example.com".to_owned(), ..mail("Ann <Ann@example.com>", "Old").mail };
-        let old = serde_json::to_string(&old).unwrap();
-        let insert = move |connection: &Connection| {
-            connection.execute(MIGRATIONS[0], [])?;
-            connection.execute("INSERT INTO mail (key, received_at, mail) VALUES ('k', 1000, ?1)", [old])
-        };
-        database.write(insert).await.unwrap();
-        let inbox = Inbox::open(database).await.unwrap();
-        assert_eq!(
-            found(&inbox, Search { to: Some("ann@example.com".to_owned()), words: "old sure".to_owned(), ..Search::default() }).await,
-            [1]
-        );
-        let entry = &inbox.entries(Search { limit: 1, ..Search::default() }).await.unwrap()[0];
-        assert_eq!((entry.head.from.as_str(), entry.head.to[0].as_str(), entry.head.files), ("e@example.com", "Ann <Ann@example.com>", 0));
+        assert_eq!((caught.keep(keyed()).await, caught.keep(keyed()).await), (Ok(1), Ok(1)));
+        assert_eq!(caught.delete(Some(7)).await, Ok(0));
+        assert_eq!(caught.delete(None).await, Ok(1));
+        assert!(caught.keep(mail("a@example.com", "x")).await.unwrap() > 1);
     }
 }
