@@ -91,7 +91,7 @@ impl Operations {
     }
 
     async fn answer(&self, request: &Request, route: Route) -> Result<Response, ProblemDocument> {
-        let (id, query) = (route.id.as_str(), &Query::of(request, route.operation)?);
+        let (id, query) = (route.parameter("id"), &Query::of(request, route.operation)?);
         let Operation::Status(operation) = route.operation else { return Err(ProblemDocument::elsewhere()) };
         names_nothing(operation, id)?;
         match operation {

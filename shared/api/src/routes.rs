@@ -156,8 +156,18 @@ pub struct Route {
     pub operation: Operation,
     /// The scope that it needs; `None`: anyone may call.
     pub scope: Option<Scope>,
-    /// The path's `{id}`, decoded; empty where it has none.
-    pub id: String,
+    parameters: Parameters,
+}
+
+/// What a path says for each name of its pattern, decoded.
+type Parameters = Vec<(&'static str, String)>;
+
+impl Route {
+    /// What the path says for `{name}` in its pattern; empty where that has none of the name.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> &str {
+        self.parameters.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value)
+    }
 }
 
 /// Every call of the API: its method, the pattern of its path, what it asks for, and the scope that it needs.
@@ -168,8 +178,8 @@ pub fn routes() -> impl Iterator<Item = (&'static Method, &'static str, Operatio
 
 /// Whether a word of another path can stand where this pattern has an id, as `batch` can in `/v1/tasks/{id}`.
 #[must_use]
-pub fn has_words(pattern: &str) -> bool {
-    pattern.contains("{id}") && ROUTES.iter().any(|(_, other, ..)| *other != pattern && matches(pattern, other).is_some())
+pub fn has_words(pattern: &'static str) -> bool {
+    parameters(pattern).next().is_some() && ROUTES.iter().any(|(_, other, ..)| *other != pattern && matches(pattern, other).is_some())
 }
 
 /// Finds where a call goes.
@@ -181,9 +191,9 @@ pub fn route(method: &Method, path: &str) -> Result<Route, ProblemDocument> {
     // A word of a path is no id: what answers at `/v1/tasks/batch` is told by its own rows alone.
     let is_word = ROUTES.iter().any(|(_, pattern, ..)| *pattern == path);
     for (known, pattern, operation, scope) in &ROUTES {
-        let Some(id) = matches(pattern, path).filter(|_| !is_word || *pattern == path) else { continue };
+        let Some(parameters) = matches(pattern, path).filter(|_| !is_word || *pattern == path) else { continue };
         if known == method {
-            return Ok(Route { operation: *operation, scope: *scope, id });
+            return Ok(Route { operation: *operation, scope: *scope, parameters });
         }
         allowed.push(known.as_str());
     }
@@ -194,18 +204,30 @@ pub fn route(method: &Method, path: &str) -> Result<Route, ProblemDocument> {
     Err(ProblemDocument::new(StatusCode::METHOD_NOT_ALLOWED, &format!("this path answers {allow}")).with_header(header::ALLOW, &allow))
 }
 
-/// The path's `{id}` if the path fits the pattern; empty where the pattern has none.
-fn matches(pattern: &str, path: &str) -> Option<String> {
-    match pattern.split_once("{id}") {
-        None => (pattern == path).then(String::new),
-        Some((before, after)) => {
-            let id = path.strip_prefix(before)?.strip_suffix(after)?;
-            if id.is_empty() || id.contains('/') {
-                return None;
-            }
-            percent_decode_str(id).decode_utf8().ok().map(|id| id.into_owned())
+/// The names of a pattern's parameters, in order.
+pub fn parameters(pattern: &'static str) -> impl Iterator<Item = &'static str> {
+    pattern.split('/').filter_map(parameter)
+}
+
+/// The name in a part of a pattern, as in `{id}`.
+fn parameter(part: &str) -> Option<&str> {
+    part.strip_prefix('{')?.strip_suffix('}')
+}
+
+/// The path's parameters if the path fits the pattern: each is one part of the path, and not empty.
+fn matches(pattern: &'static str, path: &str) -> Option<Parameters> {
+    if pattern.split('/').count() != path.split('/').count() {
+        return None;
+    }
+    let mut found = Parameters::new();
+    for (wanted, said) in pattern.split('/').zip(path.split('/')) {
+        match parameter(wanted) {
+            Some(name) if !said.is_empty() => found.push((name, percent_decode_str(said).decode_utf8().ok()?.into_owned())),
+            None if wanted == said => {}
+            _ => return None,
         }
     }
+    Some(found)
 }
 
 #[cfg(test)]
@@ -214,8 +236,11 @@ mod tests {
 
     #[test]
     fn a_path_and_method_find_their_operation() {
-        let found =
-            |method, path: &str| route(&method, path).map(|route| (route.operation, route.id)).map_err(|problem| problem.status().as_u16());
+        let found = |method, path: &str| {
+            route(&method, path)
+                .map(|route| (route.operation, route.parameter("id").to_owned()))
+                .map_err(|problem| problem.status().as_u16())
+        };
         assert_eq!(found(Method::POST, "/v1/tasks"), Ok((Enqueue(Sending::Task), String::new())));
         assert_eq!(found(Method::GET, "/v1/tasks/a%2Fb"), Ok((Status(Managing::GetTask), "a/b".to_owned())));
         assert_eq!(found(Method::DELETE, "/v1/tasks/x"), Ok((Status(Managing::CancelTask), "x".to_owned())));
@@ -224,6 +249,25 @@ mod tests {
         assert_eq!(found(Method::PUT, "/v1/tasks"), Err(405));
         for path in ["/", "/v1", "/v1/tasks/", "/v1/tasks/a/b", "/v1/tasksx", "/v1/nothing"] {
             assert_eq!(found(Method::GET, path), Err(404), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_can_have_several_parameters() {
+        const PATTERN: &str = "/v1/users/{user}/notifications/{id}";
+        assert_eq!(parameters(PATTERN).collect::<Vec<_>>(), ["user", "id"]);
+        let found = |path: &str| matches(PATTERN, path).map(|found| found.into_iter().map(|(_, value)| value).collect::<Vec<_>>());
+        assert_eq!(found("/v1/users/ann%2Fb/notifications/7"), Some(vec!["ann/b".to_owned(), "7".to_owned()]));
+        for path in [
+            "/v1/users/ann/notifications",
+            "/v1/users/ann/notifications/",
+            "/v1/users//notifications/7",
+            "/v1/users/ann/tasks/7",
+            "/v1/users/ann/b/notifications/7",
+            "/v1/users/ann/notifications/7/",
+            "/v1/users/%FF/notifications/7",
+        ] {
+            assert_eq!(found(path), None, "{path}");
         }
     }
 

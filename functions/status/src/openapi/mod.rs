@@ -4,7 +4,7 @@
 mod operations;
 mod schemas;
 
-use errand_api::{Managing, Operation, Response, answer, has_words, json, routes};
+use errand_api::{Managing, Operation, Response, answer, has_words, json, parameters, routes};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value, json};
 
@@ -28,9 +28,9 @@ impl Operations {
             if let Some(scope) = scope {
                 described["x-scope"] = json!(scope.as_str());
             }
-            if path.contains("{id}") {
-                let id = json!({ "name": "id", "in": "path", "required": true, "schema": schemas::id_of(path) });
-                described["parameters"].as_array_mut().into_iter().for_each(|parameters| parameters.insert(0, id.clone()));
+            let in_path = |name: &str| json!({ "name": name, "in": "path", "required": true, "schema": schemas::of_parameter(path, name) });
+            if let Some(all) = described["parameters"].as_array_mut() {
+                all.splice(0..0, parameters(path).map(in_path));
             }
             if has_words(path) {
                 described["responses"]["405"] = json!({ "$ref": "#/components/responses/405" });

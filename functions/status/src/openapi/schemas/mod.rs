@@ -30,11 +30,11 @@ fn payload(mut schema: Map<String, Value>) -> Value {
     may_be_null(Value::from(schema))
 }
 
-/// What may stand for the `{id}` of a path.
-pub(super) fn id_of(path: &str) -> Value {
-    match path.split('/').nth(2) {
-        Some("tasks") => task_id(),
-        Some("schedules" | "templates") => name(),
+/// What may stand for a parameter of a path.
+pub(super) fn of_parameter(path: &str, parameter: &str) -> Value {
+    match (path.split('/').nth(2), parameter) {
+        (Some("tasks"), "id") => task_id(),
+        (Some("schedules" | "templates"), "id") => name(),
         _ => json!({ "type": "string", "minLength": 1 }),
     }
 }
