@@ -79,16 +79,10 @@ pub fn json_body(request: &Request, limit: usize) -> Result<&str, ProblemDocumen
     std::str::from_utf8(body(request, limit)?).map_err(|_| ProblemDocument::new(StatusCode::BAD_REQUEST, "the body is not UTF-8"))
 }
 
-/// A text as one segment of a path.
-#[must_use]
-pub fn encode_segment(text: &str) -> String {
-    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
-}
-
 /// An answer that tells where what was made is: at `path` and its id.
 #[must_use]
 pub fn located(mut response: Response, path: &str, id: &str) -> Response {
-    if let Ok(location) = HeaderValue::from_str(&format!("{path}{}", encode_segment(id))) {
+    if let Ok(location) = HeaderValue::from_str(&format!("{path}{}", errand_core::percent_encode(id))) {
         response.headers_mut().insert(header::LOCATION, location);
     }
     response

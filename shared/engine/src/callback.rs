@@ -1,13 +1,9 @@
 //! What is told of a task to others: how it ended, and where a remote worker reports.
 
-use errand_core::{Envelope, Message, Outcome, ReportTo, Secret, TaskResult};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use errand_core::{Envelope, Message, Outcome, ReportTo, Secret, TaskResult, percent_encode};
 use tracing::{error, warn};
 
 use crate::{Engine, Verdict, attempt::Claimed};
-
-/// What stands in a segment of a path as it is (RFC 3986, section 2.3).
-const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// What an attempt knows of how it ended.
 pub(crate) struct Told {
@@ -20,7 +16,7 @@ impl Engine {
     /// Where a remote worker can report of an attempt, with a token that only it is given; `None` where no report could be taken.
     pub(crate) fn report_to(&self, envelope: &Envelope) -> Option<ReportTo> {
         let (url, _) = (self.api_url.as_ref()?, self.store.as_ref()?);
-        let id = utf8_percent_encode(&envelope.id, UNRESERVED);
+        let id = percent_encode(&envelope.id);
         let token = Secret::new(uuid::Uuid::new_v4().simple().to_string());
         Some(ReportTo { url: format!("{}/v1/tasks/{id}/result", url.trim_end_matches('/')), token })
     }

@@ -1,8 +1,7 @@
 use std::{collections::BTreeSet, error::Error};
 
 use clap::{Args, Subcommand};
-use errand_api::encode_segment;
-use errand_core::{Environment, Json};
+use errand_core::{Environment, Json, percent_encode};
 use http::Method;
 use serde::Serialize;
 
@@ -116,7 +115,7 @@ impl Selection {
         let named = [("task", task), ("queue", queue), ("kind", kind), ("reason", reason), ("since", since), ("until", until)];
         let conditions = named.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
         let ids = self.ids.iter().map(|id| ("id", id));
-        ids.chain(conditions).map(|(name, value)| format!("&{name}={}", encode_segment(value))).collect()
+        ids.chain(conditions).map(|(name, value)| format!("&{name}={}", percent_encode(value))).collect()
     }
 }
 

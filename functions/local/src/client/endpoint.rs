@@ -2,9 +2,8 @@ use std::{collections::BTreeMap, error::Error, time::Duration};
 
 use bytes::Bytes;
 use clap::Args;
-use errand_api::encode_segment;
 use errand_core::{
-    Environment, Json, Secret, json,
+    Environment, Json, Secret, json, percent_encode,
     settings::all::{API_KEY, URL},
 };
 use errand_http::Client;
@@ -49,7 +48,7 @@ impl Endpoint {
 
 /// The path of what there is many of, and of what is under it.
 pub(super) fn path(many: &'static str, under: &[&str]) -> String {
-    under.iter().fold(format!("/v1/{many}"), |path, segment| format!("{path}/{}", encode_segment(segment)))
+    under.iter().fold(format!("/v1/{many}"), |path, segment| format!("{path}/{}", percent_encode(segment)))
 }
 
 /// Those fields of a body that are said.
@@ -78,7 +77,7 @@ impl Api {
             let page = self.get(&format!("{path}{cursor}")).await?;
             all.extend(part::<Vec<Json>>(&page, &format!("/{name}")));
             match part::<Option<String>>(&page, "/cursor") {
-                Some(next) => cursor = format!("&cursor={}", encode_segment(&next)),
+                Some(next) => cursor = format!("&cursor={}", percent_encode(&next)),
                 None => return Ok(all),
             }
         }

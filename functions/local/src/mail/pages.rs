@@ -113,7 +113,7 @@ async fn show(
             dt { "Received" } dd { time datetime=(received_at) { (received_at) } }
             @for (name, list) in people.iter().filter(|(_, list)| !list.is_empty()) { dt { (name) } dd { (list.join(", ")) } }
             @for (name, value) in &mail.headers { dt { (name) } dd { (value) } }
-            @if let Some(task_id) = &task_id { dt { "Task" } dd { a href={ "/v1/tasks/" (errand_api::encode_segment(task_id)) } { (task_id) } } }
+            @if let Some(task_id) = &task_id { dt { "Task" } dd { a href={ "/v1/tasks/" (errand_core::percent_encode(task_id)) } { (task_id) } } }
         }
         @if let Some(part) = &mail.html {
             h2 { "HTML" }
@@ -192,7 +192,7 @@ async fn download(State(caught): State<LocalMail>, Path(id): Path<i64>) -> Resul
 /// Something that a sender made, so that a browser keeps it away from our pages; with a name, as a download.
 fn contained(media_type: &'static str, download_as: Option<&str>, policy: String, body: Vec<u8>) -> Response {
     let disposition = match download_as {
-        Some(name) => format!("attachment; filename*=UTF-8''{}", errand_api::encode_segment(name)),
+        Some(name) => format!("attachment; filename*=UTF-8''{}", errand_core::percent_encode(name)),
         None => "inline".to_owned(),
     };
     let headers = [

@@ -5,6 +5,7 @@ mod base64_text;
 mod clock;
 mod digest;
 pub mod json;
+mod percent;
 mod timestamp;
 mod unread;
 
@@ -13,5 +14,6 @@ pub use base64_text::from_base64;
 pub use clock::Clock;
 pub use digest::{Digest, hex};
 pub use json::Json;
+pub use percent::percent_encode;
 pub use timestamp::{InvalidTimestamp, Timestamp};
 pub use unread::tell_unread;

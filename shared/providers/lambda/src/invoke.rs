@@ -10,7 +10,7 @@ use aws_sigv4::{
 };
 use aws_types::service_config::ServiceConfigKey;
 use bytes::Bytes;
-use errand_core::{DeliveryError, ErrorKind, SettingsError};
+use errand_core::{DeliveryError, ErrorKind, SettingsError, percent_encode};
 use errand_http::aws::SdkConfig;
 
 /// Where and as whom functions are invoked.
@@ -52,7 +52,8 @@ impl Caller {
             .build()
             .map_err(|_| wrong("the call cannot be signed"))?
             .into();
-        let uri = format!("{}/2015-03-31/functions/{}/invocations", self.endpoint, encode(function));
+        // The colons of an ARN must be encoded, or the signature is another.
+        let uri = format!("{}/2015-03-31/functions/{}/invocations", self.endpoint, percent_encode(function));
         let headers = [("content-type", "application/json"), ("x-amz-invocation-type", if wait { "RequestResponse" } else { "Event" })];
         let signable = SignableRequest::new("POST", &uri, headers.into_iter(), SignableBody::Bytes(body.as_bytes()));
         let signed = signable.and_then(|request| sign(request, &params)).map_err(|_| wrong("the call cannot be signed"))?;
@@ -63,9 +64,4 @@ impl Caller {
         }
         request.body(body.into()).map_err(|_| wrong("no call can be made of the function's name"))
     }
-}
-
-/// A function's name or ARN as one segment of a path. The colons of an ARN must be encoded, or the signature is another.
-fn encode(function: &str) -> String {
-    function.replace(':', "%3A")
 }

@@ -5,8 +5,7 @@ use std::{
 };
 
 use clap::Args;
-use errand_api::encode_segment;
-use errand_core::{Environment, Timestamp};
+use errand_core::{Environment, Timestamp, percent_encode};
 
 use crate::client::{
     endpoint::{Endpoint, part},
@@ -51,12 +50,12 @@ impl Tail {
         let (api, output) = self.endpoint.open(env);
         let filter: String = [("task", &self.task), ("status", &self.status), ("user", &self.user)]
             .into_iter()
-            .filter_map(|(name, value)| Some(format!("&{name}={}", encode_segment(value.as_ref()?))))
+            .filter_map(|(name, value)| Some(format!("&{name}={}", percent_encode(value.as_ref()?))))
             .collect();
         tell("tasks of the last ten minutes, and then as they come and change; Ctrl-C ends it");
         let mut seen: HashMap<String, (String, u64)> = HashMap::new();
         loop {
-            let since = encode_segment(&(Timestamp::now() - LOOK_BACK).to_string());
+            let since = percent_encode(&(Timestamp::now() - LOOK_BACK).to_string());
             let tasks = api.all("tasks", &format!("/v1/tasks?limit=100&since={since}{filter}")).await?;
             let mut ids = HashSet::new();
             // The lists have the newest first.
