@@ -5,34 +5,15 @@ use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
-/// What a key may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Scope {
-    /// Send tasks, and cancel them.
-    Send,
-    /// See how tasks stand.
-    Read,
-    /// Everything.
-    Admin,
-}
-
-impl Scope {
-    /// Every scope.
-    pub const ALL: [Self; 3] = [Self::Send, Self::Read, Self::Admin];
-
-    /// Its name.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Send => "send",
-            Self::Read => "read",
-            Self::Admin => "admin",
-        }
-    }
-
-    fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|scope| scope.as_str() == name)
+errand_core::named! {
+    /// What a key may do.
+    pub enum Scope {
+        /// Send tasks, and cancel them.
+        Send = "send",
+        /// See how tasks stand.
+        Read = "read",
+        /// Everything.
+        Admin = "admin",
     }
 }
 

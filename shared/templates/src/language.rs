@@ -174,7 +174,7 @@ fn in_line(line: Option<usize>) -> String {
 
 /// The kind that has this name.
 fn kind(name: &str) -> Option<Text> {
-    Text::ALL.into_iter().find(|kind| kind.as_str() == name)
+    Text::named(name)
 }
 
 /// Writes a value into a text of its kind; what `safe` was said of, as it is.

@@ -226,7 +226,7 @@ mod tests {
 
     /// The kind of a text is the name of its field.
     fn by_name(place: &Place<'_>) -> Text {
-        Text::ALL.into_iter().find(|kind| kind.as_str() == place.field()).unwrap_or(Text::Plain)
+        Text::named(place.field()).unwrap_or(Text::Plain)
     }
 
     fn render(template: Value, variables: Value) -> Result<Value, Vec<String>> {

@@ -2,35 +2,22 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-/// What kind of text a field of a payload is, and so how a value is written into it. What an author wrote stays as it is; a value is somebody
-/// else's word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Text {
-    /// Text that is read as it is.
-    Plain,
-    /// The same in one line, such as a subject or a name: a value's line breaks and other control characters become a space.
-    Line,
-    /// HTML.
-    Html,
-    /// Slack's markup. <https://docs.slack.dev/messaging/formatting-message-text#escaping>
-    Slack,
+crate::named! {
+    /// What kind of text a field of a payload is, and so how a value is written into it. What an author wrote stays as it is; a value is somebody
+    /// else's word.
+    pub enum Text {
+        /// Text that is read as it is.
+        Plain = "plain",
+        /// The same in one line, such as a subject or a name: a value's line breaks and other control characters become a space.
+        Line = "line",
+        /// HTML.
+        Html = "html",
+        /// Slack's markup. <https://docs.slack.dev/messaging/formatting-message-text#escaping>
+        Slack = "slack",
+    }
 }
 
 impl Text {
-    /// All kinds.
-    pub const ALL: [Self; 4] = [Self::Plain, Self::Line, Self::Html, Self::Slack];
-
-    /// The kind's name.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Plain => "plain",
-            Self::Line => "line",
-            Self::Html => "html",
-            Self::Slack => "slack",
-        }
-    }
-
     /// What is written in place of a character that means something in a text of this kind.
     const fn instead(self, character: char) -> Option<&'static str> {
         match (self, character) {

@@ -2,29 +2,18 @@ use std::future::Future;
 
 use crate::{StoreError, Timestamp};
 
-/// What a [`Note`] is about. Names are told apart within one kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum NoteKind {
-    /// An API key, by the SHA-256 of it.
-    Key,
-    /// The answer to a call, by its idempotency key.
-    Call,
-    /// A template of notifications, by its name.
-    Template,
-    /// Calls of a key in a minute.
-    Rate,
-}
-
-impl NoteKind {
-    /// Its name in stores.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Key => "key",
-            Self::Call => "call",
-            Self::Template => "template",
-            Self::Rate => "rate",
-        }
+crate::named! {
+    /// What a [`Note`] is about. Names are told apart within one kind.
+    #[derive(PartialOrd, Ord)]
+    pub enum NoteKind {
+        /// An API key, by the SHA-256 of it.
+        Key = "key",
+        /// The answer to a call, by its idempotency key.
+        Call = "call",
+        /// A template of notifications, by its name.
+        Template = "template",
+        /// Calls of a key in a minute.
+        Rate = "rate",
     }
 }
 

@@ -5,49 +5,43 @@ use serde_json::value::RawValue;
 
 use crate::{DEFAULT_QUEUE, DeliveryError, Envelope, Json, Sender, StoreError, Timestamp};
 
-/// Where an id stands. The first four are Django's `TaskResultStatus`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Status {
-    /// Waits to be run, perhaps again.
-    Ready,
-    /// An attempt is under way.
-    Running,
-    /// Done.
-    Successful,
-    /// Given up.
-    Failed,
-    /// Waits for its time.
-    Scheduled,
-    /// Cancelled before it ran.
-    Cancelled,
-    /// Was too late to run.
-    Expired,
+crate::named! {
+    /// Where an id stands. The first four are Django's `TaskResultStatus`.
+    pub enum Status {
+        /// Waits to be run, perhaps again.
+        Ready = "READY",
+        /// An attempt is under way.
+        Running = "RUNNING",
+        /// Done.
+        Successful = "SUCCESSFUL",
+        /// Given up.
+        Failed = "FAILED",
+        /// Waits for its time.
+        Scheduled = "SCHEDULED",
+        /// Cancelled before it ran.
+        Cancelled = "CANCELLED",
+        /// Was too late to run.
+        Expired = "EXPIRED",
+    }
 }
 
 impl Status {
-    /// Every status.
-    pub const ALL: [Self; 7] =
-        [Self::Ready, Self::Running, Self::Successful, Self::Failed, Self::Scheduled, Self::Cancelled, Self::Expired];
-
-    /// Its name on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ready => "READY",
-            Self::Running => "RUNNING",
-            Self::Successful => "SUCCESSFUL",
-            Self::Failed => "FAILED",
-            Self::Scheduled => "SCHEDULED",
-            Self::Cancelled => "CANCELLED",
-            Self::Expired => "EXPIRED",
-        }
-    }
-
     /// Whether nothing more can happen to the id.
     #[must_use]
     pub const fn ended(self) -> bool {
-        matches!(self, Self::Successful | Self::Failed | Self::Cancelled | Self::Expired)
+        match self {
+            Self::Successful | Self::Failed | Self::Cancelled | Self::Expired => true,
+            Self::Ready | Self::Running | Self::Scheduled => false,
+        }
+    }
+
+    /// Whether it waits to be run, and is nobody's.
+    #[must_use]
+    pub const fn waits(self) -> bool {
+        match self {
+            Self::Ready | Self::Scheduled => true,
+            Self::Running | Self::Successful | Self::Failed | Self::Cancelled | Self::Expired => false,
+        }
     }
 }
 
@@ -60,10 +54,7 @@ impl fmt::Display for Status {
 impl FromStr for Status {
     type Err = StoreError;
     fn from_str(text: &str) -> Result<Self, StoreError> {
-        Self::ALL
-            .into_iter()
-            .find(|status| status.as_str() == text)
-            .ok_or_else(|| StoreError("a record has a status that is none".to_owned()))
+        Self::named(text).ok_or_else(|| StoreError("a record has a status that is none".to_owned()))
     }
 }
 

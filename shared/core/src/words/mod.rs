@@ -5,6 +5,7 @@ mod base64_text;
 mod clock;
 mod digest;
 pub mod json;
+mod named;
 mod percent;
 mod timestamp;
 mod unread;

@@ -1,3 +1,5 @@
+use std::sync::LazyLock;
+
 use aws_sdk_dynamodb::types::ReturnValue;
 use errand_core::{Begin, Claim, Claims, Finish, Outcome, Status, StoreError, TaskResult, Timestamp};
 
@@ -6,6 +8,15 @@ use crate::{
     DynamoStore,
     item::{self, Reader, number, text, time},
 };
+
+/// What is not known, or of the same content, free and not moved to a later time.
+static CLAIMABLE: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "attribute_not_exists(id) OR ((attribute_not_exists(fingerprint) OR fingerprint = :fingerprint) AND ({}) \
+         AND (attribute_not_exists(run_after) OR run_after <= :due))",
+        *FREE
+    )
+});
 
 impl Claims for DynamoStore {
     async fn begin(&self, claim: &Claim<'_>) -> Result<Begin, StoreError> {
@@ -24,12 +35,7 @@ impl Claims for DynamoStore {
         } else {
             " REMOVE unsent, next_attempt_at, #token"
         });
-        // What is not known, or of the same content, free and not moved to a later time.
-        let due = format!(
-            "attribute_not_exists(id) OR ((attribute_not_exists(fingerprint) OR fingerprint = :fingerprint) AND ({FREE}) \
-             AND (attribute_not_exists(run_after) OR run_after <= :due))"
-        );
-        let mut update = free(self.update(&claim.envelope.id, &set, &due), claim.now)
+        let mut update = free(self.update(&claim.envelope.id, &set, &CLAIMABLE), claim.now)
             .expression_attribute_values(":due", time(claim.due()))
             .expression_attribute_names("#ttl", "ttl")
             .expression_attribute_values(":ttl", item::ttl(claim.now))
@@ -58,12 +64,10 @@ impl Claims for DynamoStore {
             Err(Some(stood)) => {
                 let (stood, until) = (Reader(&stood), Reader(&stood).time("lease_until")?.unwrap_or(claim.now));
                 match stood.status()? {
+                    ended if ended.ended() => Ok(Begin::Ended(ended)),
                     Status::Running if until > claim.now => Ok(Begin::Held { until }),
                     // One whose attempt died can be moved as well.
-                    Status::Running | Status::Ready | Status::Scheduled => {
-                        Ok(Begin::Moved { until: stood.time("run_after")?.unwrap_or(claim.now) })
-                    }
-                    ended => Ok(Begin::Ended(ended)),
+                    _ => Ok(Begin::Moved { until: stood.time("run_after")?.unwrap_or(claim.now) }),
                 }
             }
             Err(None) => Err(StoreError("DynamoDB: a claim failed without telling why".to_owned())),

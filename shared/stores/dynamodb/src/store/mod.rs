@@ -4,6 +4,8 @@ mod claims;
 mod register;
 mod results;
 
+use std::sync::LazyLock;
+
 use aws_sdk_dynamodb::{
     Client,
     operation::update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
@@ -15,7 +17,8 @@ use errand_http::aws::{Failure, SdkConfig};
 use crate::item::{self, Item, Reader, number, text, time};
 
 /// What no attempt holds: it waits, or whoever had it was not heard of in time.
-const FREE: &str = "#status IN (:ready, :scheduled) OR (#status = :running AND lease_until <= :now)";
+static FREE: LazyLock<String> =
+    LazyLock::new(|| format!("#status IN ({}) OR (#status = :running AND lease_until <= :now)", names(Status::waits)));
 
 /// Appends failures.
 const ERRORS: &str = ", errors = list_append(if_not_exists(errors, :none), :errors)";
@@ -130,17 +133,42 @@ fn status(status: Status) -> AttributeValue {
     text(status.as_str())
 }
 
+/// The statuses of which this is so, as a condition names them.
+fn names(is: fn(Status) -> bool) -> String {
+    Status::ALL.into_iter().filter(|status| is(*status)).map(name).collect::<Vec<_>>().join(", ")
+}
+
+/// What a condition names a status by.
+fn name(status: Status) -> String {
+    format!(":{}", status.as_str().to_lowercase())
+}
+
+/// The values of those names.
+fn values(update: UpdateItemFluentBuilder, is: fn(Status) -> bool) -> UpdateItemFluentBuilder {
+    let named = Status::ALL.into_iter().filter(|status| is(*status));
+    named.fold(update, |update, named| update.expression_attribute_values(name(named), status(named)))
+}
+
 /// The values that [`FREE`] compares with.
 fn free(update: UpdateItemFluentBuilder, now: Timestamp) -> UpdateItemFluentBuilder {
-    update
-        .expression_attribute_values(":ready", status(Status::Ready))
-        .expression_attribute_values(":scheduled", status(Status::Scheduled))
-        .expression_attribute_values(":running", status(Status::Running))
+    values(update, Status::waits)
+        .expression_attribute_values(name(Status::Running), status(Status::Running))
         .expression_attribute_values(":now", time(now))
 }
 
 impl Lookup for DynamoStore {
     async fn get(&self, id: &str) -> Result<Option<Known>, StoreError> {
         self.item(id).await?.map(|item| Reader(&item).known()).transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conditions_name_every_status_that_they_are_about() {
+        assert_eq!(*FREE, "#status IN (:ready, :scheduled) OR (#status = :running AND lease_until <= :now)");
+        assert_eq!(names(Status::ended), ":successful, :failed, :cancelled, :expired");
     }
 }

@@ -1,3 +1,5 @@
+use std::sync::LazyLock;
+
 use aws_sdk_dynamodb::{
     operation::put_item::PutItemError,
     types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
@@ -5,11 +7,14 @@ use aws_sdk_dynamodb::{
 use errand_core::{Envelope, Known, Register, Status, StoreError, TaskError, TaskResult, Timestamp};
 use errand_http::aws::Failure;
 
-use super::{ERRORS, failed, status, write};
+use super::{ERRORS, failed, names, status, values, write};
 use crate::{
     DynamoStore,
     item::{self, Conditions, Reader, text},
 };
+
+/// What is of this content and has not ended.
+static WAITS: LazyLock<String> = LazyLock::new(|| format!("fingerprint = :fingerprint AND NOT #status IN ({})", names(Status::ended)));
 
 impl Register for DynamoStore {
     async fn register(&self, envelope: &Envelope, state: Status, backend: &str, now: Timestamp) -> Result<Option<Known>, StoreError> {
@@ -38,23 +43,19 @@ impl Register for DynamoStore {
     }
 
     async fn sent(&self, envelope: &Envelope, failed: Option<&TaskError>) -> Result<(), StoreError> {
-        const WAITS: &str = "fingerprint = :fingerprint AND NOT #status IN (:successful, :failed, :cancelled, :expired)";
         let id = &envelope.id;
         let update = match failed {
             Some(error) => self
-                .update(id, &format!("SET unsent = :true{ERRORS}"), &format!("{WAITS} AND attribute_not_exists(attempts)"))
+                .update(id, &format!("SET unsent = :true{ERRORS}"), &format!("{} AND attribute_not_exists(attempts)", *WAITS))
                 .expression_attribute_values(":true", AttributeValue::Bool(true))
                 .expression_attribute_values(":errors", item::errors(std::slice::from_ref(error)))
                 .expression_attribute_values(":none", item::nothing()),
             None => self
-                .update(id, "SET header = :header REMOVE unsent", WAITS)
+                .update(id, "SET header = :header REMOVE unsent", &WAITS)
                 .expression_attribute_values(":header", text(Conditions::of(envelope))),
         };
-        let ended = [Status::Successful, Status::Failed, Status::Cancelled, Status::Expired];
-        let update = ended
-            .into_iter()
-            .fold(update, |update, ended| update.expression_attribute_values(format!(":{}", ended.as_str().to_lowercase()), status(ended)));
-        write(update.expression_attribute_values(":fingerprint", text(envelope.content().to_string()))).await.map(drop)
+        let update = values(update, Status::ended).expression_attribute_values(":fingerprint", text(envelope.content().to_string()));
+        write(update).await.map(drop)
     }
 
     async fn check(&self) -> Result<(), StoreError> {

@@ -28,16 +28,17 @@ impl Results for DynamoStore {
     }
 
     async fn cancel(&self, id: &str, now: Timestamp) -> Result<Change, StoreError> {
-        let update = free(self.update(id, "SET #status = :cancelled, finished_at = :now, #ttl = :ttl REMOVE next_attempt_at", FREE), now)
+        let update = free(self.update(id, "SET #status = :cancelled, finished_at = :now, #ttl = :ttl REMOVE next_attempt_at", &FREE), now)
             .expression_attribute_values(":cancelled", status(Status::Cancelled));
         change(update, now).await
     }
 
     async fn reschedule(&self, id: &str, run_after: Timestamp, now: Timestamp) -> Result<Change, StoreError> {
         let state = if run_after > now { Status::Scheduled } else { Status::Ready };
-        let update = free(self.update(id, "SET #status = :status, run_after = :at, #ttl = :ttl REMOVE next_attempt_at, unsent", FREE), now)
-            .expression_attribute_values(":status", status(state))
-            .expression_attribute_values(":at", time(run_after));
+        let update =
+            free(self.update(id, "SET #status = :status, run_after = :at, #ttl = :ttl REMOVE next_attempt_at, unsent", &FREE), now)
+                .expression_attribute_values(":status", status(state))
+                .expression_attribute_values(":at", time(run_after));
         change(update, run_after.max(now)).await
     }
 
