@@ -1,11 +1,11 @@
 //! The queues that the settings name: ours, which tasks can be sent to, and others', which only what follows on a task goes to.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use serde::Deserialize;
 
 use crate::{
-    DEFAULT_QUEUE, Environment, PublishError, Setting, SettingsError, limits,
+    DEFAULT_QUEUE, Environment, PublishError, Setting, SettingsError, http_url, limits,
     settings::all::{DEAD_LETTER_URL, FOREIGN_QUEUES, QUEUE_URL, QUEUES},
 };
 
@@ -172,16 +172,11 @@ fn last_segment(url: &str) -> &str {
 
 /// A setting's value as a queue's URL.
 fn checked(setting: &Setting, text: &str) -> Result<String, SettingsError> {
-    let named =
-        (text.starts_with("https://") || text.starts_with("http://")) && text.matches('/').count() >= 3 && !last_segment(text).is_empty();
-    if named {
-        Ok(text.to_owned())
-    } else {
-        Err(SettingsError::invalid(
-            setting.name,
-            "expected the URL of a queue, such as https://sqs.eu-west-1.amazonaws.com/123456789012/name",
-        ))
-    }
+    let named = http_url(text).filter(|url| url.matches('/').count() >= 3 && !last_segment(url).is_empty());
+    named.map(Cow::into_owned).ok_or_else(|| {
+        let expected = "expected the URL of a queue, such as https://sqs.eu-west-1.amazonaws.com/123456789012/name";
+        SettingsError::invalid(setting.name, expected)
+    })
 }
 
 #[cfg(test)]

@@ -1,9 +1,14 @@
 use std::{
     any::{Any, TypeId, type_name},
     collections::HashMap,
+    time::Duration,
 };
 
 use crate::{Invocation, SettingsError};
+
+/// How long every call of a service may take, in place of what each has for itself: for tests, whose services answer at once or never.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallTimeout(pub Duration);
 
 /// What a function has for its providers to share, by type: the HTTP client, the AWS configuration. Built once, without I/O.
 #[derive(Default)]
@@ -23,6 +28,12 @@ impl Init {
     #[must_use]
     pub fn invocation(&self) -> Invocation {
         self.shared::<Invocation>().copied().unwrap_or_default()
+    }
+
+    /// How long a call of a service may take that has `usual` for it: that, or the [`CallTimeout`] among the values.
+    #[must_use]
+    pub fn call_timeout(&self, usual: Duration) -> Duration {
+        self.shared::<CallTimeout>().map_or(usual, |CallTimeout(timeout)| *timeout)
     }
 
     /// The value of this type.

@@ -9,7 +9,7 @@ mod stranger;
 
 use std::{collections::BTreeMap, fmt};
 
-pub use init::Init;
+pub use init::{CallTimeout, Init};
 pub use invocation::Invocation;
 pub use setting::{Reader, Setting, Takes};
 pub use stranger::{Stranger, Unread};

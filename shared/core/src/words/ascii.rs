@@ -1,4 +1,4 @@
-use std::borrow::Cow;
+use std::{borrow::Cow, net::Ipv6Addr};
 
 use idna::{
     AsciiDenyList,
@@ -35,9 +35,65 @@ pub fn ascii_url(text: &str) -> Option<Cow<'_, str>> {
     Url::parse(text).ok().map(|url| Cow::Owned(url.into()))
 }
 
+/// What [`http_url`] takes, for who is told.
+pub const HTTP_URL: &str = "an http or https URL with a host, without a user, and with no port or one up to 65535";
+
+/// A URL that can be called, as [`ascii_url`] has it. `None` where it is none, or would be called otherwise than it reads: a user looks like a host, and a port that
+/// is no number is none to some readers.
+#[must_use]
+pub fn http_url(text: &str) -> Option<Cow<'_, str>> {
+    let url = ascii_url(text).filter(|url| url.bytes().all(|byte| byte.is_ascii_graphic()))?;
+    let (scheme, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let (host, port) = match authority.strip_prefix('[').and_then(|inner| inner.split_once(']')) {
+        Some((address, port)) => (address.parse::<Ipv6Addr>().is_ok(), port),
+        None => {
+            let (host, port) = authority.split_at(authority.find(':').unwrap_or(authority.len()));
+            (!host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)), port)
+        }
+    };
+    let port = port.is_empty()
+        || port.strip_prefix(':').is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok());
+    let known = ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
+    (known && host && port).then_some(url)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_url_is_called_as_it_reads_or_not_at_all() {
+        for (text, url) in [
+            ("https://example.com", Some("https://example.com")),
+            ("http://127.0.0.1:4566/a?b#c", Some("http://127.0.0.1:4566/a?b#c")),
+            ("HTTPS://[2001:db8::1]:8443/", Some("HTTPS://[2001:db8::1]:8443/")),
+            ("https://exämple.de/ü", Some("https://xn--exmple-cua.de/%C3%BC")),
+            ("https://example.com?a=@b", Some("https://example.com?a=@b")),
+            ("", None),
+            ("example.com", None),
+            ("//example.com", None),
+            ("ftp://example.com", None),
+            ("https://", None),
+            ("https:///example.com", None),
+            ("https://:80/", None),
+            ("https://user@example.com", None),
+            ("https://user:pw@example.com", None),
+            ("https://@example.com", None),
+            ("https://example.com:", None),
+            ("https://example.com:+80", None),
+            ("https://example.com:65536", None),
+            ("https://example.com:0x50", None),
+            ("https://example.com\\@127.0.0.1/", None),
+            ("https://[::1", None),
+            ("https://[v1.x]/", None),
+            ("https://[::1]x/", None),
+            ("https://a b/", None),
+            ("https://ä@example.com/", None),
+        ] {
+            assert_eq!(http_url(text).as_deref(), url, "{text}");
+        }
+    }
 
     #[test]
     fn a_domain_is_written_in_punycode() {

@@ -10,7 +10,7 @@ mod percent;
 mod timestamp;
 mod unread;
 
-pub use ascii::{ascii_domain, ascii_url};
+pub use ascii::{HTTP_URL, ascii_domain, ascii_url, http_url};
 pub use base64_text::from_base64;
 pub use clock::Clock;
 pub use digest::{Digest, hex};
