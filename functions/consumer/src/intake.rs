@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use errand_core::{BoxFuture, DeliveryError, DynForeignObjects, Envelope, ErrorKind, Message, tell_unread};
 use errand_engine::Record;
-use errand_wire::{Content, Decoded, Pointer};
+use errand_http::sns::{self, Verifier};
+use errand_wire::{Content, Decoded, Pointer, sns::Signed};
 use futures_util::{FutureExt, future::join_all};
-
-use crate::sns::Verifier;
 
 /// Reads messages.
 #[derive(Default)]
@@ -49,7 +48,8 @@ impl Intake {
     fn finish<'a>(&'a self, decoded: Decoded, message: &'a Message) -> BoxFuture<'a, Result<Vec<Envelope>, DeliveryError>> {
         Box::pin(async move {
             if let (Some(verifier), Some(signed)) = (&self.verifier, &decoded.signed) {
-                verifier.verify(signed).await?;
+                let Signed { text, signature, version, certificate_url } = signed;
+                verifier.verify(&sns::Signed { text, signature, version, certificate_url }).await?;
             }
             let decoded = match decoded.content {
                 Content::Elsewhere(pointer) => errand_wire::decode_fetched(message, &self.fetch(&pointer).await?)?,

@@ -18,12 +18,10 @@ mod function;
 mod intake;
 mod kept;
 mod providers;
-mod sns;
 
 pub use function::Function;
 pub use intake::Intake;
 pub use providers::providers;
-pub use sns::Verifier;
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
@@ -32,6 +30,7 @@ use errand_core::{
     settings::all::{API_URL, AWS_LAMBDA_LOG_STREAM_NAME, MAX_ATTEMPTS, OUTCOME_UNKNOWN, RETENTION_SECONDS, RETRY_BASE_SECONDS},
 };
 use errand_engine::{Circuits, Engine, Policy, Sequel, Unknown, Verdict};
+use errand_http::sns::Verifier;
 use errand_runtime::TokioClock;
 use errand_store_dynamodb::DynamoStore;
 use errand_transport_sqs::{SqsQueue, SqsTransport};
@@ -68,9 +67,9 @@ impl Consumer {
         let transport = Arc::new(SqsTransport::new(env, &sdk, errand_wire::encode)?);
         let outbox = Outbox { soon: transport.clone(), late: None, objects: objects.clone() };
         let sequel = Sequel { follow_ups: errand_wire::celery::follow_ups, forward: transport, results: kept::results(env)? };
-        let client = errand_http::Client::new();
-        let intake = Intake { objects: kept::foreign_objects(&sdk), verifier: Verifier::from_env(env, client.clone())? };
-        let cx = Init::default().with(Invocation::from_env(env)?).with(client).with(sdk);
+        let objects_of_others = kept::foreign_objects(&sdk);
+        let cx = Init::default().with(Invocation::from_env(env)?).with(errand_http::Client::new()).with(sdk);
+        let intake = Intake { objects: objects_of_others, verifier: Verifier::from_env(env, &cx)? };
         let worker = env.required(&AWS_LAMBDA_LOG_STREAM_NAME)?.to_owned();
         let registry = registry(env, &cx, providers)?;
         errand_runtime::tell_strangers(&env.strangers(Reader::Consumer, registry.settings(), &errand_payloads::providers()));

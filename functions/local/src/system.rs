@@ -4,10 +4,11 @@ use std::{collections::BTreeMap, error::Error, net::SocketAddr, path::Path, sync
 
 use axum::Router;
 use errand_api::Access;
-use errand_consumer::{Consumer, Intake, Verifier};
+use errand_consumer::{Consumer, Intake};
 use errand_core::{Environment, Init, Invocation, Outbox, Registry, Routes, SettingsError, Target, settings::all::API_URL};
 use errand_engine::{Circuits, Engine, Sequel};
 use errand_enqueue::Enqueue;
+use errand_http::{Client, sns::Verifier};
 use errand_runtime::TokioClock;
 use errand_status::Operations;
 use errand_store_sqlite::{Database, SqliteNotes, SqliteQueue, SqliteStore};
@@ -81,7 +82,7 @@ impl System {
             worker: format!("local-{}", std::process::id()),
             backend: "local".to_owned(),
         };
-        let intake = Intake { objects: None, verifier: Verifier::from_env(env, errand_http::Client::new())? };
+        let intake = Intake { objects: None, verifier: Verifier::from_env(env, &Init::default().with(Client::new()))? };
         let schedules = LocalSchedules::new(database.clone());
         let access = || Access::new(env, Some(notes.clone())).map(Access::open_without_keys);
         // Mail is caught where nothing sends it.
@@ -139,7 +140,7 @@ async fn registry(env: &Environment, invocation: Invocation, caught: LocalMail) 
     let is_lambda = |target: &Target| matches!(target, Target::Runner(options) if options.contains_key("lambda"));
     let invokes = Routes::from_env(env)?.iter().any(|(_, targets)| targets.iter().any(is_lambda));
     let wants_aws = if sends_mail { Some(FROM.name) } else { invokes.then_some("a Lambda function in ERRAND_ROUTES") };
-    let mut cx = Init::default().with(invocation).with(errand_http::Client::new());
+    let mut cx = Init::default().with(invocation).with(Client::new());
     if let Some(wants) = wants_aws {
         cx = cx.with(aws::sdk_config(env, wants).await?);
     }

@@ -3,18 +3,57 @@
 use std::time::Duration;
 
 use aws_smithy_types::{DateTime, date_time::Format};
-use errand_core::{DeliveryError, ErrorKind, Timestamp};
+use errand_core::{ErrorKind, Timestamp};
 use http::{HeaderMap, StatusCode, header};
 
 /// The longest delay that is taken from a service: as long as a queue can hide a message.
 const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);
 
-/// The failure that an answer stands for: kind by status, delay by headers. The message names the service and the status.
+/// What a refusal means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Meaning {
+    /// Its kind.
+    pub kind: ErrorKind,
+    /// Whether it concerns everything that is asked of the service, and not what was asked alone: see [`DeliveryError::stops`](errand_core::DeliveryError::stops).
+    pub stops: bool,
+}
+
+/// What concerns what was asked alone.
 #[must_use]
-pub fn failure(service: &str, response: &http::Response<bytes::Bytes>, now: Timestamp) -> DeliveryError {
-    let status = response.status();
-    DeliveryError::new(kind_of(status), format!("{service} answered HTTP {}", status.as_u16()))
-        .retry_after(retry_after(response.headers(), now))
+pub const fn is(kind: ErrorKind) -> Meaning {
+    Meaning { kind, stops: false }
+}
+
+/// What concerns all that is asked.
+#[must_use]
+pub const fn stops(kind: ErrorKind) -> Meaning {
+    Meaning { kind, stops: true }
+}
+
+/// What a service's refusals mean, where that is not what [`kind_of`] their status says: its table of codes, which wins, and its table of statuses.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Meanings {
+    /// By the service's own error codes; those that mean the same are one row, with spaces between.
+    pub codes: &'static [(&'static str, Meaning)],
+    /// By HTTP status.
+    pub statuses: &'static [(u16, ErrorKind)],
+}
+
+impl Meanings {
+    /// What a refusal with this status means, and with this code where the service gave one.
+    #[must_use]
+    pub fn of(&self, status: StatusCode, code: Option<&str>) -> Meaning {
+        code.and_then(|code| self.of_code(code)).unwrap_or_else(|| self.of_status(status))
+    }
+
+    pub(crate) fn of_code(&self, code: &str) -> Option<Meaning> {
+        self.codes.iter().find(|(codes, _)| codes.split(' ').any(|known| known == code)).map(|(_, meaning)| *meaning)
+    }
+
+    pub(crate) fn of_status(&self, status: StatusCode) -> Meaning {
+        let own = self.statuses.iter().find(|(known, _)| *known == status.as_u16()).map(|(_, kind)| *kind);
+        is(own.unwrap_or_else(|| kind_of(status)))
+    }
 }
 
 /// The kind of failure that a status stands for (RFC 9110, section 15; RFC 6585; RFC 8470).

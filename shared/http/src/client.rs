@@ -12,7 +12,7 @@ use aws_smithy_runtime_api::client::{
 };
 use aws_smithy_types::body::SdkBody;
 use bytes::{Bytes, BytesMut};
-use errand_core::{DeliveryError, ErrorKind};
+use errand_core::{DeliveryError, Environment, ErrorKind, Setting, SettingsError};
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
 
@@ -51,11 +51,15 @@ impl Client {
         Self::with(None)
     }
 
-    /// A client for hosts that callers name: it calls public addresses and those in `allowed`, and checks each when it connects. What it refuses names the
-    /// `setting` that `allowed` is of.
-    #[must_use]
-    pub fn guarded(allowed: AllowList, setting: &'static str) -> Self {
-        Self::with(Some(Guard { allowed, setting }))
+    /// A client for hosts that callers name: it calls public addresses and those in the networks that a setting has, and checks each when it connects. What it
+    /// refuses names the setting.
+    ///
+    /// # Errors
+    /// The setting holds what is no network.
+    pub fn guarded(env: &Environment, setting: &Setting) -> Result<Self, SettingsError> {
+        let allowed = env.get(setting).unwrap_or_default().parse::<AllowList>();
+        let allowed = allowed.map_err(|_| SettingsError::invalid(setting.name, "expected networks as 10.1.0.0/16, separated by commas"))?;
+        Ok(Self::with(Some(Guard { allowed, setting: setting.name })))
     }
 
     fn with(guard: Option<Guard>) -> Self {

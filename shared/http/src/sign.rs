@@ -4,18 +4,24 @@
 use std::borrow::Cow;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use errand_core::{Digest, Secret, Timestamp};
+use errand_core::{Digest, Environment, Secret, Setting, SettingsError, Timestamp};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ring::hmac;
 
 pub use ring::hmac::Key;
 
-/// The keys of secrets that are separated by spaces or commas: the current one, and others while receivers change over.
+/// The keys of the secrets that a setting has, separated by spaces or commas: the current one, and others while receivers change over. None, if it is not set.
 ///
 /// # Errors
-/// What was expected of a secret that is none.
-pub fn keys(secrets: &Secret) -> Result<Vec<Key>, &'static str> {
-    secrets.expose().split([' ', ',']).filter(|secret| !secret.is_empty()).map(|secret| key(&Secret::new(secret))).collect()
+/// One of them is none; or there is none.
+pub fn keys(env: &Environment, setting: &Setting) -> Result<Vec<Key>, SettingsError> {
+    let Some(secrets) = env.secret(setting) else { return Ok(Vec::new()) };
+    let secrets = secrets.expose().split([' ', ',']).filter(|secret| !secret.is_empty());
+    let keys: Result<Vec<Key>, _> = secrets.map(|secret| key(&Secret::new(secret))).collect();
+    match keys.map_err(|expected| SettingsError::invalid(setting.name, &format!("expected {expected}")))? {
+        none if none.is_empty() => Err(SettingsError::invalid(setting.name, "holds no secret: calls would not be signed")),
+        keys => Ok(keys),
+    }
 }
 
 /// A secret's key: `whsec_` and the base64 of 24 to 64 bytes.

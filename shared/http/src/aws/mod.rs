@@ -1,5 +1,8 @@
 //! The settings of the AWS clients in a function: from its environment, without I/O. Only Amazon's roots are trusted, one connection pool
-//! serves all clients, and no client parses certificates before its first request.
+//! serves all clients, and no client parses certificates before its first request. And calls that need no client: see [`Api`].
+
+mod failure;
+mod signer;
 
 use std::{
     collections::HashMap,
@@ -13,17 +16,15 @@ use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_runtime_api::client::{
     behavior_version::BehaviorVersion,
     http::{SharedHttpClient, SharedHttpConnector, http_client_fn},
-    orchestrator::HttpResponse,
-    result::SdkError,
     stalled_stream_protection::StalledStreamProtectionConfig,
 };
-use aws_smithy_types::{error::metadata::ProvideErrorMetadata, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_smithy_types::{retry::RetryConfig, timeout::TimeoutConfig};
 use aws_types::{
     region::Region,
     service_config::{LoadServiceConfig, ServiceConfigKey},
 };
 use errand_core::{
-    Environment, PublishError, SettingsError,
+    Environment, SettingsError,
     settings::all::{
         AWS_ACCESS_KEY_ID, AWS_CA_BUNDLE, AWS_DEFAULT_REGION, AWS_ENDPOINT_URL, AWS_IGNORE_CONFIGURED_ENDPOINT_URLS, AWS_REGION,
         AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN,
@@ -31,9 +32,13 @@ use errand_core::{
 };
 
 pub use aws_types::SdkConfig;
+pub use failure::{Failure, refused, throttled};
+pub use signer::Api;
+
+pub(crate) use failure::meaning;
+pub(crate) use signer::Signer;
 
 use crate::{
-    client::not_sent,
     connect::{Limits, connector},
     guard::Dns,
     roots,
@@ -92,6 +97,13 @@ pub fn http_client(env: &Environment) -> SharedHttpClient {
     http_client_fn(move |_, _| SharedHttpConnector::clone(&connector))
 }
 
+/// Where a service is that is not at AWS's own endpoint, by the id that AWS knows it by.
+fn endpoint_of(sdk: &SdkConfig, id: &str) -> Option<String> {
+    let key = ServiceConfigKey::builder().service_id(id).env(ENDPOINT).profile("endpoint_url").build().ok();
+    let own = key.and_then(|key| sdk.service_config()?.load_config(key));
+    own.or_else(|| sdk.endpoint_url().map(ToOwned::to_owned))
+}
+
 /// `AWS_ENDPOINT_URL` and its per-service forms, which win over it.
 /// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html>
 #[derive(Clone, Debug, Default)]
@@ -113,79 +125,6 @@ impl LoadServiceConfig for Endpoints {
     }
 }
 
-/// What is known of a call to AWS that failed. No text repeats what the service said of the request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// The service answered with this error code and HTTP status.
-    Answered {
-        /// The service's own code, such as `ThrottlingException`; `Unknown` when it gave none.
-        code: String,
-        /// The HTTP status.
-        status: u16,
-        /// What it said. Not for logs: it may repeat the request.
-        message: String,
-    },
-    /// Nothing left this machine. Holds why.
-    NotSent(String),
-    /// The request left, and no answer came or none that can be read: it may have been done.
-    Unanswered,
-}
-
-impl Failure {
-    /// The failure in an SDK's error.
-    pub fn of<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> Self {
-        if error.raw_response().is_some_and(|answer| answer.status().is_success()) {
-            // An answer that broke off or is not the service's: what it was asked is probably done.
-            return Self::Unanswered;
-        }
-        match error {
-            SdkError::ServiceError(context) => Self::Answered {
-                code: context.err().code().unwrap_or("Unknown").to_owned(),
-                status: context.raw().status().as_u16(),
-                message: context.err().message().unwrap_or_default().to_owned(),
-            },
-            SdkError::ResponseError(context) => {
-                Self::Answered { code: "Unknown".to_owned(), status: context.raw().status().as_u16(), message: String::new() }
-            }
-            SdkError::ConstructionFailure(_) => Self::NotSent("no request can be made of it".to_owned()),
-            SdkError::DispatchFailure(failure) => failure.as_connector_error().and_then(not_sent).map_or(Self::Unanswered, Self::NotSent),
-            _ => Self::Unanswered,
-        }
-    }
-
-    /// Whether trying again later may help.
-    #[must_use]
-    pub fn passes(&self) -> bool {
-        match self {
-            Self::Answered { status, code, .. } => *status >= 500 || *status == 429 || throttled(code),
-            Self::NotSent(_) | Self::Unanswered => true,
-        }
-    }
-
-    /// What it means for who wanted to hand something over to `service`.
-    #[must_use]
-    pub fn to_publish(&self, service: &str) -> PublishError {
-        let why = format!("{service}: {self}");
-        if self.passes() { PublishError::Unavailable(why) } else { PublishError::Misconfigured(why) }
-    }
-}
-
-/// Whether an error code asks to be called less often, with whatever status: `ThrottlingException`, `RequestThrottled`, `KmsThrottled`.
-#[must_use]
-pub fn throttled(code: &str) -> bool {
-    code.contains("Throttl") || code.contains("TooManyRequests")
-}
-
-impl std::fmt::Display for Failure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Answered { code, status, .. } => write!(f, "HTTP {status} {code}"),
-            Self::NotSent(why) => f.write_str(why),
-            Self::Unanswered => f.write_str("the request left and no readable answer came"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -194,19 +133,13 @@ mod tests {
         [("AWS_REGION", "eu-west-1"), ("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "s")].iter().chain(vars).copied().collect()
     }
 
-    fn endpoint(config: &SdkConfig, service: &str) -> Option<String> {
-        let key = ServiceConfigKey::builder().service_id(service).env(ENDPOINT).profile("endpoint_url").build().unwrap();
-        config.service_config().and_then(|services| services.load_config(key))
-    }
-
     #[test]
     fn a_services_own_endpoint_wins_over_the_common_one() {
         let config = sdk_config(&env(&[(ENDPOINT, "http://all"), ("AWS_ENDPOINT_URL_SESV2", "http://ses")])).unwrap();
-        assert_eq!(config.endpoint_url(), Some("http://all"));
-        assert_eq!(endpoint(&config, "SESv2").as_deref(), Some("http://ses"));
-        assert_eq!(endpoint(&config, "SQS"), None);
+        assert_eq!(endpoint_of(&config, "SESv2").as_deref(), Some("http://ses"));
+        assert_eq!(endpoint_of(&config, "SQS").as_deref(), Some("http://all"));
         let ignored = sdk_config(&env(&[(ENDPOINT, "http://all"), ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")])).unwrap();
-        assert_eq!(ignored.endpoint_url(), None);
+        assert_eq!(endpoint_of(&ignored, "SQS"), None);
     }
 
     #[test]
@@ -215,14 +148,6 @@ mod tests {
         assert_eq!(missing(&[]), "AWS_REGION");
         assert_eq!(missing(&[("AWS_DEFAULT_REGION", "x")]), "AWS_ACCESS_KEY_ID");
         assert_eq!(missing(&[("AWS_REGION", "x"), ("AWS_ACCESS_KEY_ID", "a")]), "AWS_SECRET_ACCESS_KEY");
-    }
-
-    #[test]
-    fn a_request_that_no_connection_can_carry_was_not_sent() {
-        use aws_smithy_runtime_api::client::result::ConnectorError;
-        let failure = |error| Failure::of(&SdkError::<aws_smithy_types::error::ErrorMetadata, _>::dispatch_failure(error));
-        assert!(matches!(failure(ConnectorError::user("no".into())), Failure::NotSent(_)));
-        assert_eq!(failure(ConnectorError::io("broke".into())), Failure::Unanswered);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Signed HTTP calls.
 
-use errand_core::{Aliases, Fields, Payload, Place, Secret, Text, ascii_url, segment};
+use errand_core::{Aliases, Fields, HTTP_URL, Payload, Place, Secret, Text, http_url, segment};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use serde_json::value::RawValue;
 
@@ -61,15 +61,7 @@ impl Payload for Call {
 }
 
 fn uri(text: &str) -> Result<Uri, &'static str> {
-    const EXPECTED: &str = "an http or https URL with a host, without a user, and with no port or one up to 65535";
-    let uri: Uri = ascii_url(text).and_then(|text| text.parse().ok()).ok_or(EXPECTED)?;
-    let known = matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty());
-    // A user stands before the host. A port that is no number is none to `Uri`, and the call would go to the scheme's own.
-    let plain = uri.authority().is_some_and(|authority| {
-        let port = authority.as_str().strip_prefix(authority.host());
-        port.is_some_and(|port| port.is_empty() || authority.port().is_some())
-    });
-    if known && plain { Ok(uri) } else { Err(EXPECTED) }
+    http_url(text).and_then(|url| url.parse().ok()).ok_or(HTTP_URL)
 }
 
 fn headers(fields: &mut Fields<'_>) -> HeaderMap {

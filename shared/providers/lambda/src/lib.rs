@@ -1,6 +1,5 @@
 //! Runs tasks by invoking the user's own Lambda functions, of routes such as `{"lambda": "orders"}`.
 
-mod invoke;
 mod runner;
 
 pub use runner::{Lambda, Route};

@@ -1,15 +1,12 @@
 use std::time::Duration;
 
-use bytes::Bytes;
-use errand_core::{
-    DeliveryError, Environment, ErrorKind, Init, Invocation, Job, Json, Ran, Runner, SettingsError, TaskError, Timestamp, runner,
-};
-use errand_http::{Client, aws::SdkConfig, failure};
-use http::StatusCode;
+use errand_core::{DeliveryError, Environment, ErrorKind, Init, Invocation, Job, Json, Ran, Runner, SettingsError, TaskError, runner};
+use errand_http::{Answer, Meanings, Service, aws, is};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::invoke::Caller;
+/// Lambda itself. <https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html>
+const LAMBDA: aws::Api = aws::Api { name: "Lambda", id: "Lambda", host: "lambda", signed_as: "lambda" };
 
 /// What a route says.
 #[derive(Deserialize)]
@@ -38,8 +35,7 @@ const EVENT_LIMIT: usize = 1024 * 1024;
 
 /// Invokes the function that a route names.
 pub struct Lambda {
-    client: Client,
-    caller: Caller,
+    lambda: Service,
     invocation: Invocation,
 }
 
@@ -48,8 +44,7 @@ impl Runner for Lambda {
     type Route = Route;
 
     fn new(_: &Environment, cx: &Init) -> Result<Self, SettingsError> {
-        let (client, caller) = (cx.shared::<Client>()?.clone(), Caller::new(cx.shared::<SdkConfig>()?)?);
-        Ok(Self { client, caller, invocation: cx.invocation() })
+        Ok(Self { lambda: LAMBDA.service(cx.invocation().longest_call(), cx)?, invocation: cx.invocation() })
     }
 
     fn check(&self, route: &Route) -> Result<(), String> {
@@ -71,44 +66,45 @@ impl Runner for Lambda {
         if !route.wait && body.len() > EVENT_LIMIT {
             return Err(DeliveryError::new(ErrorKind::InvalidPayload, "Lambda takes at most 1 MiB for a function that is not waited for"));
         }
-        let request = self.caller.request(&route.function, route.wait, body).await?;
-        let response = self.client.send(request, self.timeout(route)).await?;
-        if !response.status().is_success() {
-            return Err(refusal(&response));
+        // The colons of an ARN must be encoded, or the signature is another.
+        let path = format!("/2015-03-31/functions/{}/invocations", route.function.replace(':', "%3A"));
+        let call = self.lambda.post(&path).json_text(body).of(&job).within(self.timeout(route));
+        let answer = call.header("x-amz-invocation-type", if route.wait { "RequestResponse" } else { "Event" }).send().await?;
+        if !answer.success() {
+            return Err(aws::refused(&answer, &MEANINGS));
         }
-        if response.headers().contains_key("x-amz-function-error") {
-            return Err(raised(&response));
+        if answer.header("x-amz-function-error").is_some() {
+            return Err(raised(&answer));
         }
         match job.report {
             Some(_) => Ok(Ran::Handed(Duration::from_secs(route.report_seconds))),
-            None if route.wait => Ok(Ran::Done(Json::parse(response.body()).unwrap_or_default())),
+            None if route.wait => Ok(Ran::Done(Json::parse(answer.body()).unwrap_or_default())),
             // Nobody could take a report: that it was taken is all that will be known.
-            None => Ok(Ran::Done(json!({ "status": response.status().as_u16() }).into())),
+            None => Ok(Ran::Done(answer.receipt().0)),
         }
     }
 }
 
-/// What Lambda's own refusals mean, by their codes. <https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html#API_Invoke_Errors>
-fn refusal(response: &http::Response<Bytes>) -> DeliveryError {
-    let mut error = failure("Lambda", response, Timestamp::now());
-    let code = response.headers().get("x-amzn-errortype").and_then(|code| code.to_str().ok()).and_then(|code| code.split(':').next());
-    if let Some(code) = code {
-        error.message = format!("{} {code}", error.message);
-    }
-    error.kind = match (response.status(), code) {
-        (StatusCode::BAD_REQUEST, Some("InvalidRequestContentException" | "InvalidParameterValueException")) => ErrorKind::InvalidPayload,
-        (StatusCode::PAYLOAD_TOO_LARGE, _) => ErrorKind::InvalidPayload,
+/// What Lambda's own refusals mean. <https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html#API_Invoke_Errors>
+static MEANINGS: Meanings = Meanings {
+    codes: &[
+        ("InvalidRequestContentException InvalidParameterValueException", is(ErrorKind::InvalidPayload)),
+        // What throttles is not Lambda, and nobody asks for less.
+        ("EC2ThrottledException", is(ErrorKind::Unavailable)),
+    ],
+    statuses: &[
         // No such function, or it may not be invoked, or its image or network is wrong: somebody has to mend that.
-        (StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::UNSUPPORTED_MEDIA_TYPE, _) => ErrorKind::Misconfigured,
+        (400, ErrorKind::Misconfigured),
+        (404, ErrorKind::Misconfigured),
+        (415, ErrorKind::Misconfigured),
         // It is being changed, or is waking up.
-        (StatusCode::CONFLICT, _) => ErrorKind::Unavailable,
-        _ => error.kind,
-    };
-    error
-}
+        (409, ErrorKind::Unavailable),
+        (413, ErrorKind::InvalidPayload),
+    ],
+};
 
 /// What the function itself failed with.
-fn raised(response: &http::Response<Bytes>) -> DeliveryError {
+fn raised(answer: &Answer) -> DeliveryError {
     #[derive(Default, Deserialize)]
     #[serde(rename_all = "camelCase", default)]
     struct Raised {
@@ -116,7 +112,7 @@ fn raised(response: &http::Response<Bytes>) -> DeliveryError {
         error_message: Option<String>,
         stack_trace: Option<Value>,
     }
-    let Raised { error_type, error_message, stack_trace } = serde_json::from_slice(response.body()).unwrap_or_default();
+    let Raised { error_type, error_message, stack_trace } = answer.json().unwrap_or_default();
     let kind = error_type.unwrap_or_else(|| "Error".to_owned());
     let lines = stack_trace.as_ref().and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
     let traceback: String =

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use aws_sdk_sesv2::{
     Client,
     operation::send_email::{SendEmailError, builders::SendEmailFluentBuilder},
@@ -6,16 +8,19 @@ use aws_sdk_sesv2::{
         EmailContent, Message, MessageHeader, MessageTag,
     },
 };
-use aws_smithy_types::{Blob, error::operation::BuildError, retry::RetryConfig};
+use aws_smithy_types::{Blob, error::operation::BuildError, retry::RetryConfig, timeout::TimeoutConfig};
 use errand_core::{Attempt, DeliveryError, Environment, ErrorKind, Fields, Init, Provider, Receipt, Setting, SettingsError};
 use errand_http::{
+    Meaning, Meanings,
     aws::{Failure, SdkConfig, throttled},
-    kind_of, said,
+    is, said, stops,
 };
 use errand_payloads::email::{Attachment, Email, KEY_TAG, address, mime, within_ses};
-use http::StatusCode;
 
 use crate::settings::{CONFIGURATION_SET, FROM, SETTINGS};
+
+/// For one call, a second before the engine would cut it off.
+const TIMEOUT: Duration = Duration::from_secs(9);
 
 /// Sends mail through Amazon SES, API version 2. <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html>
 pub struct Ses {
@@ -37,7 +42,10 @@ impl Provider for Ses {
         let from = from.map_err(|expected| SettingsError::invalid(FROM.name, &format!("expected {expected}")))?;
         let shared = cx.shared::<SdkConfig>()?;
         // SES has no idempotency token: a call without an answer may have sent the mail, and only the engine decides about a second.
-        let config = aws_sdk_sesv2::config::Builder::from(shared).retry_config(RetryConfig::disabled()).build();
+        let config = aws_sdk_sesv2::config::Builder::from(shared)
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(TimeoutConfig::builder().operation_timeout(cx.call_timeout(TIMEOUT)).build())
+            .build();
         Ok(Self { client: Client::from_conf(config), from, configuration_set: env.get(&CONFIGURATION_SET).map(ToOwned::to_owned) })
     }
 
@@ -122,54 +130,33 @@ fn tag_value(key: &str) -> String {
     key.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' }).collect()
 }
 
-/// What a failed call means. <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html#API_SendEmail_Errors>
-///
-/// SES's messages repeat addresses: what [`said`] leaves of them is passed on.
-fn classify(failure: &Failure) -> DeliveryError {
-    let kind = match failure {
-        Failure::NotSent(_) => ErrorKind::Unavailable,
-        Failure::Unanswered => ErrorKind::OutcomeUnknown,
-        Failure::Answered { code, status, message } => match code.as_str() {
-            "LimitExceededException" => ErrorKind::RateLimited,
-            // In the sandbox, an address that is not verified is the operator's to verify.
-            "MessageRejected" if message.contains("not verified") => ErrorKind::Misconfigured,
-            "MessageRejected" | "BadRequestException" => ErrorKind::Rejected,
-            "MailFromDomainNotVerifiedException" | "NotFoundException" | "AccountSuspendedException" | "SendingPausedException" => {
-                ErrorKind::Misconfigured
-            }
-            code if throttled(code) => ErrorKind::RateLimited,
-            // Signature, token or permission, whatever its name: https://docs.aws.amazon.com/ses/latest/APIReference-V2/CommonErrors.html
-            _ => StatusCode::from_u16(*status).map_or(ErrorKind::Rejected, kind_of),
-        },
-    };
-    let why = match failure {
-        Failure::Answered { message, .. } if !message.is_empty() => format!("SES: {failure}: {}", said(message)),
-        _ => format!("SES: {failure}"),
-    };
-    let error = DeliveryError::new(kind, why);
-    if concerns_all(failure) { error.stopping() } else { error }
-}
+/// What SES's own refusals mean. <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html#API_SendEmail_Errors>
+static MEANINGS: Meanings = Meanings {
+    codes: &[
+        ("AccountSuspendedException SendingPausedException", stops(ErrorKind::Misconfigured)),
+        ("LimitExceededException", stops(ErrorKind::RateLimited)),
+        ("MessageRejected BadRequestException", is(ErrorKind::Rejected)),
+        ("MailFromDomainNotVerifiedException NotFoundException", is(ErrorKind::Misconfigured)),
+    ],
+    statuses: &[],
+};
 
-/// Whether a failure is about the account or the function's credentials, and so about every mail. A missing permission may be about one sender, and
-/// a pause about one configuration set.
-fn concerns_all(failure: &Failure) -> bool {
-    let Failure::Answered { code, message, .. } = failure else { return false };
-    match code.as_str() {
-        "AccountSuspendedException" => true,
-        "SendingPausedException" => !message.to_lowercase().contains("configuration set"),
-        "LimitExceededException" => true,
-        // <https://docs.aws.amazon.com/ses/latest/dg/manage-sending-quotas-errors.html>
-        _ if code == "TooManyRequestsException" || throttled(code) => message.to_lowercase().contains("daily"),
-        // <https://docs.aws.amazon.com/ses/latest/APIReference-V2/CommonErrors.html>
-        "UnrecognizedClientException"
-        | "InvalidClientTokenId"
-        | "InvalidSignatureException"
-        | "SignatureDoesNotMatch"
-        | "ExpiredTokenException"
-        | "IncompleteSignature"
-        | "MissingAuthenticationToken"
-        | "NotAuthorized"
-        | "OptInRequired" => true,
-        _ => false,
-    }
+/// What a failed call means. SES's messages repeat addresses: what [`said`] leaves of them is passed on.
+fn classify(failure: &Failure) -> DeliveryError {
+    let Failure::Answered { code, message, .. } = failure else {
+        return DeliveryError::new(failure.meaning(&MEANINGS).kind, format!("SES: {failure}"));
+    };
+    let speaks_of = |what: &str| message.to_lowercase().contains(what);
+    let Meaning { kind, stops } = match (failure.meaning(&MEANINGS), code.as_str()) {
+        // In the sandbox, an address that is not verified is the operator's to verify.
+        (_, "MessageRejected") if speaks_of("not verified") => is(ErrorKind::Misconfigured),
+        // The pause of one configuration set is none of the account.
+        (meaning, "SendingPausedException") if speaks_of("configuration set") => is(meaning.kind),
+        // The day's quota is for all mails: <https://docs.aws.amazon.com/ses/latest/dg/manage-sending-quotas-errors.html>
+        (meaning, _) if throttled(code) && speaks_of("daily") => stops(meaning.kind),
+        (meaning, _) => meaning,
+    };
+    let told = if message.is_empty() { String::new() } else { format!(": {}", said(message)) };
+    let error = DeliveryError::new(kind, format!("SES: {failure}{told}"));
+    if stops { error.stopping() } else { error }
 }

@@ -1,6 +1,5 @@
 //! Messages to Slack.
 
-mod answer;
 mod settings;
 mod slack;
 

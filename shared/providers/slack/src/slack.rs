@@ -1,11 +1,13 @@
 use std::time::Duration;
 
 use errand_core::{Attempt, DeliveryError, Environment, ErrorKind, Init, Lack, Provider, Receipt, Secret, Setting, SettingsError};
-use errand_http::Client;
+use errand_http::{Answer, Meanings, Service, Told, is, is_code, stops, token};
 use errand_payloads::slack::{self, Message};
-use http::header;
+use http::header::CONTENT_TYPE;
+use serde::Deserialize;
+use serde_json::json;
 
-use crate::{SETTINGS, answer, settings};
+use crate::{SETTINGS, settings};
 
 const TOKEN: &str = settings::TOKEN.name;
 const WEBHOOK_URL: &str = settings::WEBHOOK_URL.name;
@@ -15,13 +17,11 @@ const TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Posts to Slack by its Web API or by an incoming webhook.
 pub struct Slack {
-    client: Client,
+    slack: Service,
     /// A bot token, for messages that name a channel.
     token: Option<Secret>,
     /// An incoming webhook, for messages that do not.
     webhook_url: Option<Secret>,
-    /// The base URL of the Web API.
-    url: String,
 }
 
 impl Provider for Slack {
@@ -31,38 +31,30 @@ impl Provider for Slack {
     type Payload = Message;
 
     fn new(env: &Environment, cx: &Init) -> Result<Self, SettingsError> {
-        let (token, webhook_url) = (env.secret(&settings::TOKEN), env.secret(&settings::WEBHOOK_URL));
+        let (token, webhook_url) = (token(env, &settings::TOKEN)?, env.secret(&settings::WEBHOOK_URL));
         if token.is_none() && webhook_url.is_none() {
             return Err(SettingsError { problem: "must be set, or ERRAND_SLACK_WEBHOOK_URL".to_owned(), ..SettingsError::missing(TOKEN) });
-        }
-        if token.as_ref().is_some_and(|token| !token.expose().bytes().all(|byte| byte.is_ascii_graphic())) {
-            return Err(SettingsError::invalid(TOKEN, "holds a character that no token has"));
         }
         if let Some(Err(expected)) = webhook_url.as_ref().map(|url| slack::webhook_url(url.expose())) {
             return Err(SettingsError::invalid(WEBHOOK_URL, &format!("expected {expected}")));
         }
-        let url = env.required(&settings::URL)?.to_owned();
-        if !url.parse::<http::Uri>().is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https"))) {
-            return Err(SettingsError::invalid(settings::URL.name, "expected the base URL of the Web API, such as https://slack.com/api"));
-        }
-        Ok(Self { client: cx.shared::<Client>()?.clone(), token, webhook_url, url })
+        Ok(Self { slack: Service::new("Slack", TIMEOUT, cx)?.at(env, &settings::URL)?, token, webhook_url })
     }
 
-    async fn deliver(&self, message: Message, _: &Attempt) -> Result<Receipt, DeliveryError> {
-        let body = serde_json::to_vec(&message)
-            .map_err(|_| DeliveryError::new(ErrorKind::InvalidPayload, "the message cannot be written as JSON"))?;
-        let hook =
-            message.webhook_url.as_deref().or_else(|| self.webhook_url.as_ref().filter(|_| message.channel.is_none()).map(Secret::expose));
-        match (hook, &self.token) {
+    async fn deliver(&self, message: Message, attempt: &Attempt) -> Result<Receipt, DeliveryError> {
+        let (own, ours) = (message.webhook_url.as_deref(), self.webhook_url.as_ref().filter(|_| message.channel.is_none()));
+        let hook = own.or_else(|| ours.map(Secret::expose));
+        let call = match (hook, &self.token) {
+            (Some(url), _) => self.slack.post(url),
+            (None, Some(token)) if message.channel.is_some() => self.slack.post("/chat.postMessage").bearer(token),
+            (None, _) => return Err(self.lack(&message)),
+        };
+        let answer = call.json(&message).header(CONTENT_TYPE, "application/json; charset=utf-8").of(attempt).send().await?;
+        judge(&answer, hook.is_some()).map_err(|mut error| {
             // A message's own webhook that does not work stops no other message.
-            (Some(url), _) if message.webhook_url.is_some() => self.post_to_webhook(url, body).await.map_err(|mut error| {
-                error.stops = false;
-                error
-            }),
-            (Some(url), _) => self.post_to_webhook(url, body).await,
-            (None, Some(token)) if message.channel.is_some() => self.post_message(token, body).await,
-            (None, _) => Err(self.lack(&message)),
-        }
+            error.stops &= own.is_none();
+            error
+        })
     }
 }
 
@@ -75,28 +67,59 @@ impl Slack {
             lack => DeliveryError::new(ErrorKind::Misconfigured, lack.unwrap_or(Lack::Setting(TOKEN)).to_string()),
         }
     }
+}
 
-    async fn post_message(&self, token: &Secret, body: Vec<u8>) -> Result<Receipt, DeliveryError> {
-        let url = format!("{}/chat.postMessage", self.url.trim_end_matches('/'));
-        let request = http::Request::post(url).header(header::AUTHORIZATION, format!("Bearer {}", token.expose()));
-        let response = self.send(request, body).await?;
-        answer::of_web_api(&response)
-    }
-
-    async fn post_to_webhook(&self, url: &str, body: Vec<u8>) -> Result<Receipt, DeliveryError> {
-        let response = self.send(http::Request::post(url), body).await?;
-        answer::of_webhook(&response)
-    }
-
-    async fn send(&self, request: http::request::Builder, body: Vec<u8>) -> Result<http::Response<bytes::Bytes>, DeliveryError> {
-        let request = request.header(header::CONTENT_TYPE, "application/json; charset=utf-8").body(body.into());
-        let request = request.map_err(|_| DeliveryError::new(ErrorKind::Misconfigured, "the URL of Slack is not valid"))?;
-        Ok(self.client.send(request, TIMEOUT).await?)
+/// What an answer means: of the Web API, and of a workflow's webhook, JSON whose status is nearly always 200; of an incoming webhook a word, `ok` or an error code.
+/// <https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks#handling_errors>
+fn judge(answer: &Answer, of_webhook: bool) -> Result<Receipt, DeliveryError> {
+    let told = answer.told();
+    match (told.get("ok"), told.get::<String>("error")) {
+        (Some(false), Some(code)) => Err(answer.refused(&MEANINGS, Some(&code), &causes(&told))),
+        _ if answer.success() && of_webhook => Ok(Receipt::default()),
+        (Some(true), _) if answer.success() => {
+            Ok(Receipt(json!({ "channel": told.get::<String>("channel"), "ts": told.get::<String>("ts") }).into()))
+        }
+        _ if answer.success() => Err(answer.unclear()),
+        _ => Err(answer.refused(&MEANINGS, std::str::from_utf8(answer.body()).ok().filter(|word| is_code(word)), &[])),
     }
 }
 
+/// What Slack says of the cause.
+fn causes(told: &Told<'_>) -> Vec<String> {
+    #[derive(Deserialize)]
+    struct Metadata {
+        /// What is wrong with the message, and where.
+        messages: Vec<String>,
+    }
+    let needed = told.get::<String>("needed").map(|scope| format!("the token needs the scope {scope}"));
+    let messages = told.get::<Metadata>("response_metadata").map(|metadata| metadata.messages).unwrap_or_default();
+    needed.into_iter().chain(messages.iter().take(3).map(|message| message.trim_start_matches("[ERROR] ").to_owned())).collect()
+}
+
+/// <https://docs.slack.dev/reference/methods/chat.postMessage#errors>
+static MEANINGS: Meanings = Meanings {
+    codes: &[
+        ("ratelimited rate_limited message_limit_exceeded", is(ErrorKind::RateLimited)),
+        ("internal_error fatal_error service_unavailable request_timeout rollup_error team_added_to_org", is(ErrorKind::Unavailable)),
+        // The token or the workspace.
+        (
+            "invalid_auth not_authed token_revoked token_expired account_inactive not_allowed_token_type org_login_required invalid_token \
+             two_factor_setup_required enterprise_is_restricted accesslimited ekm_access_denied team_access_not_granted",
+            stops(ErrorKind::Misconfigured),
+        ),
+        // What one message asks for, and another may not.
+        ("missing_scope no_permission access_denied action_prohibited", is(ErrorKind::Misconfigured)),
+        (
+            "channel_not_found not_in_channel is_archived channel_is_archived user_not_found messages_tab_disabled no_service no_active_hooks",
+            is(ErrorKind::RecipientGone),
+        ),
+    ],
+    statuses: &[],
+};
+
 #[cfg(test)]
 mod tests {
+    use errand_http::Client;
     use errand_testkit::{Answer, Stub, answers, provider::attempt};
 
     use errand_core::Payload;
@@ -105,7 +128,8 @@ mod tests {
 
     /// One whose incoming webhook is not Slack's.
     fn slack(webhook_url: &str) -> Slack {
-        Slack { client: Client::new(), token: None, webhook_url: Some(Secret::new(webhook_url)), url: String::new() }
+        let slack = Service::new("Slack", TIMEOUT, &Init::default().with(Client::new())).unwrap();
+        Slack { slack, token: None, webhook_url: Some(Secret::new(webhook_url)) }
     }
 
     #[tokio::test]

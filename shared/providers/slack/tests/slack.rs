@@ -32,6 +32,14 @@ async fn a_message_is_posted_with_the_token() {
 }
 
 #[tokio::test]
+async fn a_message_that_slack_repeats_at_length_is_delivered() {
+    let long = format!(r#"{{"ok":true,"channel":"C1","ts":"1.2","message":{{"text":"{}"}}}}"#, "x".repeat(100_000));
+    let stub = Stub::start(move |_| Answer::json(200, &long)).await;
+    let receipt = slack(stub.url()).deliver(Message::from_json(MESSAGE).unwrap(), &attempt("k")).await.unwrap();
+    assert_eq!(receipt.0, serde_json::json!({ "channel": "C1", "ts": "1.2" }).into());
+}
+
+#[tokio::test]
 async fn every_answer_of_the_web_api_has_its_consequence() {
     answers::check(slack, MESSAGE, include_str!("web-api.json"), 45).await;
 }
