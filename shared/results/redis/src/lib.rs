@@ -7,8 +7,8 @@ use errand_core::{
     Environment, ForeignResult, PublishError, ResultBackend, SettingsError,
     settings::all::{CELERY_RESULT_BACKEND, CELERY_RESULT_EXPIRES_SECONDS, CELERY_RESULT_PREFIX},
 };
+use errand_http::Kept;
 use redis::{AsyncConnectionConfig, Client, ErrorKind, RedisError, aio::MultiplexedConnection};
-use tokio::sync::Mutex;
 
 /// How long a connection may take to be made, and an answer to come: a dead server must not eat an invocation.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -18,7 +18,7 @@ pub struct Redis {
     client: Client,
     prefix: String,
     lifetime_seconds: u64,
-    connection: Mutex<Option<MultiplexedConnection>>,
+    connection: Kept<MultiplexedConnection>,
 }
 
 impl Redis {
@@ -35,22 +35,17 @@ impl Redis {
             client,
             prefix: env.get(&CELERY_RESULT_PREFIX).unwrap_or_default().to_owned(),
             lifetime_seconds: lifetime.map_or(Self::LIFETIME.as_secs(), u64::from),
-            connection: Mutex::default(),
+            connection: Kept::new(),
         }))
     }
 
     async fn connect(&self) -> Result<MultiplexedConnection, RedisError> {
-        let mut connection = self.connection.lock().await;
-        if let Some(connection) = connection.as_ref() {
-            return Ok(connection.clone());
-        }
         let config = AsyncConnectionConfig::new().set_connection_timeout(Some(TIMEOUT)).set_response_timeout(Some(TIMEOUT));
-        Ok(connection.insert(self.client.get_multiplexed_async_connection_with_config(&config).await?).clone())
+        self.client.get_multiplexed_async_connection_with_config(&config).await
     }
 
     /// As Celery's own backend does: the value under its key, and to who has subscribed to it.
-    async fn set(&self, key: &str, value: &str) -> Result<(), RedisError> {
-        let mut connection = self.connect().await?;
+    async fn set(&self, mut connection: MultiplexedConnection, key: &str, value: &str) -> Result<(), RedisError> {
         let mut commands = redis::pipe();
         commands.atomic().cmd("SETEX").arg(key).arg(self.lifetime_seconds).arg(value).ignore();
         commands.cmd("PUBLISH").arg(key).arg(value).ignore();
@@ -61,13 +56,8 @@ impl Redis {
 impl ResultBackend for Redis {
     async fn keep(&self, result: &ForeignResult) -> Result<(), PublishError> {
         let key = format!("{}{}", self.prefix, result.key);
-        let mut kept = self.set(&key, &result.value).await;
-        // While a function is frozen its connections die: the first that is heard of it is an error.
-        if kept.as_ref().is_err_and(RedisError::is_unrecoverable_error) {
-            *self.connection.lock().await = None;
-            kept = self.set(&key, &result.value).await;
-        }
-        kept.map_err(|error| failed(&error))
+        let set = |connection| self.set(connection, &key, &result.value);
+        self.connection.with(|| self.connect(), set, RedisError::is_unrecoverable_error).await.map_err(|error| failed(&error))
     }
 }
 
