@@ -2,36 +2,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{
-    io::{BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
-    sync::mpsc,
-    thread,
-    time::Duration,
-};
+use std::{sync::mpsc, time::Duration};
 
 use bytes::Bytes;
 use errand_http::{Client, SendError};
+use errand_testkit::{Peer, Talk};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
-/// Serves connections one after the other, each with its number from 0; answers the address.
-fn server(serve: impl Fn(usize, &mut BufReader<TcpStream>) + Send + 'static) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    thread::spawn(move || {
-        for (number, connection) in listener.incoming().enumerate() {
-            serve(number, &mut BufReader::new(connection.unwrap()));
-        }
-    });
-    address
-}
-
-/// Reads one request and writes `answer`.
-fn answer(connection: &mut BufReader<TcpStream>, answer: &str) {
-    while connection.by_ref().lines().map_while(Result::ok).next().is_some_and(|line| !line.is_empty()) {}
-    // A client that has what it wants may be gone.
-    connection.get_mut().write_all(answer.as_bytes()).ok();
+/// Reads one request and says `answer`.
+fn answer(talk: &mut Talk, answer: &str) {
+    talk.request();
+    talk.say(answer);
 }
 
 async fn get(client: &Client, url: &str, timeout: Duration) -> Result<http::Response<Bytes>, SendError> {
@@ -44,28 +26,29 @@ const SHORT: Duration = Duration::from_millis(300);
 #[tokio::test]
 async fn a_connection_that_died_while_the_function_was_frozen_is_replaced() {
     let (died, dead) = mpsc::channel();
-    let address = server(move |number, connection| {
-        answer(connection, OK);
-        connection.get_mut().shutdown(std::net::Shutdown::Both).unwrap();
+    let peer = Peer::start(move |number, talk| {
+        answer(talk, OK);
+        talk.close();
         died.send(number).unwrap();
     });
-    let (client, url) = (Client::new(), format!("http://{address}/"));
+    let (client, url) = (Client::new(), format!("http://{}/", peer.address()));
     assert_eq!(get(&client, &url, LONG).await.unwrap().status(), 200);
-    // Blocks the runtime, as a freeze does: nobody sees the connection end before the next request takes it.
+    // Blocks the runtime, as a freeze does; that is over when something arrives. So nobody sees the connection end before the next request takes it.
     assert_eq!(dead.recv(), Ok(0));
+    tokio::task::yield_now().await;
     assert_eq!(get(&client, &url, LONG).await.unwrap().status(), 200);
     assert_eq!(dead.recv(), Ok(1));
 }
 
 #[tokio::test]
 async fn a_request_that_a_kept_connection_took_is_not_sent_again() {
-    let address = server(|number, connection| {
-        answer(connection, OK);
+    let peer = Peer::start(|number, talk| {
+        answer(talk, OK);
         if number == 0 {
-            answer(connection, "");
+            answer(talk, "");
         }
     });
-    let (client, url) = (Client::new(), format!("http://{address}/"));
+    let (client, url) = (Client::new(), format!("http://{}/", peer.address()));
     assert_eq!(get(&client, &url, LONG).await.unwrap().status(), 200);
     assert!(matches!(get(&client, &url, LONG).await, Err(SendError::Unanswered(_))));
 }
@@ -73,10 +56,11 @@ async fn a_request_that_a_kept_connection_took_is_not_sent_again() {
 #[tokio::test]
 async fn nothing_has_left_where_nobody_listens_or_speaks_tls() {
     let client = Client::new();
-    let plain = server(|_, connection| {
-        connection.fill_buf().unwrap();
-        connection.get_mut().write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+    let plain = Peer::start(|_, talk| {
+        talk.bytes();
+        talk.say("HTTP/1.1 400 Bad Request\r\n\r\n");
     });
+    let plain = plain.address();
     let cases = [
         ("http://ann:hunter2@127.0.0.1:1/path?key=hunter2", "no connection to 127.0.0.1:1 could be made: it was refused".to_owned()),
         (&format!("https://{plain}/"), format!("no connection to {plain} could be made: TLS failed")),
@@ -93,8 +77,8 @@ async fn nothing_has_left_where_nobody_listens_or_speaks_tls() {
 
 #[tokio::test]
 async fn who_does_not_answer_is_named() {
-    let silent = server(|_, connection| drop(connection.read_to_end(&mut Vec::new())));
-    let broken = server(|_, connection| answer(connection, ""));
+    let (silent, broken) = (Peer::start(|_, talk| talk.listen()), Peer::start(|_, talk| answer(talk, "")));
+    let (silent, broken) = (silent.address(), broken.address());
     let client = Client::new();
     for (url, timeout, told) in [
         (format!("http://{silent}/?key=hunter2"), SHORT, format!("no answer from {silent} in time")),
@@ -106,23 +90,23 @@ async fn who_does_not_answer_is_named() {
 
 #[tokio::test]
 async fn the_start_of_a_long_answer_is_kept() {
-    let address = server(|_, connection| {
-        answer(connection, &format!("HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n{}", "x".repeat(100_000)));
+    let peer = Peer::start(|_, talk| {
+        answer(talk, &format!("HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n{}", "x".repeat(100_000)));
     });
-    let response = get(&Client::new(), &format!("http://{address}/"), LONG).await.unwrap();
+    let response = get(&Client::new(), &format!("http://{}/", peer.address()), LONG).await.unwrap();
     assert_eq!((response.status().as_u16(), response.body().len()), (200, 64 * 1024));
 }
 
 #[tokio::test]
 async fn a_status_is_an_answer_whatever_becomes_of_its_body() {
     const HALF: &str = "HTTP/1.1 410 Gone\r\ncontent-length: 8\r\n\r\nhalf";
-    let breaks_off = server(|_, connection| answer(connection, HALF));
-    let never_ends = server(|_, connection| {
-        answer(connection, HALF);
-        connection.read_to_end(&mut Vec::new()).ok();
+    let breaks_off = Peer::start(|_, talk| answer(talk, HALF));
+    let never_ends = Peer::start(|_, talk| {
+        answer(talk, HALF);
+        talk.listen();
     });
-    for (address, timeout) in [(breaks_off, LONG), (never_ends, SHORT)] {
-        let response = get(&Client::new(), &format!("http://{address}/"), timeout).await.unwrap();
+    for (peer, timeout) in [(breaks_off, LONG), (never_ends, SHORT)] {
+        let response = get(&Client::new(), &format!("http://{}/", peer.address()), timeout).await.unwrap();
         assert_eq!((response.status().as_u16(), response.body().as_ref()), (410, &b"half"[..]));
     }
 }

@@ -50,8 +50,7 @@ pub async fn check<P: Provider>(build: impl Fn(&str) -> P, payload: &str, table:
         let epoch = soon.duration_since(SystemTime::UNIX_EPOCH).expect("a time after 1970").as_secs();
         let fill = |value: &str| value.replace("{date}", &httpdate::fmt_http_date(soon)).replace("{epoch}", &epoch.to_string());
         let headers = entry.headers.iter().map(|(name, value)| (name.clone(), fill(value))).collect();
-        let answer = Answer::Reply(entry.status, headers, entry.body);
-        let stub = Stub::start(move |_| answer.clone()).await;
+        let stub = Stub::always(&Answer::Reply(entry.status, headers, entry.body)).await;
         let payload = P::Payload::from_json(&payload.replace("{url}", stub.url())).expect("a valid payload");
         let (means, after, stops, told) = match build(stub.url()).deliver(payload, &attempt("key-1")).await {
             Ok(_) => ("success".to_owned(), None, false, String::new()),

@@ -2,6 +2,7 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a kit fails its test by panicking")]
 
+mod peer;
 mod stub;
 
 pub mod answers;
@@ -16,4 +17,5 @@ pub mod store;
 pub mod transport;
 pub mod written;
 
+pub use peer::{Peer, Talk};
 pub use stub::{Answer, Request, Stub};

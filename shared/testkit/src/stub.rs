@@ -37,6 +37,14 @@ impl Answer {
         Self::Reply(status, vec![("content-type".to_owned(), "application/json".to_owned())], body.to_owned())
     }
 
+    /// The answer as HTTP/1.1 has it, for a peer that is no [`Stub`]; of silence, nothing.
+    #[must_use]
+    pub fn to_http(&self) -> String {
+        let Self::Reply(status, headers, body) = self else { return String::new() };
+        let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        format!("HTTP/1.1 {status} Told\r\n{headers}content-length: {}\r\n\r\n{body}", body.len())
+    }
+
     /// With one more header.
     #[must_use]
     pub fn header(mut self, name: &'static str, value: &str) -> Self {
@@ -69,6 +77,15 @@ impl Stub {
         let router = Router::new().fallback(answer).layer(DefaultBodyLimit::disable()).with_state((script, Arc::clone(&requests)));
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { url, requests }
+    }
+
+    /// Starts one that does `answer` about every request.
+    ///
+    /// # Panics
+    /// No loopback port can be bound.
+    pub async fn always(answer: &Answer) -> Self {
+        let answer = answer.clone();
+        Self::start(move |_| answer.clone()).await
     }
 
     /// Its address: `http://127.0.0.1:PORT`.

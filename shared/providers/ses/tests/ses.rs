@@ -7,14 +7,16 @@ use errand_payloads::email::Email;
 use errand_provider_ses::Ses;
 use errand_testkit::{
     Answer, Stub, answers,
-    provider::{attempt, case, conformance},
+    provider::{Contract, attempt, case, conformance},
 };
 
+const FROM: &str = "Errand <noreply@example.com>";
+
 fn ses(url: &str) -> Ses {
-    ses_from(url, "Errand <noreply@example.com>")
+    ses_from(url, FROM, Init::default())
 }
 
-fn ses_from(url: &str, from: &str) -> Ses {
+fn ses_from(url: &str, from: &str, cx: Init) -> Ses {
     let env: Environment = [
         ("AWS_REGION", "eu-west-1"),
         ("AWS_ACCESS_KEY_ID", "AKID"),
@@ -25,8 +27,7 @@ fn ses_from(url: &str, from: &str) -> Ses {
     ]
     .into_iter()
     .collect();
-    let cx = Init::default().with(errand_http::aws::sdk_config(&env).unwrap());
-    Ses::new(&env, &cx).unwrap()
+    Ses::new(&env, &cx.with(errand_http::aws::sdk_config(&env).unwrap())).unwrap()
 }
 
 #[tokio::test]
@@ -60,7 +61,10 @@ async fn what_is_not_ascii_is_encoded() {
     let stub = Stub::start(|_| Answer::json(200, r#"{"MessageId":"0100-1"}"#)).await;
     let mail = r#"{"subject":"s","body":"b","to":["\"Müller, Jürgen\" <j@example.com>","Plain Name <p@example.com>"],"reply_to":"日本語 <r@例え.テスト>",
         "headers":{"X-Note":"Grüße","List-Unsubscribe":"<https://exämple.de/ab>"},"attachments":[{"filename":"ä.txt","content":"aGVs\nbG8="}]}"#;
-    ses_from(stub.url(), "Büro <noreply@exämple.de>").deliver(Email::from_json(mail).unwrap(), &attempt("a")).await.unwrap();
+    ses_from(stub.url(), "Büro <noreply@exämple.de>", Init::default())
+        .deliver(Email::from_json(mail).unwrap(), &attempt("a"))
+        .await
+        .unwrap();
     let sent: serde_json::Value = serde_json::from_slice(&stub.requests()[0].body).unwrap();
     assert_eq!(
         sent["Destination"]["ToAddresses"],
@@ -88,7 +92,13 @@ async fn every_answer_has_its_consequence() {
 async fn it_keeps_the_contract_of_a_provider_and_repeats_no_address() {
     let mut rejected = case(400, r#"{"message":"Message contains a virus: hunter2 a@example.com"}"#, ErrorKind::Rejected);
     rejected.answer = rejected.answer.header("x-amzn-errortype", "MessageRejected");
-    conformance(ses, MAIL, &["hunter2", "a@example.com", "noreply@example.com", "secret-subject", "secret-body"], vec![rejected]).await;
+    let contract = Contract {
+        payload: MAIL,
+        secrets: &["hunter2", "a@example.com", "noreply@example.com", "secret-subject", "secret-body"],
+        accepted: Answer::json(200, r#"{"MessageId":"0100-1"}"#),
+        cases: vec![rejected],
+    };
+    conformance(|url, cx| ses_from(url, FROM, cx), contract).await;
 }
 
 #[test]

@@ -7,12 +7,16 @@ use errand_payloads::slack::Message;
 use errand_provider_slack::Slack;
 use errand_testkit::{
     Answer, Stub, answers,
-    provider::{attempt, case, conformance},
+    provider::{Contract, attempt, case, conformance},
 };
 
 fn slack(url: &str) -> Slack {
+    slack_of(url, Init::default())
+}
+
+fn slack_of(url: &str, cx: Init) -> Slack {
     let env: Environment = [("ERRAND_SLACK_TOKEN", "xoxb-hunter2"), ("ERRAND_SLACK_URL", url)].into_iter().collect();
-    Slack::new(&env, &Init::default().with(errand_http::Client::new())).unwrap()
+    Slack::new(&env, &cx.with(errand_http::Client::new())).unwrap()
 }
 
 const MESSAGE: &str = r##"{"channel":"#secret-channel","text":"secret-text"}"##;
@@ -46,8 +50,13 @@ async fn every_answer_of_the_web_api_has_its_consequence() {
 
 #[tokio::test]
 async fn it_keeps_the_contract_of_a_provider_and_repeats_no_message() {
-    let cases = vec![case(200, r#"{"ok":false,"error":"secret-text"}"#, ErrorKind::Rejected)];
-    conformance(slack, MESSAGE, &["hunter2", "secret-channel", "secret-text"], cases).await;
+    let contract = Contract {
+        payload: MESSAGE,
+        secrets: &["hunter2", "secret-channel", "secret-text"],
+        accepted: Answer::json(200, r#"{"ok":true,"channel":"C1","ts":"1.2"}"#),
+        cases: vec![case(200, r#"{"ok":false,"error":"secret-text"}"#, ErrorKind::Rejected)],
+    };
+    conformance(slack_of, contract).await;
 }
 
 fn add(vars: &[(&str, &str)]) -> Result<Registry, String> {

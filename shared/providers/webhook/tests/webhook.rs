@@ -7,18 +7,21 @@ use errand_payloads::webhook::Call;
 use errand_provider_webhook::Webhook;
 use errand_testkit::{
     Answer, Stub, answers,
-    provider::{attempt, case, conformance},
+    provider::{Contract, attempt, case, conformance},
 };
 
 const SECRETS: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw, whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 
-fn webhook(vars: &[(&str, &str)]) -> Webhook {
-    let env: Environment = vars.iter().copied().collect();
-    Webhook::new(&env, &Init::default()).unwrap()
+fn webhook(vars: &[(&str, &str)], cx: &Init) -> Webhook {
+    Webhook::new(&vars.iter().copied().collect(), cx).unwrap()
 }
 
 fn local() -> Webhook {
-    webhook(&[("ERRAND_WEBHOOK_ALLOW", "127.0.0.0/8"), ("ERRAND_WEBHOOK_SECRET", SECRETS), ("ERRAND_WEBHOOK_TIMEOUT_SECONDS", "2")])
+    local_of(&Init::default())
+}
+
+fn local_of(cx: &Init) -> Webhook {
+    webhook(&[("ERRAND_WEBHOOK_ALLOW", "127.0.0.0/8"), ("ERRAND_WEBHOOK_SECRET", SECRETS)], cx)
 }
 
 const CALL: &str = r#"{"url":"{url}/hook?a=1","body":{ "n": 1.50, "to": "secret-text" },"headers":{"X-Key":"hunter2"}}"#;
@@ -58,8 +61,13 @@ async fn every_answer_has_its_consequence() {
 
 #[tokio::test]
 async fn it_keeps_the_contract_of_a_provider_and_repeats_nothing_of_a_call() {
-    let secrets = ["hunter2", "secret-text", "/hook", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"];
-    conformance(|_| local(), CALL, &secrets, vec![case(500, "hunter2", ErrorKind::Unavailable)]).await;
+    let contract = Contract {
+        payload: CALL,
+        secrets: &["hunter2", "secret-text", "/hook", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"],
+        accepted: Answer::json(200, ""),
+        cases: vec![case(500, "hunter2", ErrorKind::Unavailable)],
+    };
+    conformance(|_, cx| local_of(&cx), contract).await;
 }
 
 #[tokio::test]
@@ -76,12 +84,14 @@ async fn an_address_that_is_not_public_is_called_only_when_the_operator_allows_i
     let stub = Stub::start(|_| Answer::json(200, "")).await;
     let by_name = stub.url().replace("127.0.0.1", "localhost");
     for url in [stub.url(), &by_name] {
-        let error = webhook(&[]).deliver(call(url), &attempt("k")).await.unwrap_err();
+        let error = webhook(&[], &Init::default()).deliver(call(url), &attempt("k")).await.unwrap_err();
         let told = "the host's address is not public, and ERRAND_WEBHOOK_ALLOW does not name it";
         assert_eq!((error.kind, error.message.as_str()), (ErrorKind::Rejected, told), "{url}");
     }
     assert!(stub.requests().is_empty());
-    assert!(webhook(&[("ERRAND_WEBHOOK_ALLOW", "127.0.0.1/32,::1/128")]).deliver(call(&by_name), &attempt("k")).await.is_ok());
+    assert!(
+        webhook(&[("ERRAND_WEBHOOK_ALLOW", "127.0.0.1/32,::1/128")], &Init::default()).deliver(call(&by_name), &attempt("k")).await.is_ok()
+    );
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 use errand_core::{Environment, ForeignResult, PublishError, ResultBackend};
 use errand_result_redis::Redis;
+use errand_testkit::Peer;
 use futures_util::StreamExt;
 
 const BACKEND: &str = "ERRAND_CELERY_RESULT_BACKEND";
@@ -33,8 +34,8 @@ fn a_wrong_setting_is_named_and_a_password_is_not() {
 async fn a_server_that_is_not_there_or_says_nothing_is_waited_for_a_moment() {
     let refusing = redis(&[(BACKEND, "redis://127.0.0.1:1/0")]).unwrap().unwrap();
     assert!(matches!(refusing.keep(&result("k", "v")).await, Err(PublishError::Unavailable(_))));
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let silent = redis(&[(BACKEND, &format!("redis://{}/0", listener.local_addr().unwrap()))]).unwrap().unwrap();
+    let peer = Peer::start(|_, talk| talk.listen());
+    let silent = redis(&[(BACKEND, &format!("redis://{}/0", peer.address()))]).unwrap().unwrap();
     let error = silent.keep(&result("k", "hunter2")).await.unwrap_err();
     assert!(matches!(&error, PublishError::Unavailable(why) if !why.contains("hunter2")), "{error}");
 }
