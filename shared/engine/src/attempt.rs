@@ -9,7 +9,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     Engine, Unknown, Verdict,
-    backoff::{LONGEST, SHORTEST, backoff, spread},
+    backoff::{LONGEST, SHORTEST, spread},
     callback::Told,
     circuit::Stop,
     round::{Came, GRACE, Round, Time, all_fit, is_final},
@@ -272,7 +272,7 @@ impl Engine {
         let asked = failure.retry_after.map(|asked| asked.max(SHORTEST));
         // Without a store nobody knows what became of the receives before.
         let failures = if self.store.is_some() { claimed.progress.rounds } else { claimed.tries };
-        let delay = asked.unwrap_or_else(|| backoff(self.policy.retry_base, &claimed.envelope.id, failures)).min(LONGEST);
+        let delay = asked.unwrap_or_else(|| self.wait(claimed.envelope, failures)).min(LONGEST);
         self.again(&claimed, Some(failure), delay, true).await
     }
 

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use errand_core::{Digest, Message};
+use errand_core::{Digest, Envelope, Message, TaskResult};
 
 use crate::Engine;
 
@@ -16,6 +16,11 @@ pub(crate) const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST_FOR_OWN: Duration = Duration::from_secs(30 * 60);
 
 impl Engine {
+    /// How long what failed waits whose service asks for nothing.
+    pub(crate) fn wait(&self, envelope: &Envelope, failures: u32) -> Duration {
+        TaskResult::callback_wait(&envelope.task, failures).unwrap_or_else(|| backoff(self.policy.retry_base, &envelope.id, failures))
+    }
+
     /// How long a message waits when the store, a queue or the object store does not answer, or no invocation had the time for it. Of that, nothing is known but how
     /// often the message was received.
     pub(crate) fn own_wait(&self, message: &Message) -> Duration {
@@ -27,7 +32,7 @@ impl Engine {
 /// <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>
 ///
 /// The jitter is a hash of id and attempt: spread over ids as a random number would be, and the same when computed again.
-pub(crate) fn backoff(base: Duration, id: &str, number: u32) -> Duration {
+fn backoff(base: Duration, id: &str, number: u32) -> Duration {
     let ceiling = base.saturating_mul(2_u32.saturating_pow(number.saturating_sub(1))).min(LONGEST);
     ceiling.mul_f64(share(id, number)).max(SHORTEST)
 }

@@ -46,6 +46,14 @@ async fn the_result_is_called_back_however_it_ends() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_callback_is_sent_again_on_a_schedule_of_its_own() {
+    let world = routed(r#"{"callback":{"task":"act"}}"#).unwrap();
+    let callback = Envelope { task: TaskResult::CALLBACK.to_owned(), max_attempts: Some(10), ..envelope("told", "fail") };
+    let waits: Vec<u64> = world.until_gone(&callback, Duration::from_secs(30)).await.iter().map(Duration::as_secs).collect();
+    assert_eq!(waits, [5, 300, 1800, 7200, 18_000, 36_000, 39_600, 39_600, 39_600]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_callback_that_could_not_be_sent_is_sent_when_the_message_comes_again_and_the_task_is_not_done_again() {
     let mut world = World::new();
     let sent = world.sending();

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use serde::Serialize;
 use serde_json::value::to_raw_value;
 
@@ -6,6 +8,9 @@ use crate::{Digest, Envelope, Fingerprint, TaskResult};
 /// How often a callback is attempted: the Standard Webhooks specification's schedule ends after ten.
 /// <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md#deliverability-and-reliability>
 const ATTEMPTS: u32 = 10;
+
+/// How long to wait after each attempt but the last, in seconds: nobody waits for a callback as for a task, and it is told for as long as the queue keeps it.
+const WAITS: [u64; ATTEMPTS as usize - 1] = [5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 11 * 3600, 11 * 3600, 11 * 3600];
 
 /// What task [`TaskResult::CALLBACK`] takes.
 #[derive(Serialize)]
@@ -17,6 +22,13 @@ struct Call<'a> {
 impl TaskResult {
     /// The task that sends a result to a callback's URL.
     pub const CALLBACK: &'static str = "callback";
+
+    /// How long the sending of a callback waits after it has failed this often, which is 1 for the first time; `None` for any other task.
+    #[must_use]
+    pub fn callback_wait(task: &str, failures: u32) -> Option<Duration> {
+        let place = usize::try_from(failures).unwrap_or(usize::MAX).clamp(1, WAITS.len()) - 1;
+        (task == Self::CALLBACK).then(|| Duration::from_secs(WAITS[place]))
+    }
 
     /// The envelope that tells this result, which is final, to `url`. Its id is that of this end of the task: however often it is sent, it is told once.
     #[must_use]
@@ -37,6 +49,13 @@ mod tests {
     use crate::{Status, Timestamp};
 
     use super::*;
+
+    #[test]
+    fn a_callback_waits_as_the_specification_says_and_no_other_task_does() {
+        let waits = [1, 2, 3, 9, 10, u32::MAX].map(|failures| TaskResult::callback_wait(TaskResult::CALLBACK, failures).unwrap().as_secs());
+        assert_eq!(waits, [5, 300, 1800, 39_600, 39_600, 39_600]);
+        assert_eq!(TaskResult::callback_wait("webhook", 1), None);
+    }
 
     #[test]
     fn the_id_is_that_of_this_end_of_the_task_in_every_build() {

@@ -37,24 +37,9 @@ impl Provider for Webhook {
         let own = own.map_err(|expected| DeliveryError::new(ErrorKind::InvalidPayload, format!("/kwargs/secret: expected {expected}")))?;
         let keys = own.as_ref().map_or(&*self.keys, std::slice::from_ref);
         let request = self.receiver.call(call.method, &call.url.to_string()).json_text(call.body.get().to_owned()).headers(call.headers);
-        let answered = request.webhook(&attempt.key, keys).of(attempt).send().await;
-        let error = match answered {
-            Ok(answer) if answer.success() => return Ok(answer.receipt()),
-            Ok(answer) => answer.refused(&MEANINGS, None, &[]),
-            Err(error) => error,
-        };
-        let delay = error.retry_after.or_else(|| callback_delay(attempt));
-        Err(error.retry_after(delay))
+        let answer = request.webhook(&attempt.key, keys).of(attempt).send().await?;
+        if answer.success() { Ok(answer.receipt()) } else { Err(answer.refused(&MEANINGS, None, &[])) }
     }
-}
-
-/// When a callback that failed is to be sent again, after each attempt: nobody waits for it as for a task, and it is told for as long as the queue keeps it.
-/// <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md#deliverability-and-reliability>
-const CALLBACK_SECONDS: [u64; 9] = [5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 11 * 3600, 11 * 3600, 11 * 3600];
-
-fn callback_delay(attempt: &Attempt) -> Option<Duration> {
-    let place = usize::try_from(attempt.number).unwrap_or(usize::MAX).saturating_sub(1);
-    (attempt.task == TaskResult::CALLBACK).then(|| Duration::from_secs(CALLBACK_SECONDS[place.min(CALLBACK_SECONDS.len() - 1)]))
 }
 
 /// By the Standard Webhooks specification 410 ends the subscription, and 429, 502 and 504 ask for less. A receiver's other refusals are tried again as well: it is a
