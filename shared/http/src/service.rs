@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use errand_core::{
-    Attempt, DeliveryError, Environment, ErrorKind, HTTP_URL, Init, Job, Secret, Setting, SettingsError, Timestamp, ascii_url, http_url,
+    Attempt, CallTimeout, DeliveryError, Environment, ErrorKind, HTTP_URL, Init, Job, Secret, Setting, SettingsError, Timestamp, ascii_url,
+    http_url,
 };
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Uri,
@@ -23,6 +24,8 @@ pub struct Service {
     base: String,
     client: Client,
     timeout: Duration,
+    /// What every call has in place of its own time-out.
+    fixed: Option<CallTimeout>,
     /// The header that takes an idempotency key.
     key_header: Option<HeaderName>,
     signer: Option<Signer>,
@@ -40,7 +43,8 @@ impl Service {
     /// A service that is called by a client of its own.
     #[must_use]
     pub fn with_client(name: &'static str, timeout: Duration, cx: &Init, client: Client) -> Self {
-        Self { name, base: String::new(), client, timeout: cx.call_timeout(timeout), key_header: None, signer: None }
+        let fixed = cx.shared::<CallTimeout>().ok().copied();
+        Self { name, base: String::new(), client, timeout: cx.call_timeout(timeout), fixed, key_header: None, signer: None }
     }
 
     /// A service whose paths are below the URL that a setting has.
@@ -75,13 +79,11 @@ impl Service {
     }
 
     /// A POST to a path, which begins with `/`, or to a whole URL.
-    #[must_use]
     pub fn post(&self, to: &str) -> Call<'_> {
         self.call(Method::POST, to)
     }
 
     /// A call of a path, which begins with `/`, or of a whole URL.
-    #[must_use]
     pub fn call(&self, method: Method, to: &str) -> Call<'_> {
         let url =
             if to.starts_with('/') { format!("{}{to}", self.base).parse().ok() } else { ascii_url(to).and_then(|url| url.parse().ok()) };
@@ -176,7 +178,7 @@ impl<'a> Call<'a> {
 
     /// With another time-out than the service's.
     pub fn within(self, timeout: Duration) -> Self {
-        Self { timeout, ..self }
+        Self { timeout: self.service.fixed.map_or(timeout, |CallTimeout(fixed)| fixed), ..self }
     }
 
     /// Sent again by this policy, all in the one time-out.
@@ -190,10 +192,10 @@ impl<'a> Call<'a> {
     /// There is no answer; or no request can be made.
     pub async fn send(self) -> Result<Answer, DeliveryError> {
         let Service { name, client, signer, .. } = self.service;
-        let (request, deadline) = (self.request()?, Instant::now() + self.timeout);
+        let deadline = Instant::now() + self.timeout;
         let mut tried = 0;
         loop {
-            let mut request = request.clone();
+            let mut request = self.request()?;
             if let Some(signer) = signer {
                 signer.sign(name, &mut request).await?;
             }

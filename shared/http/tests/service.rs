@@ -124,7 +124,11 @@ async fn the_time_out_is_the_services_or_the_calls_or_the_one_of_the_start() {
     let stub = Stub::start(|_| Answer::Silence).await;
     let begun = Instant::now();
     let short = Service::new("Shop", Duration::from_secs(60), &init().with(CallTimeout(Duration::from_millis(50)))).unwrap();
-    for call in [short.post(stub.url()), at(stub.url()).post("/").within(Duration::from_millis(50))] {
+    for call in [
+        short.post(stub.url()),
+        short.post(stub.url()).within(Duration::from_secs(60)),
+        at(stub.url()).post("/").within(Duration::from_millis(50)),
+    ] {
         assert_eq!(call.send().await.err().unwrap().kind, ErrorKind::OutcomeUnknown);
     }
     assert!(begun.elapsed() < Duration::from_secs(3) && short.timeout() == Duration::from_millis(50));

@@ -48,11 +48,10 @@ impl Runner for Lambda {
     }
 
     fn check(&self, route: &Route) -> Result<(), String> {
+        runner::check_seconds(route.timeout_seconds, route.report_seconds, self.invocation)?;
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_:$.".contains(&byte);
-        if !(1..=170).contains(&route.function.len()) || !route.function.bytes().all(allowed) {
-            return Err("lambda: expected a function's name or ARN".to_owned());
-        }
-        runner::check_seconds(route.timeout_seconds, route.report_seconds, self.invocation)
+        let named = (1..=170).contains(&route.function.len()) && route.function.bytes().all(allowed);
+        if named { Ok(()) } else { Err("lambda: expected a function's name or ARN".to_owned()) }
     }
 
     fn timeout(&self, route: &Route) -> Duration {
