@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::TaskError;
 
-/// Why a delivery failed. What follows from it is [`ErrorKind::advice`]. Written as [`ErrorKind::as_str`] says.
+/// Why a delivery failed. What follows from it is [`ErrorKind::consequence`]. Written as [`ErrorKind::as_str`] says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
@@ -51,34 +51,71 @@ pub enum Advice {
     LaterAndAlarm,
 }
 
+/// Whether a task was done all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// Nothing of it was, and another provider can do it.
+    No,
+    /// Nothing of it was, and another provider would fail at it as well.
+    Nowhere,
+    /// It may be.
+    Perhaps,
+}
+
+/// What follows from a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Consequence {
+    /// What is done about it.
+    pub advice: Advice,
+    /// Whether the task was done.
+    pub done: Done,
+}
+
 impl ErrorKind {
-    /// What follows from a failure of this kind.
+    /// What follows from a failure of this kind: all that is ever decided by a kind is decided here.
     #[must_use]
-    pub const fn advice(self) -> Advice {
-        match self {
+    pub const fn consequence(self) -> Consequence {
+        let (advice, done) = match self {
             Self::Malformed
             | Self::InvalidPayload
             | Self::Rejected
             | Self::RecipientGone
             | Self::Unrouted
             | Self::Crashed
-            | Self::RetentionEnds => Advice::Never,
+            | Self::RetentionEnds => (Advice::Never, Done::Nowhere),
+            Self::RateLimited | Self::Unavailable => (Advice::Later, Done::No),
+            Self::Misconfigured => (Advice::LaterAndAlarm, Done::No),
+            Self::TaskFailed => (Advice::Later, Done::Nowhere),
+            Self::UnknownProvider => (Advice::LaterAndAlarm, Done::Nowhere),
             // A twin is the lesser evil: most services either did nothing or know the idempotency key.
-            Self::RateLimited | Self::Unavailable | Self::Timeout | Self::OutcomeUnknown | Self::TaskFailed => Advice::Later,
-            Self::Misconfigured | Self::UnknownProvider | Self::Panicked => Advice::LaterAndAlarm,
-        }
+            Self::Timeout | Self::OutcomeUnknown => (Advice::Later, Done::Perhaps),
+            Self::Panicked => (Advice::LaterAndAlarm, Done::Perhaps),
+        };
+        Consequence { advice, done }
+    }
+
+    /// What the engine does about a failure of this kind.
+    #[must_use]
+    pub const fn advice(self) -> Advice {
+        self.consequence().advice
     }
 
     /// Whether a failure of this kind can leave the task done.
     #[must_use]
     pub const fn may_have_delivered(self) -> bool {
-        matches!(self, Self::OutcomeUnknown | Self::Timeout | Self::Panicked)
+        matches!(self.consequence().done, Done::Perhaps)
     }
 
     /// Whether after a failure of this kind another provider can do the task: nothing of it was done.
     #[must_use]
     pub const fn elsewhere(self) -> bool {
-        matches!(self, Self::RateLimited | Self::Unavailable | Self::Misconfigured)
+        matches!(self.consequence().done, Done::No)
+    }
+
+    /// Whether an operator must act.
+    #[must_use]
+    pub const fn alarms(self) -> bool {
+        matches!(self.consequence().advice, Advice::LaterAndAlarm)
     }
 
     /// The kind's name in dead letters, results and logs.

@@ -8,7 +8,7 @@ mod sender;
 mod task_result;
 
 pub use envelope::{BODY_LIMIT, Context, DEFAULT_QUEUE, DEPTH_LIMIT, Envelope, OBJECT_LIMIT, limits};
-pub use error::{Advice, DeliveryError, ErrorKind};
+pub use error::{Advice, Consequence, DeliveryError, Done, ErrorKind};
 pub use fingerprint::Fingerprint;
 pub use progress::{Places, Progress, Reason};
 pub use sender::Sender;
