@@ -1,9 +1,10 @@
 //! The way of one message through an attempt.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use errand_core::{
     Advice, Begin, Claim, DeadLetter, DeliveryError, Envelope, ErrorKind, Finish, Message, Outcome, Progress, ReportTo, Task, TaskError,
+    Way,
 };
 use tracing::{error, info, warn};
 
@@ -85,27 +86,26 @@ impl Engine {
             return Box::pin(self.put_off(message, &envelope, early, "it is to be run later than that", time)).await;
         }
         // What is late needs no time but for being recorded.
-        let legs = if expired { Ok(&[][..]) } else { self.registry.find(&envelope.task).map_err(|error| unrouted(&envelope, error)) };
-        let first = self.first(message, legs.as_ref().copied().unwrap_or_default(), time);
-        let admitted = legs.as_ref().map_or(Ok(None), |legs| self.admit(&legs[first..]));
-        let needed = match (&legs, &admitted) {
-            (Ok(legs), Ok(Some(leg))) => legs[first + leg].timeout() + MARGIN,
+        let way = if expired { Ok(Way::default()) } else { self.registry.find(&envelope.task).map_err(|error| unrouted(&envelope, error)) };
+        let gone = way.as_ref().copied().unwrap_or_default();
+        let first = self.first(message, gone, time);
+        let admitted = self.admit(gone, first);
+        let needed = match &admitted {
+            Ok(Some(leg)) => gone.leg(*leg).map(Task::timeout).unwrap_or_default() + MARGIN,
             _ => MARGIN,
         };
         if time.left(now) < needed {
             return Box::pin(self.no_time(message, needed, time)).await;
         }
         let admitted = match admitted {
-            Ok(admitted) => admitted.map_or(first, |leg| first + leg),
+            Ok(admitted) => admitted.unwrap_or(first),
             Err(stop) => return Box::pin(self.put_off(message, &envelope, spread(stop.wait, &envelope.id), &stop.reason, time)).await,
         };
-        let legs = legs.inspect(|legs| {
-            if let Some(leg) = legs.get(admitted) {
-                self.circuits.pass(leg.circuit(), now);
-            }
-        });
+        if let Some(leg) = gone.leg(admitted) {
+            self.circuits.pass(leg.circuit(), now);
+        }
         // Of a bulk nobody could tell which payload a report is of.
-        let hands_over = !envelope.context.bulk && legs.as_ref().is_ok_and(|legs| legs.iter().any(|leg| leg.hands_over()));
+        let hands_over = !envelope.context.bulk && gone.hands_over();
         let report = if hands_over { self.report_to(&envelope) } else { None };
         let claimed = match self.claim(message, &envelope, report, time).await {
             Ok(claimed) => claimed,
@@ -118,25 +118,25 @@ impl Engine {
         if let Some(error) = self.hopeless(&claimed) {
             return Box::pin(self.give_up(&claimed, &error)).await;
         }
-        match legs {
-            Ok(legs) => self.deliver(legs, claimed, first, admitted, time).await,
+        match way {
+            Ok(way) => self.deliver(way, claimed, first, admitted, time).await,
             Err(error) => Box::pin(self.fail(claimed, error)).await,
         }
     }
 
     /// The one of a list with which an untried payload begins. Without a store nobody knows how far it came: where not all of the list can be called in one invocation, each receive
     /// begins with the next.
-    fn first(&self, message: &Message, legs: &[Arc<dyn Task>], time: Time) -> usize {
-        if self.store.is_some() || legs.len() < 2 || all_fit(legs, 1, time) {
+    fn first(&self, message: &Message, way: Way<'_>, time: Time) -> usize {
+        if self.store.is_some() || way.len() < 2 || all_fit(way, 1, time) {
             return 0;
         }
-        usize::try_from(message.receive_count.saturating_sub(1)).unwrap_or_default() % legs.len()
+        usize::try_from(message.receive_count.saturating_sub(1)).unwrap_or_default() % way.len()
     }
 
-    /// The first of a list whose circuit lets a delivery pass; of none, the shortest wait.
-    fn admit(&self, legs: &[Arc<dyn Task>]) -> Result<Option<usize>, Stop> {
+    /// The first of a list, from one on, whose circuit lets a delivery pass; of none, the shortest wait.
+    fn admit(&self, way: Way<'_>, first: usize) -> Result<Option<usize>, Stop> {
         let (now, mut stopped) = (self.clock.now(), None);
-        for (leg, task) in legs.iter().enumerate() {
+        for (leg, task) in way.from(first) {
             match self.circuits.ask(task.circuit(), now) {
                 Ok(()) => return Ok(Some(leg)),
                 Err(stop) => stopped = Some(stop.or_shorter(stopped)),
@@ -209,19 +209,19 @@ impl Engine {
     }
 
     /// Fetches what is missing, takes the envelope as far as it gets in this invocation, and settles what came of it.
-    async fn deliver(&self, legs: &[Arc<dyn Task>], mut claimed: Claimed<'_>, first: usize, admitted: usize, time: Time) -> Verdict {
+    async fn deliver(&self, way: Way<'_>, mut claimed: Claimed<'_>, first: usize, admitted: usize, time: Time) -> Verdict {
         let envelope = match self.check_out(claimed.envelope).await {
             Ok(envelope) => envelope,
             Err(error) => return Box::pin(self.fail(claimed, error)).await,
         };
         let (number, report, mut progress) = (claimed.number, claimed.report.take(), std::mem::take(&mut claimed.progress));
-        let round = Round { engine: self, legs, envelope: &envelope, number, report: report.as_ref(), time, first, admitted };
+        let round = Round { engine: self, way, envelope: &envelope, number, report: report.as_ref(), time, first, admitted };
         let came = if envelope.context.bulk {
             let Ok(payloads) = envelope.payloads() else {
                 let why = "/kwargs: expected an array of payloads, since context.bulk is true";
                 return Box::pin(self.fail(claimed, DeliveryError::new(ErrorKind::InvalidPayload, why))).await;
             };
-            if self.splits(&envelope) && payloads.len() > 1 && !all_fit(legs, payloads.len(), time) {
+            if self.splits(&envelope) && payloads.len() > 1 && !all_fit(way, payloads.len(), time) {
                 return Box::pin(self.split_bulk(&claimed, &envelope, payloads.into_iter().enumerate())).await;
             }
             // On the heap: nearly all envelopes are no bulk.
@@ -286,7 +286,7 @@ impl Engine {
         }
         let (id, task, seconds) = (&envelope.id, &envelope.task, delay.as_secs());
         match &failure {
-            Some(DeliveryError { kind, message: reason, .. }) if kind.advice() == Advice::LaterAndAlarm => {
+            Some(DeliveryError { kind, message: reason, .. }) if kind.alarms() => {
                 error!(id, task, attempt = number, %kind, reason, retry_in_seconds = seconds, alarm = true, "failed, will be tried again");
             }
             Some(DeliveryError { kind, message: reason, .. }) => {
@@ -303,7 +303,7 @@ impl Engine {
     /// Puts the message on the dead-letter queue and then ends its id; if it cannot be put there, it stays.
     async fn give_up(&self, claimed: &Claimed<'_>, error: &DeliveryError) -> Verdict {
         let Claimed { message, envelope, number, .. } = *claimed;
-        let alarm = error.kind.advice() == Advice::LaterAndAlarm;
+        let alarm = error.kind.alarms();
         error!(id = envelope.id, task = envelope.task, attempt = number, kind = %error.kind, reason = error.message, alarm, "given up");
         let began = error.kind == ErrorKind::Crashed || error.kind == ErrorKind::RetentionEnds;
         let attempts = if began { number - 1 } else { number };
@@ -338,7 +338,7 @@ impl Engine {
 
     /// Leaves a message on the queue that could not be read for a reason that may pass.
     async fn read_later(&self, message: &Message, error: &DeliveryError) -> Verdict {
-        let alarm = error.kind.advice() == Advice::LaterAndAlarm;
+        let alarm = error.kind.alarms();
         error!(message_id = message.id, kind = %error.kind, reason = error.message, alarm, "not read, will be tried again");
         self.hide_or_bury(message, self.own_wait(message), &error.message).await
     }

@@ -1,9 +1,11 @@
 //! One invocation's share of an attempt. An attempt is one round over all payloads that are left: each is taken through the list of what can do it, once. A round takes
 //! as many invocations as it needs; what was not begun for lack of time is gone on with in the next.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, time::Duration};
 
-use errand_core::{Advice, DeliveryError, Envelope, ErrorKind, Job, Json, Places, Progress, Ran, ReportTo, Task, TaskResult, Timestamp};
+use errand_core::{
+    Advice, DeliveryError, Envelope, ErrorKind, Job, Json, Places, Progress, Ran, ReportTo, Task, TaskResult, Timestamp, Way,
+};
 use futures_util::{
     FutureExt, StreamExt,
     future::{Either, select},
@@ -85,7 +87,7 @@ impl End {
 pub(crate) struct Round<'a> {
     pub(crate) engine: &'a Engine,
     /// What can do it, in the order of fail-over.
-    pub(crate) legs: &'a [Arc<dyn Task>],
+    pub(crate) way: Way<'a>,
     pub(crate) envelope: &'a Envelope,
     pub(crate) number: u32,
     pub(crate) report: Option<&'a ReportTo>,
@@ -151,11 +153,11 @@ impl Round<'_> {
 
     /// The one of the list with which a payload begins.
     fn first_of(&self, progress: &Progress, place: usize) -> usize {
-        progress.legs.get(&place).copied().filter(|leg| *leg < self.legs.len()).unwrap_or(self.first)
+        progress.legs.get(&place).copied().filter(|leg| *leg < self.way.len()).unwrap_or(self.first)
     }
 
     fn fits(&self, leg: usize) -> bool {
-        self.time.left(self.engine.clock.now()) >= self.legs[leg].timeout() + RECORDING
+        self.way.leg(leg).is_some_and(|task| self.time.left(self.engine.clock.now()) >= task.timeout() + RECORDING)
     }
 
     /// Has a payload done by the first of the list that can, from `first` on: each further one does what the one before certainly did not.
@@ -163,7 +165,7 @@ impl Round<'_> {
         let Engine { circuits, clock, .. } = self.engine;
         let mut last: Option<DeliveryError> = None;
         let mut stopped: Option<Stop> = None;
-        for (leg, task) in self.legs.iter().enumerate().skip(first) {
+        for (leg, task) in self.way.from(first) {
             let is_admitted = admitted == Some(leg);
             if !is_admitted && let Err(stop) = circuits.ask(task.circuit(), clock.now()) {
                 stopped = Some(stop.or_shorter(stopped));
@@ -175,7 +177,7 @@ impl Round<'_> {
             if !is_admitted {
                 circuits.pass(task.circuit(), clock.now());
             }
-            let failure = match self.call(task.as_ref(), envelope).await {
+            let failure = match self.call(task, envelope).await {
                 Ok(Ran::Done(value)) => return End::Delivered(value),
                 Ok(Ran::Handed(within)) => return End::Handed(within),
                 Err(failure) => failure,
@@ -186,8 +188,8 @@ impl Round<'_> {
             } else if !failure.kind.elsewhere() {
                 return End::Failed(failure);
             }
-            if leg + 1 < self.legs.len() {
-                let (alarm, kind) = (failure.kind.advice() == Advice::LaterAndAlarm, failure.kind);
+            if leg + 1 < self.way.len() {
+                let (alarm, kind) = (failure.kind.alarms(), failure.kind);
                 warn!(id = envelope.id, provider = task.provider(), %kind, reason = failure.message, alarm, "left to the next of the list");
             }
             // What is no stop decides: it counts.
@@ -235,10 +237,9 @@ fn untried(total: usize, progress: &Progress) -> Vec<usize> {
 }
 
 /// Whether all of so many payloads can be taken through the list in the time of one invocation, even if every call takes the longest it may.
-pub(crate) fn all_fit(legs: &[Arc<dyn Task>], count: usize, time: Time) -> bool {
+pub(crate) fn all_fit(way: Way<'_>, count: usize, time: Time) -> bool {
     let rounds = u32::try_from(count.div_ceil(TOGETHER)).unwrap_or(u32::MAX);
-    let one: Duration = legs.iter().map(|leg| leg.timeout()).sum();
-    one.saturating_mul(rounds).saturating_add(RECORDING) <= time.whole()
+    way.timeout().saturating_mul(rounds).saturating_add(RECORDING) <= time.whole()
 }
 
 /// Whether a failure is the last word on a payload.

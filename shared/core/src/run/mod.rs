@@ -10,6 +10,7 @@ mod routes;
 pub mod runner;
 mod task;
 mod text;
+mod way;
 
 pub use payload::{Lack, Lacks, Limits, Payload, Taker, Texts};
 pub use payloads::{Payloads, Refusal};
@@ -19,3 +20,4 @@ pub use routes::{Routes, Target};
 pub use runner::{Job, Ran, ReportTo, Runner};
 pub use task::Task;
 pub use text::{Place, Text, is_mention};
+pub use way::Way;

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, value::RawValue};
 use super::{
     mapping::Mapping,
     payload::{Anything, read},
-    routes::{Resolve, contested},
+    routes::{Found, Resolve, contested},
 };
 use crate::{
     Aliases, Envelope, Environment, Fields, Lack, Payload, Problem, Problems, Routes, SettingsError, Taker, Texts, limits,
@@ -174,8 +174,10 @@ impl Payloads {
 
     /// What is known of a task: nothing, or that it takes anything, or what it takes.
     fn kind(&self, task: &str) -> Option<Option<Kind>> {
-        let known = || self.named(task).map(Some);
-        self.routes.exact(task).cloned().or_else(known).or_else(|| self.routes.prefix(task).cloned())
+        self.routes.find(task, || self.named(task)).map(|found| match found {
+            Found::Route(_, known) => known.clone(),
+            Found::Own(known) => Some(known),
+        })
     }
 
     fn named(&self, task: &str) -> Option<Kind> {

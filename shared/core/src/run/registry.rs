@@ -6,8 +6,9 @@ use serde_json::{Map, Value};
 use super::{
     function::Function,
     mapping::{Mapped, Mapping},
-    routes::{Resolve, contested, wrong},
+    routes::{Found, Resolve, contested, wrong},
     task::Routed,
+    way::Way,
 };
 use crate::{
     Attempt, DeliveryError, Environment, ErrorKind, Fields, Init, Invocation, Provider, Routes, Runner, Setting, SettingsError, Target,
@@ -127,24 +128,14 @@ impl Registry {
         Ok(())
     }
 
-    /// What does a task: what its own route says, else what has its name, else what the route of its prefix says. Of several, each further one does what the one
-    /// before certainly did not.
+    /// What does a task: what its own route says, else what has its name, else what the route of its prefix says.
     ///
     /// # Errors
     /// This build has nothing for it, or what it has is off; the message says what to do.
-    pub fn find(&self, name: &str) -> Result<&[Leg], DeliveryError> {
-        let misconfigured = |why: String| Err(DeliveryError::new(ErrorKind::Misconfigured, why));
-        if let Some(legs) = self.routes.exact(name) {
-            return Ok(legs);
-        }
-        match self.tasks.get(name) {
-            Some(Slot { on, .. }) if on.len() == 1 => return Ok(on),
-            Some(slot) if slot.on.len() > 1 => return misconfigured(slot.contested()),
-            Some(Slot { off: Some(error), .. }) => return misconfigured(format!("not configured: set {}", error.name)),
-            _ => {}
-        }
-        match self.routes.prefix(name) {
-            Some(legs) if !legs.is_empty() => Ok(legs),
+    pub fn find(&self, name: &str) -> Result<Way<'_>, DeliveryError> {
+        match self.routes.find(name, || self.tasks.get(name)?.legs()) {
+            Some(Found::Own(legs)) => legs.map(Way::of).map_err(|why| DeliveryError::new(ErrorKind::Misconfigured, why)),
+            Some(Found::Route(_, legs)) if !legs.is_empty() => Ok(Way::of(legs)),
             _ => {
                 let known: Vec<&str> = self.tasks().chain(self.routes.patterns()).collect();
                 let why = format!("this build has nothing that does the task; it has: {}", known.join(", "));
@@ -177,6 +168,15 @@ impl Slot {
         self.on.push(leg);
     }
 
+    /// The one that does it, or why none does; `None` where nothing has the name.
+    fn legs(&self) -> Option<Result<&[Leg], String>> {
+        match (&*self.on, &self.off) {
+            (one @ [_], _) => Some(Ok(one)),
+            ([], off) => off.as_ref().map(|error| Err(format!("not configured: set {}", error.name))),
+            _ => Some(Err(self.contested())),
+        }
+    }
+
     fn contested(&self) -> String {
         contested(self.on.iter().map(|leg| leg.provider()))
     }
@@ -205,13 +205,8 @@ impl Resolve for Registry {
     }
 
     fn own(&self, task: &str) -> Option<Result<Leg, String>> {
-        let slot = self.tasks.get(task)?;
-        Some(match (&*slot.on, &slot.off) {
-            ([leg], _) => Ok(Arc::clone(leg)),
-            ([], Some(error)) => Err(format!("{task} is off: set {}", error.name)),
-            ([], None) => return None,
-            _ => Err(format!("{task}: {}", slot.contested())),
-        })
+        let legs = self.tasks.get(task)?.legs()?.map(|legs| legs.first().cloned());
+        legs.map_err(|why| format!("{task}: {why}")).transpose()
     }
 
     fn contested(&self) -> impl Iterator<Item = (&str, String)> {

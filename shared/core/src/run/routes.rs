@@ -85,7 +85,7 @@ impl Routes<Vec<Target>> {
     /// # Errors
     /// A route names what there is not, or leads back to itself; or of a task that several do no route of its own says which.
     pub(crate) fn resolve<R: Resolve>(&self, build: &R) -> Result<Routes<Vec<R::Leg>>, SettingsError> {
-        if let Some((task, several)) = build.contested().find(|(task, _)| self.exact(task).is_none()) {
+        if let Some((task, several)) = build.contested().find(|(task, _)| !self.0.contains_key(*task)) {
             return Err(wrong(task, &several));
         }
         let legs = self.0.keys().map(|pattern| {
@@ -123,14 +123,13 @@ impl Routes<Vec<Target>> {
     }
 
     fn follow<'a, R: Resolve>(&'a self, build: &R, task: &'a str, path: &mut Vec<&'a str>) -> Result<Vec<R::Leg>, String> {
+        let own = || build.own(task);
         // A route that names its own task means what does it without the route.
-        if self.exact(task).is_some() && path.last() != Some(&task) {
-            return self.legs(build, task, path);
-        }
-        match (build.own(task), self.nearest(task)) {
-            (Some(own), _) => Ok(vec![own?]),
-            (None, Some((pattern, _))) => self.legs(build, pattern, path),
-            (None, None) => Ok(vec![build.unknown(task)?]),
+        let found = if path.last() == Some(&task) { self.find_beyond(task, own) } else { self.find(task, own) };
+        match found {
+            Some(Found::Route(pattern, _)) => self.legs(build, pattern, path),
+            Some(Found::Own(own)) => Ok(vec![own?]),
+            None => Ok(vec![build.unknown(task)?]),
         }
     }
 }
@@ -166,17 +165,26 @@ pub(crate) fn wrong(pattern: &str, problem: &str) -> SettingsError {
     SettingsError::invalid(SETTING, &format!("{pattern}: {problem}"))
 }
 
+/// What a task's name leads to.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Found<'a, T, O> {
+    /// A route, by its pattern.
+    Route(&'a str, &'a T),
+    /// What has the name itself.
+    Own(O),
+}
+
 impl<T> Routes<T> {
-    /// The route of exactly this task.
-    #[must_use]
-    pub fn exact(&self, task: &str) -> Option<&T> {
-        self.0.get(task).filter(|_| !task.ends_with('*'))
+    /// What does a task, in the one order of precedence that there is: its own route, else what has its name itself, which `own` tells, else the route of its longest
+    /// prefix, or that of all tasks.
+    pub(crate) fn find<O>(&self, task: &str, own: impl FnOnce() -> Option<O>) -> Option<Found<'_, T, O>> {
+        let exact = self.0.get_key_value(task).filter(|_| !task.ends_with('*'));
+        exact.map(|(pattern, route)| Found::Route(pattern.as_str(), route)).or_else(|| self.find_beyond(task, own))
     }
 
-    /// The route of the longest prefix of this task; that of all tasks when there is none.
-    #[must_use]
-    pub fn prefix(&self, task: &str) -> Option<&T> {
-        self.nearest(task).map(|(_, route)| route)
+    /// The same without the task's own route.
+    fn find_beyond<O>(&self, task: &str, own: impl FnOnce() -> Option<O>) -> Option<Found<'_, T, O>> {
+        own().map(Found::Own).or_else(|| self.nearest(task).map(|(pattern, route)| Found::Route(pattern, route)))
     }
 
     fn nearest(&self, task: &str) -> Option<(&str, &T)> {
@@ -215,12 +223,29 @@ mod tests {
     #[test]
     fn the_nearest_route_is_taken() {
         let routes = routes(r#"{"a.b":"one","a.*":["two","three"],"a.b.*":{"http":"https://x"},"*":"rest"}"#).unwrap();
+        let found = |task: &str, own: bool| match routes.find(task, || own.then_some(())) {
+            Some(Found::Route(pattern, _)) => pattern.to_owned(),
+            Some(Found::Own(())) => "own".to_owned(),
+            None => "none".to_owned(),
+        };
+        for (task, own, wanted) in [
+            ("a.b", true, "a.b"),
+            ("a.b", false, "a.b"),
+            ("a.c", true, "own"),
+            ("a.c", false, "a.*"),
+            ("a.b.c.d", false, "a.b.*"),
+            ("a", false, "*"),
+            ("ab.c", false, "*"),
+            ("ab.c", true, "own"),
+        ] {
+            assert_eq!(found(task, own), wanted, "{task}");
+        }
+        assert_eq!(routes.find_beyond("a.b", || None::<()>), routes.find("a.c", || None), "without its own route");
+        assert_eq!(Routes::<()>::default().find("a", || None::<()>), None);
         let provider = |name: &str| Target::Provider(name.to_owned());
-        assert_eq!(routes.exact("a.b"), Some(&vec![provider("one")]));
-        assert_eq!((routes.exact("a.c"), routes.exact("a.*"), routes.exact("*")), (None, None, None));
-        assert_eq!(routes.prefix("a.c"), Some(&vec![provider("two"), provider("three")]));
-        assert_eq!(routes.prefix("a.b.c.d"), Some(&vec![Target::Runner(json!({ "http": "https://x" }).as_object().unwrap().clone())]));
-        assert_eq!((routes.prefix("a"), routes.prefix("ab.c")), (Some(&vec![provider("rest")]), Some(&vec![provider("rest")])));
+        let targets: Vec<&Vec<Target>> = routes.iter().map(|(_, targets)| targets).collect();
+        assert_eq!(targets[1], &vec![provider("two"), provider("three")]);
+        assert_eq!(targets[3], &vec![Target::Runner(json!({ "http": "https://x" }).as_object().unwrap().clone())]);
     }
 
     #[test]
