@@ -29,7 +29,7 @@ use errand_core::{
     Environment, Init, Invocation, Message, Outbox, Reader, Registry, SettingsError, Timestamp,
     settings::all::{API_URL, AWS_LAMBDA_LOG_STREAM_NAME, MAX_ATTEMPTS, OUTCOME_UNKNOWN, RETENTION_SECONDS, RETRY_BASE_SECONDS},
 };
-use errand_engine::{Circuits, Engine, Policy, Sequel, Unknown, Verdict};
+use errand_engine::{Circuits, Engine, Log, Policy, Sequel, Unknown, Verdict};
 use errand_http::sns::Verifier;
 use errand_runtime::TokioClock;
 use errand_store_dynamodb::DynamoStore;
@@ -83,6 +83,7 @@ impl Consumer {
             api_url: env.get(&API_URL).map(ToOwned::to_owned),
             clock: Arc::new(TokioClock),
             policy: policy(env)?,
+            watchers: vec![Box::new(Log)],
             circuits: Circuits::default(),
             worker,
             backend: "sqs".to_owned(),

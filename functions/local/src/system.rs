@@ -6,7 +6,7 @@ use axum::Router;
 use errand_api::Access;
 use errand_consumer::{Consumer, Intake};
 use errand_core::{Environment, Init, Invocation, Outbox, Registry, Routes, SettingsError, Target, settings::all::API_URL};
-use errand_engine::{Circuits, Engine, Sequel};
+use errand_engine::{Circuits, Engine, Log, Sequel};
 use errand_enqueue::Enqueue;
 use errand_http::{Client, sns::Verifier};
 use errand_runtime::TokioClock;
@@ -78,6 +78,7 @@ impl System {
             api_url: Some(env.get(&API_URL).map_or_else(|| format!("http://{address}"), ToOwned::to_owned)),
             clock: Arc::new(TokioClock),
             policy: errand_consumer::policy(env)?,
+            watchers: vec![Box::new(Log)],
             circuits: Circuits::default(),
             worker: format!("local-{}", std::process::id()),
             backend: "local".to_owned(),

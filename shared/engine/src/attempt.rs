@@ -6,10 +6,9 @@ use errand_core::{
     Advice, Begin, Claim, DeadLetter, DeliveryError, Envelope, ErrorKind, Finish, Message, Outcome, Progress, ReportTo, Task, TaskError,
     Way,
 };
-use tracing::{error, info, warn};
 
 use crate::{
-    Engine, Unknown, Verdict,
+    Engine, Event, Unknown, Verdict,
     backoff::{LONGEST, SHORTEST, spread},
     callback::Told,
     circuit::Stop,
@@ -111,8 +110,9 @@ impl Engine {
             Ok(claimed) => claimed,
             Err(verdict) => return verdict,
         };
+        self.saw(&Event::Begun { envelope: &envelope, attempt: claimed.number });
         if expired {
-            info!(id = envelope.id, task = envelope.task, "expired");
+            self.saw(&Event::Expired { envelope: &envelope });
             return self.end(&claimed, &Outcome::Expired).await;
         }
         if let Some(error) = self.hopeless(&claimed) {
@@ -174,11 +174,11 @@ impl Engine {
             }
             Ok(Begin::Held { until }) => Err(self.hide(message, until.since(now)).await),
             Ok(Begin::Moved { until }) => {
-                info!(id = envelope.id, task = envelope.task, %until, "moved: another message brings it then");
+                self.saw(&Event::Moved { envelope, until });
                 Err(Verdict::Acknowledge)
             }
             Ok(Begin::Ended(status)) => {
-                info!(id = envelope.id, task = envelope.task, %status, "nothing left to do");
+                self.saw(&Event::NothingLeft { envelope, status });
                 // Whoever ended it may have died before that was told.
                 Err(self.tell(message, envelope, None).await)
             }
@@ -189,11 +189,11 @@ impl Engine {
                 Err(self.tell(message, envelope, None).await)
             }
             Ok(Begin::Other(status)) => {
-                warn!(id = envelope.id, task = envelope.task, %status, "left out: its id is that of another task or other arguments");
+                self.saw(&Event::LeftOut { envelope, status });
                 Err(Verdict::Acknowledge)
             }
             Err(error) => {
-                error!(id = envelope.id, task = envelope.task, %error, "not claimed: the store does not answer");
+                self.saw(&Event::NotClaimed { envelope, error: &error });
                 Err(Box::pin(self.hide_or_bury(message, self.own_wait(message), "the store does not answer")).await)
             }
         }
@@ -241,7 +241,7 @@ impl Engine {
         claimed.progress = progress;
         match came {
             Came::Done(value) => {
-                info!(id = claimed.envelope.id, task = claimed.envelope.task, attempt = claimed.number, "delivered");
+                self.saw(&Event::Delivered { envelope: claimed.envelope, attempt: claimed.number });
                 self.end(&claimed, &Outcome::Succeeded(value)).await
             }
             Came::Handed(within) => Box::pin(self.hand_over(&claimed, within)).await,
@@ -284,16 +284,10 @@ impl Engine {
             failure.message.push_str("; the queue would forget it before another attempt");
             return self.give_up(claimed, &failure).await;
         }
-        let (id, task, seconds) = (&envelope.id, &envelope.task, delay.as_secs());
-        match &failure {
-            Some(DeliveryError { kind, message: reason, .. }) if kind.alarms() => {
-                error!(id, task, attempt = number, %kind, reason, retry_in_seconds = seconds, alarm = true, "failed, will be tried again");
-            }
-            Some(DeliveryError { kind, message: reason, .. }) => {
-                warn!(id, task, attempt = number, %kind, reason, retry_in_seconds = seconds, "failed, will be tried again");
-            }
-            None => info!(id, task, attempt = number, in_seconds = seconds, "goes on in another invocation"),
-        }
+        self.saw(&match &failure {
+            Some(error) => Event::Failed { envelope, attempt: number, error, delay },
+            None => Event::GoesOn { envelope, attempt: number, delay },
+        });
         let error = failure.as_ref().map(TaskError::from);
         let at = self.clock.now() + delay;
         self.finish(claimed, &Outcome::Retry { error, progress: claimed.progress.clone(), counts, at }).await;
@@ -303,8 +297,7 @@ impl Engine {
     /// Puts the message on the dead-letter queue and then ends its id; if it cannot be put there, it stays.
     async fn give_up(&self, claimed: &Claimed<'_>, error: &DeliveryError) -> Verdict {
         let Claimed { message, envelope, number, .. } = *claimed;
-        let alarm = error.kind.alarms();
-        error!(id = envelope.id, task = envelope.task, attempt = number, kind = %error.kind, reason = error.message, alarm, "given up");
+        self.saw(&Event::GivenUp { envelope, attempt: number, error });
         let began = error.kind == ErrorKind::Crashed || error.kind == ErrorKind::RetentionEnds;
         let attempts = if began { number - 1 } else { number };
         let letter = DeadLetter { id: Some(envelope.id.clone()), task: Some(envelope.task.clone()), attempts, ..letter(error) };
@@ -319,7 +312,7 @@ impl Engine {
 
     /// Leaves the task to a remote worker, and the message hidden until that must have reported: if it has not, the task is tried again.
     async fn hand_over(&self, claimed: &Claimed<'_>, within: Duration) -> Verdict {
-        info!(id = claimed.envelope.id, task = claimed.envelope.task, attempt = claimed.number, "handed to a remote worker");
+        self.saw(&Event::HandedOver { envelope: claimed.envelope, attempt: claimed.number, within });
         self.finish(claimed, &Outcome::Handed { until: self.clock.now() + within }).await;
         self.hide(claimed.message, within).await
     }
@@ -338,14 +331,13 @@ impl Engine {
 
     /// Leaves a message on the queue that could not be read for a reason that may pass.
     async fn read_later(&self, message: &Message, error: &DeliveryError) -> Verdict {
-        let alarm = error.kind.alarms();
-        error!(message_id = message.id, kind = %error.kind, reason = error.message, alarm, "not read, will be tried again");
+        self.saw(&Event::Unread { message, error });
         self.hide_or_bury(message, self.own_wait(message), &error.message).await
     }
 
     /// Puts a message that cannot be claimed on the dead-letter queue.
     async fn refuse(&self, message: &Message, error: &DeliveryError) -> Verdict {
-        error!(message_id = message.id, kind = %error.kind, reason = error.message, "given up");
+        self.saw(&Event::Refused { message, error });
         if self.bury(message, &letter(error)).await {
             return Verdict::Acknowledge;
         }
@@ -355,7 +347,7 @@ impl Engine {
     async fn bury(&self, message: &Message, letter: &DeadLetter) -> bool {
         let buried = self.queue.bury(message, letter).await;
         if let Err(error) = &buried {
-            error!(message_id = message.id, %error, alarm = true, "stays: the dead-letter queue did not take it");
+            self.saw(&Event::NotBuried { message, error });
         }
         buried.is_ok()
     }
@@ -363,6 +355,7 @@ impl Engine {
     /// Leaves a message on the queue that cannot be run yet. One that the queue would forget before is given up.
     async fn put_off(&self, message: &Message, envelope: &Envelope, delay: Duration, why: &str, time: Time) -> Verdict {
         if !self.outlives(message, delay) {
+            self.saw(&Event::PutOff { envelope, delay, why });
             return self.hide(message, delay).await;
         }
         match self.claim(message, envelope, None, time).await {
@@ -388,7 +381,7 @@ impl Engine {
             return Verdict::Keep;
         }
         if let Err(error) = self.queue.hide(message, delay.min(LONGEST)).await {
-            warn!(message_id = message.id, %error, "not hidden: comes back with the queue's own timeout");
+            self.saw(&Event::NotHidden { message, error: &error });
         }
         Verdict::Keep
     }
@@ -398,12 +391,7 @@ impl Engine {
         if time.whole() >= needed || time.left(self.clock.now()) < GRACE {
             return self.give_back(message, time).await;
         }
-        warn!(
-            message_id = message.id,
-            seconds = time.whole().as_secs(),
-            needed = needed.as_secs(),
-            "not begun: an invocation is too short for it"
-        );
+        self.saw(&Event::NotBegun { message, whole: time.whole(), needed });
         let delay = self.own_wait(message);
         self.hide_or_bury(message, delay, "an invocation is too short for it").await
     }
@@ -420,11 +408,11 @@ impl Engine {
     /// delivered again for that.
     async fn finish(&self, claimed: &Claimed<'_>, outcome: &Outcome) -> bool {
         let Some(store) = &self.store else { return true };
-        let (id, attempt) = (&claimed.envelope.id, claimed.number);
-        match store.finish(id, attempt, outcome, self.clock.now()).await {
+        let Claimed { envelope, number: attempt, .. } = *claimed;
+        match store.finish(&envelope.id, attempt, outcome, self.clock.now()).await {
             Ok(Finish::Recorded) => return true,
-            Ok(Finish::Stale) => warn!(id, attempt, "not recorded: a newer attempt has the id"),
-            Err(error) => error!(id, attempt, %error, "not recorded: the store does not answer"),
+            Ok(Finish::Stale) => self.saw(&Event::Overtaken { envelope, attempt }),
+            Err(error) => self.saw(&Event::NotRecorded { envelope, attempt, error: &error }),
         }
         false
     }

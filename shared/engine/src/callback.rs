@@ -1,9 +1,8 @@
 //! What is told of a task to others: how it ended, and where a remote worker reports.
 
 use errand_core::{Envelope, Message, Outcome, ReportTo, Secret, TaskResult, percent_encode};
-use tracing::{error, warn};
 
-use crate::{Engine, Verdict, attempt::Claimed};
+use crate::{Engine, Event, Verdict, attempt::Claimed};
 
 /// What an attempt knows of how it ended.
 pub(crate) struct Told {
@@ -79,13 +78,13 @@ impl Engine {
     async fn call_back(&self, message: &Message, envelope: &Envelope, result: &TaskResult) -> Verdict {
         let Some(url) = &envelope.callback_url else { return Verdict::Acknowledge };
         let Some(outbox) = &self.outbox else {
-            error!(id = envelope.id, alarm = true, "no callback: this consumer has nothing to send it with");
+            self.saw(&Event::NoCallback { envelope, error: None });
             return Verdict::Acknowledge;
         };
         match outbox.publish(&mut result.callback(url), self.clock.now()).await {
             Ok(_) => Verdict::Acknowledge,
             Err(error) if self.store.is_none() => {
-                error!(id = envelope.id, %error, alarm = true, "no callback: without a store the task would be done again for it");
+                self.saw(&Event::NoCallback { envelope, error: Some(&error) });
                 Verdict::Acknowledge
             }
             Err(error) => self.call_back_later(message, envelope, &error.to_string()).await,
@@ -93,7 +92,7 @@ impl Engine {
     }
 
     async fn call_back_later(&self, message: &Message, envelope: &Envelope, why: &str) -> Verdict {
-        warn!(id = envelope.id, why, "the callback waits");
+        self.saw(&Event::CallbackWaits { envelope, why });
         self.hide(message, self.own_wait(message)).await
     }
 }

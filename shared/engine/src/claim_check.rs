@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use errand_core::{DeliveryError, Envelope, ErrorKind};
 
-use crate::Engine;
+use crate::{Engine, Event};
 
 impl Engine {
     /// The envelope with its arguments in their place.
@@ -28,7 +28,7 @@ impl Engine {
         if let (Some(key), Some(objects)) = (&envelope.claim_check, &self.objects)
             && let Err(error) = objects.delete(key).await
         {
-            tracing::warn!(id = envelope.id, %error, "arguments stay in the object store until they expire");
+            self.saw(&Event::NotDiscarded { envelope, error: &error });
         }
     }
 }

@@ -17,6 +17,8 @@ mod batch;
 mod callback;
 mod circuit;
 mod claim_check;
+mod event;
+mod log;
 mod round;
 mod sequel;
 mod split;
@@ -26,6 +28,8 @@ use std::{sync::Arc, time::Duration};
 use errand_core::{Clock, DeliveryError, DynClaims, DynObjects, DynQueue, Envelope, Message, Outbox, Registry};
 
 pub use circuit::Circuits;
+pub use event::{Event, Watch};
+pub use log::Log;
 pub use sequel::Sequel;
 
 /// A message and what it was read as.
@@ -105,6 +109,8 @@ pub struct Engine {
     pub clock: Arc<dyn Clock>,
     /// How patient it is.
     pub policy: Policy,
+    /// Who is told what happens: the [`Log`], and whoever counts or tells others.
+    pub watchers: Vec<Box<dyn Watch>>,
     /// Which providers said stop; empty at the start.
     pub circuits: Circuits,
     /// Names this execution environment in records.

@@ -12,9 +12,8 @@ use futures_util::{
     stream,
 };
 use serde_json::value::RawValue;
-use tracing::{error, warn};
 
-use crate::{Engine, Unknown, backoff::spread, circuit::Stop};
+use crate::{Engine, Event, Unknown, backoff::spread, circuit::Stop};
 
 /// Payloads of a bulk that are in flight together.
 const TOGETHER: usize = 10;
@@ -189,8 +188,7 @@ impl Round<'_> {
                 return End::Failed(failure);
             }
             if leg + 1 < self.way.len() {
-                let (alarm, kind) = (failure.kind.alarms(), failure.kind);
-                warn!(id = envelope.id, provider = task.provider(), %kind, reason = failure.message, alarm, "left to the next of the list");
+                self.engine.saw(&Event::LeftToNext { envelope, provider: task.provider(), error: &failure });
             }
             // What is no stop decides: it counts.
             last = last.filter(|last| !last.stops).or(Some(failure));
@@ -208,6 +206,7 @@ impl Round<'_> {
     /// One call. A panic, or one that does not end in its time, is a failure of this call alone.
     async fn call(&self, task: &dyn Task, envelope: &Envelope) -> Result<Ran, DeliveryError> {
         let clock = &self.engine.clock;
+        let began = clock.now();
         let run = AssertUnwindSafe(task.run(Job { envelope, number: self.number, report: self.report })).catch_unwind();
         let result = match select(run, clock.sleep(task.timeout() + GRACE)).await {
             // Nobody can report of it: that it was taken is all that will be known.
@@ -218,10 +217,13 @@ impl Round<'_> {
                 Err(DeliveryError::new(ErrorKind::Timeout, format!("provider {} did not end in {:?}", task.provider(), task.timeout())))
             }
         };
-        let stop = result.as_ref().err().filter(|error| error.stops);
-        let wait = self.engine.circuits.note(task.circuit(), stop, clock.now());
+        let (error, ended) = (result.as_ref().err(), clock.now());
+        let (provider, took) = (task.provider(), ended.since(began));
+        self.engine.saw(&Event::Called { envelope, provider, attempt: self.number, took, error });
+        let stop = error.filter(|error| error.stops);
+        let wait = self.engine.circuits.note(task.circuit(), stop, ended);
         if stop.is_some() {
-            error!(provider = task.provider(), seconds = wait.map(|wait| wait.as_secs()), alarm = true, "stopped: it is left alone");
+            self.engine.saw(&Event::Stopped { provider, wait });
         }
         result.map_err(|error| if error.stops { error.retry_after(wait) } else { error })
     }

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use errand_core::{DynForward, DynResultBackend, Envelope, FollowUps, Message, PublishError, TaskResult};
-use tracing::{error, warn};
 
-use crate::{Engine, Verdict};
+use crate::{Engine, Event, Verdict};
 
 /// What it takes to do that.
 pub struct Sequel {
@@ -35,20 +34,15 @@ impl Engine {
     /// already has the same ids.
     pub(crate) async fn follow_up(&self, message: &Message, envelope: &Envelope, result: &TaskResult) -> Verdict {
         let Some(sequel) = &self.sequel else {
-            error!(id = envelope.id, alarm = true, "nothing follows: this consumer has nothing to send it with");
+            self.saw(&Event::NoSequel { envelope, error: None });
             return Verdict::Acknowledge;
         };
         let Err(failed) = sequel.run(envelope, result).await else { return Verdict::Acknowledge };
         if self.store.is_none() {
-            error!(id = envelope.id, error = %failed, alarm = true, "nothing follows: without a store the task would be done again for it");
+            self.saw(&Event::NoSequel { envelope, error: Some(&failed) });
             return Verdict::Acknowledge;
         }
-        let passes = matches!(failed, PublishError::Unavailable(_));
-        if passes {
-            warn!(id = envelope.id, error = %failed, "what follows waits");
-        } else {
-            error!(id = envelope.id, error = %failed, alarm = true, "what follows waits");
-        }
+        self.saw(&Event::SequelWaits { envelope, error: &failed });
         let why = format!("it is done, and what follows could not be sent: {failed}");
         self.hide_or_bury(message, self.own_wait(message), &why).await
     }

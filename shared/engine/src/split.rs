@@ -3,16 +3,15 @@
 
 use errand_core::{Envelope, Message, PublishError, limits};
 use serde_json::value::RawValue;
-use tracing::{error, info, warn};
 
-use crate::{Engine, Verdict, attempt::Claimed};
+use crate::{Engine, Event, Verdict, attempt::Claimed};
 
 impl Engine {
     /// Sends each envelope of a message by itself. What could not be sent leaves the message where it is: sent twice, an envelope has the same id.
     pub(crate) async fn split(&self, message: &Message, envelopes: Vec<Envelope>) -> Verdict {
         let delay = self.own_wait(message);
         let Some(outbox) = &self.outbox else {
-            error!(message_id = message.id, alarm = true, "not sent on: this consumer has nothing to send with");
+            self.saw(&Event::CannotSendOn { message });
             return self.hide_or_bury(message, delay, "this consumer has nothing to send its parts with").await;
         };
         let envelopes: Vec<Envelope> = envelopes
@@ -24,10 +23,10 @@ impl Engine {
         let sent = outbox.soon.publish(&envelopes).await;
         let failed: Vec<&PublishError> = sent.iter().filter_map(|sent| sent.as_ref().err()).collect();
         let Some(first) = failed.first() else {
-            info!(message_id = message.id, count, "sent on as messages of their own");
+            self.saw(&Event::SentOn { message, count });
             return Verdict::Acknowledge;
         };
-        warn!(message_id = message.id, count, failed = failed.len(), error = %first, "not sent on as a whole, will be tried again");
+        self.saw(&Event::NotSentOn { message, count, failed: failed.len(), error: first });
         self.hide_or_bury(message, delay, &format!("its parts could not be sent: {first}")).await
     }
 

@@ -17,7 +17,7 @@ use errand_core::{
     Published, Queue, QueueError, Ran, Receipt, Register, Registry, Report, Results, Runner, SettingsError, Status, StoreError, TaskError,
     Timestamp, Transport,
 };
-use errand_engine::{Circuits, Engine, Policy, Record, Verdict};
+use errand_engine::{Circuits, Engine, Event, Log, Policy, Record, Verdict, Watch};
 use errand_store_memory::MemoryStore;
 use serde::Deserialize;
 
@@ -325,8 +325,28 @@ impl Results for Faulty {
     }
 }
 
+/// Keeps what happens, each by its name and whom it happens to.
+#[derive(Clone, Default)]
+pub struct Seen(Arc<Mutex<Vec<String>>>);
+
+impl Watch for Seen {
+    fn saw(&self, event: &Event<'_>) {
+        let told = format!("{event:?}");
+        let id = told.split_once("id: \"").and_then(|(_, rest)| rest.split_once('"')).map_or("", |(id, _)| id);
+        self.0.lock().unwrap().push(format!("{} {id}", told.split(' ').next().unwrap_or_default()));
+    }
+}
+
+impl Seen {
+    /// What has happened since this was asked last.
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+}
+
 pub struct World {
     pub engine: Engine,
+    pub seen: Seen,
     pub actor: Actor,
     pub queue: TestQueue,
     pub store: Faulty,
@@ -338,7 +358,7 @@ impl World {
     }
 
     pub fn with(queue: TestQueue) -> Self {
-        let (actor, store) = (Actor::default(), Faulty::default());
+        let (actor, store, seen) = (Actor::default(), Faulty::default(), Seen::default());
         let mut registry = Registry::default();
         registry.insert(actor.clone());
         let engine = Engine {
@@ -351,11 +371,12 @@ impl World {
             api_url: None,
             clock: Arc::new(TestClock(tokio::time::Instant::now())),
             policy: Policy::default(),
+            watchers: vec![Box::new(Log), Box::new(seen.clone())],
             circuits: Circuits::default(),
             worker: "w".to_owned(),
             backend: "test".to_owned(),
         };
-        Self { engine, actor, queue, store }
+        Self { engine, seen, actor, queue, store }
     }
 
     pub fn without_store() -> Self {
