@@ -1,7 +1,7 @@
 use errand_core::{Message, Timestamp};
 use futures_util::{StreamExt, stream};
 
-use crate::{Engine, Record, Verdict, round::Time};
+use crate::{Engine, Record, Verdict, time::Time};
 
 /// Messages that must be taken one after the other: a first-in-first-out group, or one message alone.
 type Lane = Vec<Record>;

@@ -1,8 +1,8 @@
-//! What is told of a task to others: how it ended, and where a remote worker reports.
+//! How a task ended, told to who wants to know.
 
-use errand_core::{Envelope, Message, Outcome, ReportTo, Secret, TaskResult, percent_encode};
+use errand_core::{Envelope, Message, TaskResult};
 
-use crate::{Engine, Event, Verdict, attempt::Claimed};
+use crate::{Engine, Event, Verdict};
 
 /// What an attempt knows of how it ended.
 pub(crate) struct Told {
@@ -12,34 +12,6 @@ pub(crate) struct Told {
 }
 
 impl Engine {
-    /// Where a remote worker can report of an attempt, with a token that only it is given; `None` where no report could be taken.
-    pub(crate) fn report_to(&self, envelope: &Envelope) -> Option<ReportTo> {
-        let (url, _) = (self.api_url.as_ref()?, self.store.as_ref()?);
-        let id = percent_encode(&envelope.id);
-        let token = Secret::new(uuid::Uuid::new_v4().simple().to_string());
-        Some(ReportTo { url: format!("{}/v1/tasks/{id}/result", url.trim_end_matches('/')), token })
-    }
-
-    /// The result of an attempt that nobody else can tell, as far as this attempt knows it.
-    pub(crate) fn result(&self, claimed: &Claimed<'_>, outcome: &Outcome) -> TaskResult {
-        let now = self.clock.now();
-        let enqueued_at = claimed.message.sent_at.unwrap_or(now);
-        let mut result = TaskResult::new(claimed.envelope, outcome.status(), &self.backend, enqueued_at);
-        match outcome {
-            Outcome::Succeeded(value) => result.return_value = value.clone(),
-            Outcome::Failed { errors, .. } => result.errors.clone_from(errors),
-            _ => {}
-        }
-        TaskResult {
-            started_at: Some(now),
-            last_attempted_at: Some(now),
-            finished_at: Some(now),
-            worker_ids: vec![self.worker.clone()],
-            attempts: claimed.number,
-            ..result
-        }
-    }
-
     /// Tells the result of an envelope that has ended to who wants to have it, and does what follows: of `told`, or of what the store knows. The message stays where
     /// that could not be done and can be done again, which the store tells.
     pub(crate) async fn tell(&self, message: &Message, envelope: &Envelope, told: Option<Told>) -> Verdict {

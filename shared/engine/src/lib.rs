@@ -10,18 +10,28 @@
 //! 6. Of a first-in-first-out group, nothing overtakes a message that must stay; other groups go on.
 //! 7. Early arrivals wait; late ones are recorded and not run; cancelled ones are dropped.
 //! 8. What is given up goes to the dead letters with its reason, and only then is acknowledged.
+//!
+//! The way of a message, a file for each step: `batch` (which messages wait for which) → `attempt` (what is to be done about this one) → `gate` (may it begin now?) →
+//! `claim` (is it ours?) → `deliver` and `round` (leg by leg, payload by payload, while there is time) → `settle` (what becomes of the record) → `callback`, `sequel`
+//! (who is told) and `leave` (what becomes of the message). `event` says what happened, and `log` writes it down.
 
 mod attempt;
 mod backoff;
 mod batch;
 mod callback;
 mod circuit;
+mod claim;
 mod claim_check;
+mod deliver;
 mod event;
+mod gate;
+mod leave;
 mod log;
 mod round;
 mod sequel;
+mod settle;
 mod split;
+mod time;
 
 use std::{sync::Arc, time::Duration};
 

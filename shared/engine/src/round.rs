@@ -3,9 +3,7 @@
 
 use std::{panic::AssertUnwindSafe, time::Duration};
 
-use errand_core::{
-    Advice, DeliveryError, Envelope, ErrorKind, Job, Json, Places, Progress, Ran, ReportTo, Task, TaskResult, Timestamp, Way,
-};
+use errand_core::{Advice, DeliveryError, Envelope, ErrorKind, Job, Json, Places, Progress, Ran, ReportTo, Task, TaskResult, Way};
 use futures_util::{
     FutureExt, StreamExt,
     future::{Either, select},
@@ -13,36 +11,21 @@ use futures_util::{
 };
 use serde_json::value::RawValue;
 
-use crate::{Engine, Event, Unknown, backoff::spread, circuit::Stop};
+use crate::{
+    Engine, Event, Unknown,
+    backoff::spread,
+    circuit::Stop,
+    time::{GRACE, Time},
+};
 
 /// Payloads of a bulk that are in flight together.
 const TOGETHER: usize = 10;
-
-/// How much longer than its own time-out a call may take before it is cut off. The provider knows better what happened.
-pub(crate) const GRACE: Duration = Duration::from_millis(500);
 
 /// Kept free beside a call's time-out for its end to be recorded and answered.
 const RECORDING: Duration = Duration::from_millis(1500);
 
 /// The largest value that a bulk leaves, in bytes of JSON: what a record keeps of arguments. Beyond that it leaves none.
 const VALUE_LIMIT: usize = TaskResult::ARGUMENTS_LIMIT;
-
-/// The time of an invocation.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Time {
-    pub(crate) began: Timestamp,
-    pub(crate) deadline: Timestamp,
-}
-
-impl Time {
-    pub(crate) fn left(self, now: Timestamp) -> Duration {
-        self.deadline.since(now)
-    }
-
-    pub(crate) fn whole(self) -> Duration {
-        self.deadline.since(self.began)
-    }
-}
 
 /// What this invocation's share came to.
 pub(crate) enum Came {
@@ -161,12 +144,11 @@ impl Round<'_> {
 
     /// Has a payload done by the first of the list that can, from `first` on: each further one does what the one before certainly did not.
     async fn through_the_list(&self, envelope: &Envelope, first: usize, admitted: Option<usize>) -> End {
-        let Engine { circuits, clock, .. } = self.engine;
         let mut last: Option<DeliveryError> = None;
         let mut stopped: Option<Stop> = None;
         for (leg, task) in self.way.from(first) {
             let is_admitted = admitted == Some(leg);
-            if !is_admitted && let Err(stop) = circuits.ask(task.circuit(), clock.now()) {
+            if !is_admitted && let Err(stop) = self.engine.ask(task) {
                 stopped = Some(stop.or_shorter(stopped));
                 continue;
             }
@@ -174,7 +156,7 @@ impl Round<'_> {
                 return End::Later(leg, last);
             }
             if !is_admitted {
-                circuits.pass(task.circuit(), clock.now());
+                self.engine.pass(task);
             }
             let failure = match self.call(task, envelope).await {
                 Ok(Ran::Done(value)) => return End::Delivered(value),

@@ -4,7 +4,7 @@
 use errand_core::{Envelope, Message, PublishError, limits};
 use serde_json::value::RawValue;
 
-use crate::{Engine, Event, Verdict, attempt::Claimed};
+use crate::{Engine, Event, Verdict, claim::Claimed};
 
 impl Engine {
     /// Sends each envelope of a message by itself. What could not be sent leaves the message where it is: sent twice, an envelope has the same id.
