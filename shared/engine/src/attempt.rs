@@ -2,9 +2,17 @@
 
 use std::time::Duration;
 
-use errand_core::{Advice, DeliveryError, Envelope, ErrorKind, Message, Outcome, Task, Way};
+use errand_core::{Advice, DeliveryError, Envelope, ErrorKind, Message, Outcome, Way};
 
-use crate::{Engine, Event, Verdict, backoff::spread, gate::Gate, leave::forgotten, round::all_fit, time::Time};
+use crate::{
+    Engine, Event, Verdict,
+    backoff::spread,
+    deliver::{Asked, Start},
+    gate::Gate,
+    leave::forgotten,
+    round::all_fit,
+    time::Time,
+};
 
 /// Kept free beside a provider's timeout for claiming, recording and answering.
 const MARGIN: Duration = Duration::from_secs(2);
@@ -53,45 +61,71 @@ impl Engine {
         if !early.is_zero() && !expired {
             return Box::pin(self.put_off(message, &envelope, early, "it is to be run later than that", time)).await;
         }
-        // What is late needs no time but for being recorded.
-        let way = if expired { Ok(Way::default()) } else { self.registry.find(&envelope.task).map_err(|error| unrouted(&envelope, error)) };
-        let gone = way.as_ref().copied().unwrap_or_default();
-        let first = self.first(message, gone, time);
-        let gate = self.gate(gone, first);
-        let needed = match &gate {
-            Gate::Go(leg) => gone.leg(*leg).map(Task::timeout).unwrap_or_default() + MARGIN,
-            Gate::Wait(_) => MARGIN,
-        };
-        if time.left(now) < needed {
-            return Box::pin(self.no_time(message, needed, time)).await;
+        if expired {
+            return Box::pin(self.expire(message, &envelope, time)).await;
         }
-        let admitted = match gate {
-            Gate::Go(leg) => leg,
+        let way = match self.registry.find(&envelope.task) {
+            Ok(way) => way,
+            Err(error) => return Box::pin(self.fail_unbegun(message, &envelope, unrouted(&envelope, error), time)).await,
+        };
+        let first = self.first(message, way, time);
+        let (leg, task) = match self.gate(way, first) {
+            Gate::Go(leg, task) => (leg, task),
+            Gate::Wait(_) if time.left(now) < MARGIN => return Box::pin(self.no_time(message, MARGIN, time)).await,
             Gate::Wait(stop) => {
                 return Box::pin(self.put_off(message, &envelope, spread(stop.wait, &envelope.id), &stop.reason, time)).await;
             }
         };
-        if let Some(leg) = gone.leg(admitted) {
-            self.pass(leg);
+        // What is elsewhere is read when it is fetched: for that, it must be ours.
+        let at_hand = envelope.claim_check.is_none();
+        let asked = match at_hand.then(|| Asked::of(&envelope, task)).transpose() {
+            Ok(asked) => asked,
+            Err(error) => return Box::pin(self.fail_unbegun(message, &envelope, error, time)).await,
+        };
+        let needed = task.timeout() + MARGIN;
+        if time.left(now) < needed {
+            return Box::pin(self.no_time(message, needed, time)).await;
         }
+        self.pass(task);
         // Of a bulk nobody could tell which payload a report is of.
-        let hands_over = !envelope.context.bulk && gone.hands_over();
+        let hands_over = !envelope.context.bulk && way.hands_over();
         let report = if hands_over { self.report_to(&envelope) } else { None };
         let claimed = match self.claim(message, &envelope, report, time).await {
             Ok(claimed) => claimed,
             Err(verdict) => return verdict,
         };
-        self.saw(&Event::Begun { envelope: &envelope, attempt: claimed.number });
-        if expired {
-            self.saw(&Event::Expired { envelope: &envelope });
-            return self.end(&claimed, &Outcome::Expired).await;
+        match self.hopeless(&claimed) {
+            Some(error) => Box::pin(self.give_up(&claimed, &error)).await,
+            None => self.deliver(Start { way, first, leg, task, asked }, claimed, time).await,
         }
-        if let Some(error) = self.hopeless(&claimed) {
-            return Box::pin(self.give_up(&claimed, &error)).await;
+    }
+
+    /// Records that an envelope was too late to run: that needs no time but for being written.
+    async fn expire(&self, message: &Message, envelope: &Envelope, time: Time) -> Verdict {
+        if time.left(self.clock.now()) < MARGIN {
+            return self.no_time(message, MARGIN, time).await;
         }
-        match way {
-            Ok(way) => self.deliver(way, claimed, first, admitted, time).await,
-            Err(error) => Box::pin(self.fail(claimed, error)).await,
+        match self.claim(message, envelope, None, time).await {
+            Ok(claimed) => {
+                self.saw(&Event::Expired { envelope });
+                self.end(&claimed, &Outcome::Expired).await
+            }
+            Err(verdict) => verdict,
+        }
+    }
+
+    /// Takes an envelope through an attempt of which is known before that it fails.
+    async fn fail_unbegun(&self, message: &Message, envelope: &Envelope, failure: DeliveryError, time: Time) -> Verdict {
+        if time.left(self.clock.now()) < MARGIN {
+            return self.no_time(message, MARGIN, time).await;
+        }
+        let claimed = match self.claim(message, envelope, None, time).await {
+            Ok(claimed) => claimed,
+            Err(verdict) => return verdict,
+        };
+        match self.hopeless(&claimed) {
+            Some(error) => self.give_up(&claimed, &error).await,
+            None => self.fail(claimed, failure).await,
         }
     }
 

@@ -36,7 +36,7 @@ struct Open {
 }
 
 /// Why a delivery has to wait.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Stop {
     /// For how long the provider is left alone.
     pub(crate) wait: Duration,
@@ -45,6 +45,11 @@ pub(crate) struct Stop {
 }
 
 impl Stop {
+    /// What a failure said.
+    pub(crate) fn said(failure: &DeliveryError) -> Self {
+        Self { wait: failure.retry_after.unwrap_or_default(), reason: failure.message.clone() }
+    }
+
     /// This one, or another that is over sooner.
     pub(crate) fn or_shorter(self, other: Option<Self>) -> Self {
         other.filter(|other| other.wait <= self.wait).unwrap_or(self)

@@ -36,6 +36,7 @@ impl Engine {
     ) -> Result<Claimed<'a>, Verdict> {
         let count = message.receive_count;
         let Some(store) = &self.store else {
+            self.saw(&Event::Begun { envelope, attempt: count });
             return Ok(Claimed {
                 message,
                 envelope,
@@ -51,6 +52,7 @@ impl Engine {
         let claim = Claim { envelope, now, lease_until: time.deadline + LEASE_MARGIN, worker: &self.worker, token, backend: &self.backend };
         match store.begin(&claim).await {
             Ok(Begin::Claimed { attempt, tries, died, progress }) => {
+                self.saw(&Event::Begun { envelope, attempt });
                 Ok(Claimed { message, envelope, number: attempt, tries, died, progress, report })
             }
             Ok(Begin::Held { until }) => Err(self.hide(message, until.since(now)).await),

@@ -5,24 +5,24 @@ use errand_core::{Task, Way};
 use crate::{Engine, circuit::Stop};
 
 /// What is said to a delivery.
-pub(crate) enum Gate {
+pub(crate) enum Gate<'a> {
     /// It may begin, with this leg of its way.
-    Go(usize),
+    Go(usize, &'a dyn Task),
     /// It has to wait.
     Wait(Stop),
 }
 
 impl Engine {
     /// The first leg of a way, from one on, that lets a delivery pass; of none, the shortest wait.
-    pub(crate) fn gate(&self, way: Way<'_>, first: usize) -> Gate {
+    pub(crate) fn gate<'a>(&self, way: Way<'a>, first: usize) -> Gate<'a> {
         let mut stopped: Option<Stop> = None;
         for (place, leg) in way.from(first) {
             match self.ask(leg) {
-                Ok(()) => return Gate::Go(place),
+                Ok(()) => return Gate::Go(place, leg),
                 Err(stop) => stopped = Some(stop.or_shorter(stopped)),
             }
         }
-        stopped.map_or(Gate::Go(first), Gate::Wait)
+        Gate::Wait(stopped.unwrap_or_default())
     }
 
     /// Whether a leg lets a delivery pass.

@@ -18,6 +18,7 @@
 mod attempt;
 mod backoff;
 mod batch;
+mod call;
 mod callback;
 mod circuit;
 mod claim;
@@ -27,9 +28,11 @@ mod event;
 mod gate;
 mod leave;
 mod log;
+mod parts;
 mod round;
 mod sequel;
 mod settle;
+mod share;
 mod split;
 mod time;
 

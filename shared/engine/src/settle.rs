@@ -10,7 +10,7 @@ use crate::{
     callback::Told,
     claim::Claimed,
     leave::letter,
-    round::{Came, is_final},
+    share::{Came, is_final},
 };
 
 impl Engine {

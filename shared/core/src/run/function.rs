@@ -3,7 +3,7 @@ use std::{future::Future, marker::PhantomData, time::Duration};
 use futures_util::FutureExt;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Attempt, BoxFuture, DeliveryError, Envelope, ErrorKind, Fields, Job, Json, Problems, Ran, Target, Task};
+use crate::{Attempt, BoxFuture, DeliveryError, Envelope, ErrorKind, Fields, Job, Json, Problems, Ran, Target, Task, Work};
 
 /// A Rust function as a task.
 pub(crate) struct Function<A, F> {
@@ -15,7 +15,7 @@ pub(crate) struct Function<A, F> {
 
 impl<A, R, F, Fut> Task for Function<A, F>
 where
-    A: DeserializeOwned + 'static,
+    A: DeserializeOwned + Send + Sync + 'static,
     R: Serialize,
     F: Fn(A, Attempt) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<R, DeliveryError>> + Send + 'static,
@@ -28,10 +28,31 @@ where
         self.timeout
     }
 
-    fn run<'a>(&'a self, job: Job<'a>) -> BoxFuture<'a, Result<Ran, DeliveryError>> {
+    fn read<'a>(&'a self, envelope: &Envelope) -> Result<Box<dyn Work + 'a>, DeliveryError> {
+        Ok(Box::new(Call { function: &self.function, arguments: arguments(envelope)? }))
+    }
+}
+
+/// A function and what it is called with.
+struct Call<'f, A, F> {
+    function: &'f F,
+    arguments: A,
+}
+
+impl<A, R, F, Fut> Work for Call<'_, A, F>
+where
+    A: Send + Sync,
+    R: Serialize,
+    F: Fn(A, Attempt) -> Fut + Send + Sync,
+    Fut: Future<Output = Result<R, DeliveryError>> + Send,
+{
+    fn run<'a>(self: Box<Self>, job: Job<'a>) -> BoxFuture<'a, Result<Ran, DeliveryError>>
+    where
+        Self: 'a,
+    {
         async move {
-            let called = (self.function)(arguments(job.envelope)?, Attempt::of(&job));
-            let value = serde_json::value::to_raw_value(&called.await?);
+            let Self { function, arguments } = *self;
+            let value = serde_json::value::to_raw_value(&function(arguments, Attempt::of(&job)).await?);
             value
                 .map(|value| Ran::Done(Json::from(value)))
                 .map_err(|_| DeliveryError::new(ErrorKind::TaskFailed, "the return value cannot be written as JSON"))

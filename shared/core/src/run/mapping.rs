@@ -6,7 +6,10 @@ use futures_util::FutureExt;
 use serde_json::{Map, Value, value::RawValue};
 
 use super::text::MENTIONS;
-use crate::{BoxFuture, DeliveryError, Envelope, ErrorKind, Fields, Job, Place, Problems, Ran, Task, Text, Texts, is_mention, json};
+use crate::{
+    BoxFuture, DeliveryError, Envelope, ErrorKind, Fields, Job, Json, Parts, Place, Problems, Ran, Task, Text, Texts, Work, is_mention,
+    json,
+};
 
 /// What a route says that names a task: `{"task":"email","payload":{"to":["/args/0"],"subject":"/kwargs/subject"}}`.
 #[derive(Clone, Debug, PartialEq)]
@@ -265,12 +268,53 @@ impl Task for Mapped {
         self.task.hands_over()
     }
 
-    fn run<'a>(&'a self, job: Job<'a>) -> BoxFuture<'a, Result<Ran, DeliveryError>> {
+    fn read<'a>(&'a self, envelope: &Envelope) -> Result<Box<dyn Work + 'a>, DeliveryError> {
+        let envelope = self.envelope(envelope)?;
+        Ok(Box::new(Made { work: self.task.read(&envelope)?, envelope }))
+    }
+}
+
+/// What was made of an envelope for another task, and what that read.
+struct Made<'t> {
+    work: Box<dyn Work + 't>,
+    envelope: Envelope,
+}
+
+impl Work for Made<'_> {
+    fn parts(&self) -> Option<&dyn Parts> {
+        self.work.parts().map(|_| self as _)
+    }
+
+    fn run<'a>(self: Box<Self>, job: Job<'a>) -> BoxFuture<'a, Result<Ran, DeliveryError>>
+    where
+        Self: 'a,
+    {
         async move {
-            let envelope = self.envelope(job.envelope)?;
-            self.task.run(Job { envelope: &envelope, ..job }).await
+            let Self { work, envelope } = *self;
+            work.run(Job { envelope: &envelope, ..job }).await
         }
         .boxed()
+    }
+}
+
+impl Parts for Made<'_> {
+    fn count(&self) -> usize {
+        self.work.parts().map_or(1, Parts::count)
+    }
+
+    fn at_once(&self) -> usize {
+        self.work.parts().map_or(1, Parts::at_once)
+    }
+
+    fn together(&self) -> usize {
+        self.work.parts().map_or(1, Parts::together)
+    }
+
+    fn deliver<'a>(&'a self, parts: &'a [usize], job: Job<'a>) -> BoxFuture<'a, Vec<Result<Json, DeliveryError>>> {
+        match self.work.parts() {
+            Some(all) => all.deliver(parts, Job { envelope: &self.envelope, ..job }),
+            None => async { Vec::new() }.boxed(),
+        }
     }
 }
 
@@ -347,8 +391,8 @@ mod tests {
                     _ => Text::Line,
                 }
             }
-            fn run<'a>(&'a self, _: Job<'a>) -> BoxFuture<'a, Result<Ran, DeliveryError>> {
-                async { Err(DeliveryError::new(ErrorKind::TaskFailed, "is not run")) }.boxed()
+            fn read<'a>(&'a self, _: &Envelope) -> Result<Box<dyn Work + 'a>, DeliveryError> {
+                Err(DeliveryError::new(ErrorKind::TaskFailed, "is not run"))
             }
         }
         let mapping = r#"{"task":"slack","payload":{"text":"{/args/0} <{/args/1}|open> <@{/args/2}>","raw":"/args/0","html":"<b>{/args/0}</b>","subject":"a {/args/0}",

@@ -18,6 +18,6 @@ pub use provider::{Attempt, Provider, Receipt};
 pub use registry::Registry;
 pub use routes::{Routes, Target};
 pub use runner::{Job, Ran, ReportTo, Runner};
-pub use task::Task;
+pub use task::{Parts, Task, Work};
 pub use text::{Place, Text, is_mention};
 pub use way::Way;

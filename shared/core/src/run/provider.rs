@@ -2,7 +2,7 @@ use std::{future::Future, time::Duration};
 
 use serde_json::json;
 
-use crate::{DeliveryError, Environment, Fields, Init, Job, Json, Payload, Setting, SettingsError};
+use crate::{DeliveryError, Environment, ErrorKind, Fields, Init, Job, Json, Payload, Setting, SettingsError};
 
 /// Code that does one kind of task. One crate, one Cargo feature.
 ///
@@ -19,7 +19,11 @@ pub trait Provider: Sized + Send + Sync + 'static {
     /// Its settings, which begin with `ERRAND_` and its name: made by [`settings!`](crate::settings!).
     const SETTINGS: &'static [Setting] = &[];
     /// What a task's `kwargs` hold.
-    type Payload: Payload;
+    type Payload: Payload + Sync;
+    /// Of payloads that have parts, how many one call takes at most.
+    const AT_ONCE: usize = 1;
+    /// How many calls for the parts of one payload are in flight together. Of a bulk, payloads are in flight together, and the parts of each follow each other.
+    const TOGETHER: usize = 10;
 
     /// Checks the settings and builds the provider.
     ///
@@ -40,6 +44,26 @@ pub trait Provider: Sized + Send + Sync + 'static {
 
     /// Does the task.
     fn deliver(&self, payload: Self::Payload, attempt: &Attempt) -> impl Future<Output = Result<Receipt, DeliveryError>> + Send;
+
+    /// How many parts a payload has: tokens or recipients that are reached, fail and are tried again each by itself. The same payload has the same parts in the same
+    /// order each time, since what was done is kept by their places. One that has several is delivered by [`Provider::deliver_parts`].
+    fn parts(payload: &Self::Payload) -> usize {
+        let _ = payload;
+        1
+    }
+
+    /// Does the task for some parts of a payload, at most [`Provider::AT_ONCE`] of them, within [`Provider::timeout`]: `parts` are their places, from 0 on. Answers for
+    /// each, in this order. What is the idempotency key of one part is told by [`Attempt::part`].
+    fn deliver_parts(
+        &self,
+        payload: &Self::Payload,
+        parts: &[usize],
+        attempt: &Attempt,
+    ) -> impl Future<Output = Vec<Result<Receipt, DeliveryError>>> + Send {
+        let _ = (payload, attempt);
+        let why = || DeliveryError::new(ErrorKind::Panicked, format!("provider {} has parts, and nothing that delivers them", Self::NAME));
+        std::future::ready(parts.iter().map(|_| Err(why())).collect())
+    }
 }
 
 /// One try at a piece of work.
@@ -59,6 +83,12 @@ pub struct Attempt {
 }
 
 impl Attempt {
+    /// The key of a payload's part: the same for every attempt at this part and for no other.
+    #[must_use]
+    pub fn part(&self, part: usize) -> String {
+        format!("{}-{part}", self.key)
+    }
+
     /// The attempt at a job.
     pub(crate) fn of(job: &Job<'_>) -> Self {
         let envelope = job.envelope;

@@ -100,7 +100,7 @@ impl Registry {
     /// the place of a function of the same name; of a provider of that task `ERRAND_ROUTES` tells it.
     pub fn task<A, R, F, Fut>(&mut self, name: impl Into<String>, function: F)
     where
-        A: DeserializeOwned + 'static,
+        A: DeserializeOwned + Send + Sync + 'static,
         R: Serialize,
         F: Fn(A, Attempt) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<R, DeliveryError>> + Send + 'static,

@@ -36,6 +36,10 @@ pub struct Progress {
     /// How many rounds have failed: the wait for the next one grows with them, and not with attempts that died.
     #[serde(skip_serializing_if = "is_none")]
     pub rounds: u32,
+    /// Of payloads that have several parts and are not done, how far these have come, by the parts' places. Their numbers are those of the one of the list that `legs`
+    /// tells of the payload.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub parts: BTreeMap<usize, Progress>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
@@ -53,23 +57,41 @@ impl Progress {
     /// Begins another round: what failed in this one is untried again.
     pub fn next_round(&mut self) {
         self.rounds = self.rounds.saturating_add(1);
+        self.begin_again();
+    }
+
+    fn begin_again(&mut self) {
         self.failed = Places::default();
-        self.legs.clear();
         self.failure = None;
+        self.parts.values_mut().for_each(Self::begin_again);
+        self.keep_parts();
+    }
+
+    /// Forgets the parts of payloads of which nothing is known, and who goes on with what: a payload of which a part is done stays with who knows its parts.
+    fn keep_parts(&mut self) {
+        self.parts.retain(|_, parts| !parts.is_empty());
+        self.legs.retain(|place, _| self.parts.contains_key(place));
     }
 
     /// What stays known when the payloads are changed: what is delivered and stands in its place as it did.
     pub(crate) fn of_the_same(&self, before: &Json, now: &Json) -> Self {
-        let payloads = |json: &Json| json.read::<Vec<Box<RawValue>>>().unwrap_or_default();
+        let payloads = |json: &Json| json.read::<Vec<Box<RawValue>>>().unwrap_or_else(|_| json.raw().into_iter().collect());
         let (before, now) = (payloads(before), payloads(now));
         let same = |place: usize| before.get(place).zip(now.get(place)).is_some_and(|(before, now)| before.get() == now.get());
-        Self { delivered: self.delivered.iter().filter(|place| same(*place)).collect(), ..Self::default() }
+        let mut kept = self.at_the_end();
+        kept.delivered = kept.delivered.iter().filter(|place| same(*place)).collect();
+        kept.parts.retain(|place, _| same(*place));
+        kept.keep_parts();
+        kept
     }
 
     /// What stays known when the envelope is given up: replayed, it is not done twice, and everything else is tried anew.
     #[must_use]
     pub fn at_the_end(&self) -> Self {
-        Self { delivered: self.delivered.clone(), ..Self::default() }
+        let parts = self.parts.iter().map(|(place, parts)| (*place, parts.at_the_end())).collect();
+        let mut end = Self { delivered: self.delivered.clone(), legs: self.legs.clone(), parts, ..Self::default() };
+        end.keep_parts();
+        end
     }
 }
 
@@ -196,6 +218,7 @@ mod tests {
             refusal: Some(Reason { kind: ErrorKind::RecipientGone, message: "HTTP 410".to_owned() }),
             failure: None,
             rounds: 2,
+            parts: BTreeMap::new(),
         };
         let json = serde_json::to_string(&progress).unwrap();
         assert_eq!(
@@ -205,8 +228,37 @@ mod tests {
         assert_eq!(serde_json::from_str::<Progress>(&json).unwrap(), progress);
         assert_eq!(serde_json::to_string(&Progress::default()).unwrap(), "{}");
         assert!(serde_json::from_str::<Progress>("{}").unwrap().is_empty());
+        let parts = Progress {
+            parts: [(0, Progress { delivered: [0, 1].into_iter().collect(), ..Progress::default() })].into(),
+            ..Progress::default()
+        };
+        let json = serde_json::to_string(&parts).unwrap();
+        assert_eq!((json.as_str(), serde_json::from_str(&json).unwrap()), (r#"{"parts":{"0":{"delivered":"0-1"}}}"#, parts));
         for wrong in ["1-", "-1", "a", "0-79;85", "1,,b"] {
             assert!(wrong.parse::<Places>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn what_parts_were_delivered_outlives_rounds_ends_and_new_neighbours() {
+        let some = |places: &[usize]| places.iter().copied().collect::<Places>();
+        let parts =
+            |delivered: &[usize], failed: &[usize]| Progress { delivered: some(delivered), failed: some(failed), ..Progress::default() };
+        let mut progress = Progress {
+            failed: some(&[0, 1, 2]),
+            legs: [(0, 1), (1, 1)].into(),
+            parts: [(0, parts(&[3], &[4])), (1, parts(&[], &[4])), (2, parts(&[5], &[]))].into(),
+            ..Progress::default()
+        };
+        let end = progress.at_the_end();
+        let kept = Progress { legs: [(0, 1)].into(), parts: [(0, parts(&[3], &[])), (2, parts(&[5], &[]))].into(), ..Progress::default() };
+        assert_eq!(end, kept);
+        progress.next_round();
+        assert_eq!(progress, Progress { rounds: 1, ..kept.clone() }, "who has begun with parts goes on with them");
+        let json = |json: &str| Json::parse(json.as_bytes()).unwrap();
+        let edited = kept.of_the_same(&json(r#"[{"a":1},{"a":2},{"a":3}]"#), &json(r#"[{"a":1},{"a":2},{"a":4}]"#));
+        assert_eq!(edited, Progress { legs: [(0, 1)].into(), parts: [(0, parts(&[3], &[]))].into(), ..Progress::default() });
+        let one = |now: &str| edited.of_the_same(&json(r#"{"a":1}"#), &json(now)).is_empty();
+        assert!(!one(r#"{"a":1}"#) && one(r#"{"a":2}"#), "of one payload it is its own");
     }
 }

@@ -54,6 +54,7 @@ async fn a_failed_attempt_gives_the_claim_back<S: Claims + Results>(store: &S) {
         refusal: Some(Reason { kind: ErrorKind::Rejected, message: "HTTP 400".to_owned() }),
         failure: Some(Reason { kind: ErrorKind::RateLimited, message: "HTTP 429".to_owned() }),
         rounds: 2,
+        parts: [(7, Progress { delivered: places(&[0, 3]), failed: places(&[1]), ..Progress::default() })].into(),
     };
     let retry = Outcome::Retry { error: Some(error("one")), progress: progress.clone(), counts: true, at: RETRY_AT };
     assert_eq!(store.finish(&envelope.id, 1, &retry, now).await, Ok(Finish::Recorded));
