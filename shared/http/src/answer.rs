@@ -181,7 +181,7 @@ mod tests {
         use crate::{is, stops};
         const MEANINGS: Meanings = Meanings {
             codes: &[("another_token bad_token", stops(ErrorKind::Misconfigured)), ("gone", is(ErrorKind::RecipientGone))],
-            statuses: &[(404, ErrorKind::Unavailable)],
+            statuses: &[(&[403, 404], ErrorKind::Unavailable)],
         };
         for (status, code, kind, stops, told) in [
             (200, Some("bad_token"), ErrorKind::Misconfigured, true, "Shop answered HTTP 200 bad_token: no … here"),

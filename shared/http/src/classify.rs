@@ -35,8 +35,8 @@ pub const fn stops(kind: ErrorKind) -> Meaning {
 pub struct Meanings {
     /// By the service's own error codes; those that mean the same are one row, with spaces between.
     pub codes: &'static [(&'static str, Meaning)],
-    /// By HTTP status.
-    pub statuses: &'static [(u16, ErrorKind)],
+    /// By HTTP status, in rows as well.
+    pub statuses: &'static [(&'static [u16], ErrorKind)],
 }
 
 impl Meanings {
@@ -51,7 +51,7 @@ impl Meanings {
     }
 
     pub(crate) fn of_status(&self, status: StatusCode) -> Meaning {
-        let own = self.statuses.iter().find(|(known, _)| *known == status.as_u16()).map(|(_, kind)| *kind);
+        let own = self.statuses.iter().find(|(statuses, _)| statuses.contains(&status.as_u16())).map(|(_, kind)| *kind);
         is(own.unwrap_or_else(|| kind_of(status)))
     }
 }

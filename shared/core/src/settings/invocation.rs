@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::{Environment, SettingsError, settings};
+use crate::{Environment, Setting, SettingsError, settings};
 
 /// How long a consumer runs at a time: what bounds every call of a provider or runner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,17 @@ impl Invocation {
     #[must_use]
     pub const fn longest_call(self) -> Duration {
         self.0.saturating_sub(Self::RESERVE)
+    }
+
+    /// The time-out that a setting has, in seconds: what one call can take at most; when it is not set `usual`, if that is not too long.
+    ///
+    /// # Errors
+    /// It is none, or longer than [`Invocation::longest_call`].
+    pub fn timeout(self, env: &Environment, setting: &Setting, usual: Duration) -> Result<Duration, SettingsError> {
+        let longest = self.longest_call();
+        let Some(seconds) = env.number(setting)? else { return Ok(usual.min(longest)) };
+        let set = Some(Duration::from_secs(seconds.into())).filter(|set| (1..=longest.as_secs()).contains(&set.as_secs()));
+        set.ok_or_else(|| SettingsError::invalid(setting.name, &format!("expected a whole number from 1 to {}", longest.as_secs())))
     }
 
     /// Checks the most that a call of `what` may take.

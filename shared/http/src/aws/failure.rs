@@ -199,7 +199,7 @@ mod tests {
         }
         assert!(Failure::Unanswered.passes() && Failure::NotSent(String::new()).passes());
         const OWN: Meanings =
-            Meanings { codes: &[("ThrottlingException", is(ErrorKind::RecipientGone))], statuses: &[(404, ErrorKind::Unavailable)] };
+            Meanings { codes: &[("ThrottlingException", is(ErrorKind::RecipientGone))], statuses: &[(&[404], ErrorKind::Unavailable)] };
         assert_eq!(failure(400, "ThrottlingException").meaning(&OWN), is(ErrorKind::RecipientGone), "a service's own code wins");
         assert_eq!(failure(404, "Other").meaning(&OWN), is(ErrorKind::Unavailable));
     }

@@ -62,15 +62,7 @@ impl Runner for Http {
 }
 
 /// A route to nowhere is for the operator to mend.
-static MEANINGS: Meanings = Meanings {
-    codes: &[],
-    statuses: &[
-        (401, ErrorKind::Misconfigured),
-        (403, ErrorKind::Misconfigured),
-        (404, ErrorKind::Misconfigured),
-        (405, ErrorKind::Misconfigured),
-    ],
-};
+static MEANINGS: Meanings = Meanings { codes: &[], statuses: &[(&[401, 403, 404, 405], ErrorKind::Misconfigured)] };
 
 /// What an answer that is no success means. What the application refuses is given up, with the error that it tells; what it fails at, or asks to be called later
 /// for, is tried again.

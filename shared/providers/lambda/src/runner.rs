@@ -93,12 +93,10 @@ static MEANINGS: Meanings = Meanings {
     ],
     statuses: &[
         // No such function, or it may not be invoked, or its image or network is wrong: somebody has to mend that.
-        (400, ErrorKind::Misconfigured),
-        (404, ErrorKind::Misconfigured),
-        (415, ErrorKind::Misconfigured),
+        (&[400, 404, 415], ErrorKind::Misconfigured),
         // It is being changed, or is waking up.
-        (409, ErrorKind::Unavailable),
-        (413, ErrorKind::InvalidPayload),
+        (&[409], ErrorKind::Unavailable),
+        (&[413], ErrorKind::InvalidPayload),
     ],
 };
 

@@ -19,12 +19,8 @@ impl Provider for Webhook {
     type Payload = Call;
 
     fn new(env: &Environment, cx: &Init) -> Result<Self, SettingsError> {
-        let longest = cx.invocation().longest_call().as_secs();
-        let seconds = env.number(&TIMEOUT_SECONDS)?.map_or(longest.min(15), u64::from);
-        if !(1..=longest).contains(&seconds) {
-            return Err(SettingsError::invalid(TIMEOUT_SECONDS.name, &format!("expected a whole number from 1 to {longest}")));
-        }
-        let receiver = Service::with_client("the receiver", Duration::from_secs(seconds), cx, Client::guarded(env, &ALLOW)?);
+        let timeout = cx.invocation().timeout(env, &TIMEOUT_SECONDS, Duration::from_secs(15))?;
+        let receiver = Service::with_client("the receiver", timeout, cx, Client::guarded(env, &ALLOW)?);
         Ok(Self { receiver, keys: sign::keys(env, &SECRET)? })
     }
 
@@ -46,12 +42,5 @@ impl Provider for Webhook {
 /// program that somebody mends.
 static MEANINGS: Meanings = Meanings {
     codes: &[],
-    statuses: &[
-        (401, ErrorKind::Unavailable),
-        (403, ErrorKind::Unavailable),
-        (404, ErrorKind::Unavailable),
-        (410, ErrorKind::RecipientGone),
-        (502, ErrorKind::RateLimited),
-        (504, ErrorKind::RateLimited),
-    ],
+    statuses: &[(&[401, 403, 404], ErrorKind::Unavailable), (&[410], ErrorKind::RecipientGone), (&[502, 504], ErrorKind::RateLimited)],
 };
