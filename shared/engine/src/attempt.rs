@@ -11,6 +11,7 @@ use crate::{
     gate::Gate,
     leave::forgotten,
     round::all_fit,
+    share::is_final,
     time::Time,
 };
 
@@ -118,6 +119,11 @@ impl Engine {
     async fn fail_unbegun(&self, message: &Message, envelope: &Envelope, failure: DeliveryError, time: Time) -> Verdict {
         if time.left(self.clock.now()) < MARGIN {
             return self.no_time(message, MARGIN, time).await;
+        }
+        if is_final(&failure, self.policy.unknown)
+            && let Some(verdict) = self.give_up_unclaimed(message, envelope, &failure, time).await
+        {
+            return verdict;
         }
         let claimed = match self.claim(message, envelope, None, time).await {
             Ok(claimed) => claimed,

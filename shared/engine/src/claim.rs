@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use errand_core::{Begin, Claim, DeliveryError, Envelope, ErrorKind, Message, Progress, ReportTo, Secret, percent_encode};
+use errand_core::{Begin, Claim, DeliveryError, Envelope, ErrorKind, Message, Progress, ReportTo, Secret, StoreError, percent_encode};
 
 use crate::{Engine, Event, Unknown, Verdict, time::Time};
 
@@ -47,39 +47,56 @@ impl Engine {
                 report: None,
             });
         };
-        let now = self.clock.now();
-        let token = report.as_ref().map(|report| report.token.expose());
-        let claim = Claim { envelope, now, lease_until: time.deadline + LEASE_MARGIN, worker: &self.worker, token, backend: &self.backend };
+        let claim = self.claim_of(envelope, report.as_ref(), time);
         match store.begin(&claim).await {
             Ok(Begin::Claimed { attempt, tries, died, progress }) => {
                 self.saw(&Event::Begun { envelope, attempt });
                 Ok(Claimed { message, envelope, number: attempt, tries, died, progress, report })
             }
-            Ok(Begin::Held { until }) => Err(self.hide(message, until.since(now)).await),
-            Ok(Begin::Moved { until }) => {
+            Ok(answer) => Err(self.turned_away(message, envelope, &answer).await),
+            Err(error) => Err(Box::pin(self.not_claimed(message, envelope, &error)).await),
+        }
+    }
+
+    /// This attempt's wish to have an envelope.
+    pub(crate) fn claim_of<'a>(&'a self, envelope: &'a Envelope, report: Option<&'a ReportTo>, time: Time) -> Claim<'a> {
+        let token = report.map(|report| report.token.expose());
+        let (now, lease_until) = (self.clock.now(), time.deadline + LEASE_MARGIN);
+        Claim { envelope, now, lease_until, worker: &self.worker, token, backend: &self.backend }
+    }
+
+    /// What becomes of a message whose envelope is not ours, as the answer to its claim says.
+    pub(crate) async fn turned_away(&self, message: &Message, envelope: &Envelope, answer: &Begin) -> Verdict {
+        match *answer {
+            Begin::Held { until } => self.hide(message, until.since(self.clock.now())).await,
+            Begin::Moved { until } => {
                 self.saw(&Event::Moved { envelope, until });
-                Err(Verdict::Acknowledge)
+                Verdict::Acknowledge
             }
-            Ok(Begin::Ended(status)) => {
+            Begin::Ended(status) => {
                 self.saw(&Event::NothingLeft { envelope, status });
                 // Whoever ended it may have died before that was told.
-                Err(self.tell(message, envelope, None).await)
+                self.tell(message, envelope, None).await
             }
             // Who ended it elsewhere has left what follows to a consumer, by a message that has no arguments.
-            Ok(Begin::Other(status))
+            Begin::Other(status)
                 if status.ended() && envelope.args.is_none() && envelope.kwargs.is_none() && envelope.claim_check.is_none() =>
             {
-                Err(self.tell(message, envelope, None).await)
+                self.tell(message, envelope, None).await
             }
-            Ok(Begin::Other(status)) => {
+            Begin::Other(status) => {
                 self.saw(&Event::LeftOut { envelope, status });
-                Err(Verdict::Acknowledge)
+                Verdict::Acknowledge
             }
-            Err(error) => {
-                self.saw(&Event::NotClaimed { envelope, error: &error });
-                Err(Box::pin(self.hide_or_bury(message, self.own_wait(message), "the store does not answer")).await)
-            }
+            // Whoever has it sees to it.
+            Begin::Claimed { .. } => Verdict::Keep,
         }
+    }
+
+    /// Leaves a message whose envelope the store could not be asked for.
+    pub(crate) async fn not_claimed(&self, message: &Message, envelope: &Envelope, error: &StoreError) -> Verdict {
+        self.saw(&Event::NotClaimed { envelope, error });
+        self.hide_or_bury(message, self.own_wait(message), "the store does not answer").await
     }
 
     /// Why the envelope is not to be run, though it is ours.

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use errand_core::{DeadLetter, DeliveryError, Envelope, ErrorKind, Finish, Outcome, TaskError, TaskResult};
+use errand_core::{
+    Begin, DeadLetter, DeliveryError, Envelope, ErrorKind, Finish, Message, Outcome, Progress, StoreError, TaskError, TaskResult,
+};
 
 use crate::{
     Engine, Event, Verdict,
@@ -11,6 +13,7 @@ use crate::{
     claim::Claimed,
     leave::letter,
     share::{Came, is_final},
+    time::Time,
 };
 
 impl Engine {
@@ -75,9 +78,7 @@ impl Engine {
     pub(crate) async fn give_up(&self, claimed: &Claimed<'_>, error: &DeliveryError) -> Verdict {
         let Claimed { message, envelope, number, .. } = *claimed;
         self.saw(&Event::GivenUp { envelope, attempt: number, error });
-        let began = error.kind == ErrorKind::Crashed || error.kind == ErrorKind::RetentionEnds;
-        let attempts = if began { number - 1 } else { number };
-        let letter = DeadLetter { id: Some(envelope.id.clone()), task: Some(envelope.task.clone()), attempts, ..letter(error) };
+        let letter = letter_of(claimed, error);
         if !self.bury(message, &letter).await {
             let delay = self.own_wait(message);
             let (at, error) = (self.clock.now() + delay, Some(TaskError::from(error)));
@@ -85,6 +86,40 @@ impl Engine {
             return self.hide(message, delay).await;
         }
         self.end(claimed, &Outcome::Failed { errors: vec![TaskError::from(error)], progress: claimed.progress.clone() }).await
+    }
+
+    /// Gives up an envelope of which it is known before its claim that it can never be done: reads whether it is ours, writes its letter, and then claims and ends it by
+    /// one write. `None` where only a claim tells: there is no store, or somebody has attempted it.
+    pub(crate) async fn give_up_unclaimed(
+        &self,
+        message: &Message,
+        envelope: &Envelope,
+        failure: &DeliveryError,
+        time: Time,
+    ) -> Option<Verdict> {
+        let store = self.store.as_ref()?;
+        let claim = self.claim_of(envelope, None, time);
+        let known = match store.get(&envelope.id).await {
+            Ok(known) => known,
+            Err(error) => return Some(self.not_claimed(message, envelope, &error).await),
+        };
+        if let Some((known, header)) = known {
+            match claim.turned_away(&known, &header) {
+                Some(answer @ (Begin::Other(_) | Begin::Ended(_))) => return Some(self.turned_away(message, envelope, &answer).await),
+                _ if known.attempts > 0 => return None,
+                Some(answer) => return Some(self.turned_away(message, envelope, &answer).await),
+                None => {}
+            }
+        }
+        let claimed = Claimed { message, envelope, number: 1, tries: 1, died: false, progress: Progress::default(), report: None };
+        self.saw(&Event::GivenUp { envelope, attempt: claimed.number, error: failure });
+        if !self.bury(message, &letter_of(&claimed, failure)).await {
+            return Some(self.hide(message, self.own_wait(message)).await);
+        }
+        let error = TaskError::from(failure);
+        let recorded = self.recorded(&claimed, store.refuse(&claim, &error).await);
+        let outcome = Outcome::Failed { errors: vec![error], progress: Progress::default() };
+        Some(self.ended(&claimed, &outcome, recorded).await)
     }
 
     /// Leaves the task to a remote worker, and the message hidden until that must have reported: if it has not, the task is tried again.
@@ -96,8 +131,13 @@ impl Engine {
 
     /// Records how the envelope ended, has that told to who wants to know, and gives the message up.
     pub(crate) async fn end(&self, claimed: &Claimed<'_>, outcome: &Outcome) -> Verdict {
-        let Claimed { message, envelope, .. } = *claimed;
         let recorded = self.finish(claimed, outcome).await;
+        self.ended(claimed, outcome, recorded).await
+    }
+
+    /// Has it told how an envelope ended, which was recorded or could not be, and gives the message up.
+    async fn ended(&self, claimed: &Claimed<'_>, outcome: &Outcome, recorded: bool) -> Verdict {
+        let Claimed { message, envelope, .. } = *claimed;
         if recorded && matches!(outcome, Outcome::Succeeded(_)) {
             self.discard(envelope).await;
         }
@@ -110,8 +150,12 @@ impl Engine {
     /// delivered again for that.
     async fn finish(&self, claimed: &Claimed<'_>, outcome: &Outcome) -> bool {
         let Some(store) = &self.store else { return true };
+        self.recorded(claimed, store.finish(&claimed.envelope.id, claimed.number, outcome, self.clock.now()).await)
+    }
+
+    fn recorded(&self, claimed: &Claimed<'_>, finish: Result<Finish, StoreError>) -> bool {
         let Claimed { envelope, number: attempt, .. } = *claimed;
-        match store.finish(&envelope.id, attempt, outcome, self.clock.now()).await {
+        match finish {
             Ok(Finish::Recorded) => return true,
             Ok(Finish::Stale) => self.saw(&Event::Overtaken { envelope, attempt }),
             Err(error) => self.saw(&Event::NotRecorded { envelope, attempt, error: &error }),
@@ -142,4 +186,12 @@ impl Engine {
     pub(crate) fn max_attempts(&self, envelope: &Envelope) -> u32 {
         envelope.max_attempts.unwrap_or(self.policy.max_attempts)
     }
+}
+
+/// The letter of an attempt that was the last one. Of one that only found out that there was nothing to try, those before it count.
+fn letter_of(claimed: &Claimed<'_>, error: &DeliveryError) -> DeadLetter {
+    let Claimed { envelope, number, .. } = *claimed;
+    let began = error.kind == ErrorKind::Crashed || error.kind == ErrorKind::RetentionEnds;
+    let attempts = if began { number - 1 } else { number };
+    DeadLetter { id: Some(envelope.id.clone()), task: Some(envelope.task.clone()), attempts, ..letter(error) }
 }

@@ -335,3 +335,73 @@ async fn large_arguments_come_back_and_are_forgotten_after_the_delivery() {
     assert_eq!(shelf.0.lock().unwrap().keys().collect::<Vec<_>>(), ["soon/b"], "what is to be tried again keeps its arguments");
     assert_eq!(world.buried(), [("gone".to_owned(), ErrorKind::Malformed)]);
 }
+
+/// An envelope whose payload nothing can be made of.
+fn bad(id: &str) -> Envelope {
+    Envelope { kwargs: serde_json::value::RawValue::from_string(r#"{"do":7}"#.to_owned()).ok(), ..envelope(id, "") }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_payload_that_cannot_be_read_is_buried_first_and_then_claimed_and_ended_by_one_write() {
+    let world = World::new();
+    world.store.register(&envelope("known", "ok"), Status::Ready, "test", START).await.unwrap();
+    assert!(world.run(vec![record(bad("a")), record(bad("known"))]).await.is_empty());
+    assert_eq!((world.buried().len(), world.store.writes.load(Ordering::SeqCst)), (2, 2));
+    let letter = world.queue.buried.lock().unwrap()[0].1.clone();
+    assert_eq!((letter.kind, letter.attempts, letter.task.as_deref()), (ErrorKind::InvalidPayload, 1, Some("act")));
+    for id in ["a", "known"] {
+        let told = world.store.get(id).await.unwrap().unwrap().0;
+        assert_eq!((told.status, told.attempts, told.finished_at, told.errors.len()), (Status::Failed, 1, Some(START), 1), "{id}");
+    }
+    assert!(world.run(vec![record(bad("a"))]).await.is_empty());
+    assert_eq!((world.buried().len(), world.store.writes.load(Ordering::SeqCst)), (2, 2), "a twin costs a read");
+    let mut bulk = bad("bulk");
+    bulk.context.bulk = true;
+    assert!(world.run(vec![record(bulk)]).await.is_empty());
+    assert_eq!(world.store.writes.load(Ordering::SeqCst), 3, "nor is a bulk claimed that is none");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_written_of_a_payload_that_cannot_be_read_before_its_letter_is() {
+    let broken = World::with(TestQueue { broken: true, ..TestQueue::default() });
+    assert_eq!(broken.run(vec![record(bad("a"))]).await, ["a"]);
+    assert_eq!(broken.store.get("a").await.unwrap(), None);
+    let world = World::new();
+    world.store.get_down.store(true, Ordering::SeqCst);
+    assert_eq!(world.run(vec![record(bad("a"))]).await, ["a"], "nor is a letter while nobody can tell whether it was one already");
+    assert!(world.buried().is_empty() && world.hidden("a").unwrap() >= Duration::from_secs(1));
+    world.store.get_down.store(false, Ordering::SeqCst);
+    world.store.finish_down.store(true, Ordering::SeqCst);
+    assert!(world.run(vec![record(bad("a"))]).await.is_empty(), "what is buried is done with");
+    assert_eq!(world.buried().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_payload_that_cannot_be_read_gives_way_as_any_other() {
+    let world = World::new();
+    let (held, lease_until) = (bad("held"), START + Duration::from_secs(30));
+    let claim = Claim { envelope: &held, now: START, lease_until, worker: "other", token: None, backend: "test" };
+    assert!(matches!(world.store.begin(&claim).await, Ok(Begin::Claimed { .. })));
+    assert_eq!(world.run(vec![record(bad("held"))]).await, ["held"], "it waits for the lease");
+    world.store.register(&bad("moved"), Status::Ready, "test", START).await.unwrap();
+    world.store.reschedule("moved", START + Duration::from_secs(3600), START).await.unwrap();
+    world.store.register(&bad("cancelled"), Status::Ready, "test", START).await.unwrap();
+    world.store.cancel("cancelled", START).await.unwrap();
+    let other = Envelope { fingerprint: None, ..bad("moved") };
+    assert!(world.run(vec![record(bad("moved")), record(bad("cancelled")), record(other)]).await.is_empty());
+    assert!(world.buried().is_empty());
+    assert_eq!(world.status("moved").await, Some(Status::Scheduled));
+    tokio::time::advance(Duration::from_secs(60)).await;
+    assert!(world.run(vec![record(bad("held"))]).await.is_empty());
+    assert_eq!(world.buried(), [("held".to_owned(), ErrorKind::InvalidPayload)], "an attempt that died was one");
+    assert_eq!(world.store.get("held").await.unwrap().unwrap().0.attempts, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_reading_is_that_messages_alone() {
+    let (world, pushed, _) = World::pushing("{}");
+    assert_eq!(world.run(vec![record(push("a", &["unreadable"])), record(push("b", &["ok", "ok"]))]).await, ["a"]);
+    assert_eq!(pushed.done(), ["b-0", "b-1"]);
+    let told = world.store.get("a").await.unwrap().unwrap().0;
+    assert_eq!((told.errors[0].exception_class_path.as_str(), told.attempts), ("errand.panicked", 1));
+}

@@ -60,6 +60,7 @@ enum Kind {
     Register(Status),
     Sent(Option<TaskError>),
     Begin(Option<&'static str>),
+    Refuse(TaskError),
     Finish(u32, Outcome),
     Report(&'static str, Outcome),
     Cancel,
@@ -78,7 +79,8 @@ impl Operation {
         let kind = match dice.u8(..20) {
             0..=2 => Kind::Register(if run_after.is_some() { Status::Scheduled } else { Status::Ready }),
             3 => Kind::Sent(dice.bool().then(|| error(dice))),
-            4..=8 => Kind::Begin(dice.bool().then(|| TOKENS[dice.usize(..2)])),
+            4 => Kind::Refuse(error(dice)),
+            5..=8 => Kind::Begin(dice.bool().then(|| TOKENS[dice.usize(..2)])),
             9..=13 => Kind::Finish(dice.u32(1..4), outcome(dice, now)),
             14 => Kind::Report(TOKENS[dice.usize(..2)], reported(dice)),
             15 => Kind::Cancel,
@@ -98,6 +100,10 @@ impl Operation {
             Kind::Begin(token) => {
                 let lease_until = now + Duration::from_secs(60);
                 told(&store.begin(&Claim { envelope, now, lease_until, worker: "worker", token: *token, backend: "sqs" }).await)
+            }
+            Kind::Refuse(error) => {
+                let claim = Claim { envelope, now, lease_until: now, worker: "worker", token: None, backend: "sqs" };
+                told(&store.refuse(&claim, error).await)
             }
             Kind::Finish(attempt, outcome) => told(&store.finish(id, *attempt, outcome, now).await),
             Kind::Report(token, outcome) => told(&store.report(id, token, outcome, now).await),

@@ -10,6 +10,10 @@ pub trait Claims: Lookup {
     /// Claims an id for one attempt, and counts the attempt.
     fn begin(&self, claim: &Claim<'_>) -> impl Future<Output = Result<Begin, StoreError>> + Send;
 
+    /// Notes of an id that was never attempted that its first attempt has given it up, which is known before it begins: claims it and ends it, in one write. Of an id that
+    /// was attempted since, has ended, was moved or has other content, nothing is noted.
+    fn refuse(&self, claim: &Claim<'_>, error: &TaskError) -> impl Future<Output = Result<Finish, StoreError>> + Send;
+
     /// Notes how an attempt ended and gives the claim back.
     fn finish(&self, id: &str, attempt: u32, outcome: &Outcome, now: Timestamp) -> impl Future<Output = Result<Finish, StoreError>> + Send;
 }
@@ -120,12 +124,12 @@ impl Outcome {
     }
 }
 
-/// The answer to [`Claims::finish`].
+/// The answer to [`Claims::finish`] and [`Claims::refuse`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finish {
     /// Noted.
     Recorded,
-    /// Not noted: a newer attempt has the id, or it has ended.
+    /// Not noted: another attempt has the id, or it has ended.
     Stale,
 }
 
@@ -134,6 +138,7 @@ crate::erased! {
     /// a function links no more of its database's client than it uses.
     DynClaims of Claims {
         fn begin(claim: &'a Claim<'a>) -> Result<Begin, StoreError>;
+        fn refuse(claim: &'a Claim<'a>, error: &'a TaskError) -> Result<Finish, StoreError>;
         fn finish(id: &'a str, attempt: u32, outcome: &'a Outcome, now: Timestamp) -> Result<Finish, StoreError>;
     } and Lookup {
         fn get(id: &'a str) -> Result<Option<Known>, StoreError>;

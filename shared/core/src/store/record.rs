@@ -61,19 +61,13 @@ impl Record {
 
     /// [`Claims::begin`](crate::Claims::begin) on this record.
     pub fn begin(&mut self, claim: &Claim<'_>) -> Begin {
-        if !self.header.is_of(claim.envelope.content()) {
-            return Begin::Other(self.result.status);
-        }
-        if self.result.status.ended() {
-            return Begin::Ended(self.result.status);
-        }
-        if self.held(claim.now) {
-            return Begin::Held { until: self.lease_until };
+        match claim.turned_away(&self.result, &self.header) {
+            Some(answer @ (Begin::Other(_) | Begin::Ended(_))) => return answer,
+            _ if self.held(claim.now) => return Begin::Held { until: self.lease_until },
+            Some(answer) => return answer,
+            None => {}
         }
         let died = self.result.status == Status::Running;
-        if let Some(until) = self.result.run_after.filter(|at| *at > claim.due()) {
-            return Begin::Moved { until };
-        }
         self.lease_until = claim.lease_until;
         self.token = claim.token.map(ToOwned::to_owned);
         self.header.unsent = false;
@@ -86,6 +80,15 @@ impl Record {
         result.next_attempt_at = None;
         push_last(&mut result.worker_ids, claim.worker.to_owned());
         Begin::Claimed { attempt: result.attempts, tries: result.attempts - self.spared, died, progress: self.progress.clone() }
+    }
+
+    /// [`Claims::refuse`](crate::Claims::refuse) on this record.
+    pub fn refuse(&mut self, claim: &Claim<'_>, error: &TaskError) -> Finish {
+        if self.result.attempts > 0 || !matches!(self.begin(claim), Begin::Claimed { .. }) {
+            return Finish::Stale;
+        }
+        let outcome = Outcome::Failed { errors: vec![error.clone()], progress: Progress::default() };
+        self.finish(1, &outcome, claim.now)
     }
 
     /// [`Claims::finish`](crate::Claims::finish) on this record.
@@ -195,6 +198,20 @@ impl Record {
 
     fn held(&self, now: Timestamp) -> bool {
         self.result.status == Status::Running && self.lease_until > now
+    }
+}
+
+impl Claim<'_> {
+    /// What answers this claim whoever has the id: it is that of other content, has ended or was moved.
+    #[must_use]
+    pub fn turned_away(&self, known: &TaskResult, header: &Header) -> Option<Begin> {
+        if !header.is_of(self.envelope.content()) {
+            return Some(Begin::Other(known.status));
+        }
+        if known.status.ended() {
+            return Some(Begin::Ended(known.status));
+        }
+        known.run_after.filter(|at| *at > self.due()).map(|until| Begin::Moved { until })
     }
 }
 

@@ -345,6 +345,9 @@ pub struct Faulty {
     pub inner: MemoryStore,
     pub begin_down: Arc<AtomicBool>,
     pub finish_down: Arc<AtomicBool>,
+    pub get_down: Arc<AtomicBool>,
+    /// How many claims and outcomes were written.
+    pub writes: Arc<AtomicU32>,
     /// Ids that cannot be claimed.
     pub unclaimable: Arc<Mutex<BTreeSet<String>>>,
     /// Ids whose attempts' ends cannot be recorded.
@@ -365,6 +368,7 @@ impl Faulty {
 
 impl Lookup for Faulty {
     async fn get(&self, id: &str) -> Result<Option<Known>, StoreError> {
+        Self::up(&self.get_down)?;
         self.inner.get(id).await
     }
 }
@@ -373,12 +377,23 @@ impl Claims for Faulty {
     async fn begin(&self, claim: &Claim<'_>) -> Result<Begin, StoreError> {
         Self::up(&self.begin_down)?;
         Self::spares(&self.unclaimable, &claim.envelope.id)?;
+        self.writes.fetch_add(1, Ordering::SeqCst);
         self.inner.begin(claim).await
+    }
+
+    async fn refuse(&self, claim: &Claim<'_>, error: &TaskError) -> Result<Finish, StoreError> {
+        Self::up(&self.begin_down)?;
+        Self::up(&self.finish_down)?;
+        Self::spares(&self.unclaimable, &claim.envelope.id)?;
+        Self::spares(&self.unrecordable, &claim.envelope.id)?;
+        self.writes.fetch_add(1, Ordering::SeqCst);
+        self.inner.refuse(claim, error).await
     }
 
     async fn finish(&self, id: &str, attempt: u32, outcome: &Outcome, now: Timestamp) -> Result<Finish, StoreError> {
         Self::up(&self.finish_down)?;
         Self::spares(&self.unrecordable, id)?;
+        self.writes.fetch_add(1, Ordering::SeqCst);
         self.inner.finish(id, attempt, outcome, now).await
     }
 }

@@ -36,6 +36,11 @@ impl Claims for MemoryStore {
         Ok(self.records().entry(claim.envelope.id.clone()).or_insert_with(new).begin(claim))
     }
 
+    async fn refuse(&self, claim: &Claim<'_>, error: &TaskError) -> Result<Finish, StoreError> {
+        let new = || Record::new(claim.envelope, Status::Ready, claim.backend, claim.now);
+        Ok(self.records().entry(claim.envelope.id.clone()).or_insert_with(new).refuse(claim, error))
+    }
+
     async fn finish(&self, id: &str, attempt: u32, outcome: &Outcome, now: Timestamp) -> Result<Finish, StoreError> {
         Ok(self.records().get_mut(id).map_or(Finish::Stale, |record| record.finish(attempt, outcome, now)))
     }

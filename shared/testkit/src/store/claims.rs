@@ -1,17 +1,18 @@
 //! Attempts: who has an id, and how that ends.
 
 use errand_core::{
-    Begin, Claim, Claims, Context, Envelope, ErrorKind, Finish, Json, Outcome, Places, Progress, Reason, Results, Status, TaskResult,
-    Timestamp,
+    Begin, Change, Claim, Claims, Context, Envelope, ErrorKind, Finish, Json, Outcome, Places, Progress, Reason, Results, Status,
+    TaskResult, Timestamp,
 };
 use serde_json::json;
 
-use super::{LEASE, RETRY_AT, begin, claim, claimed, error, failed, gave_up, get, id, new};
+use super::{LEASE, RETRY_AT, begin, claim, claimed, error, failed, gave_up, get, id, new, other};
 
 pub(super) async fn conformance<S: Claims + Results>(store: &S) {
     a_claim_excludes_others_until_its_lease_ends(store).await;
     a_stale_attempt_writes_nothing(store).await;
     a_failed_attempt_gives_the_claim_back(store).await;
+    what_can_never_be_done_is_claimed_and_ended_in_one_write(store).await;
     an_id_that_has_ended_stays_so(store).await;
     of_many_that_claim_one_wins(store).await;
     failures_are_kept_up_to_a_number(store).await;
@@ -102,4 +103,38 @@ async fn failures_are_kept_up_to_a_number<S: Claims + Results>(store: &S) {
     let kept: Vec<&str> = failed.errors.iter().map(|error| error.traceback.as_str()).collect();
     assert_eq!(kept, ["3", "4", "5", "6", "7", "8", "9", "10", "11", "12"], "the last ones are kept");
     assert_eq!((failed.attempts, failed.worker_ids.len()), (12, TaskResult::ERRORS_LIMIT));
+}
+
+async fn what_can_never_be_done_is_claimed_and_ended_in_one_write<S: Claims + Results>(store: &S) {
+    let now = Timestamp::now();
+    let refuse = async |envelope: &Envelope, now| store.refuse(&claim(envelope, now), &error("bad")).await.expect("the store answers");
+    let (unknown, registered) = (new("refused"), new("refused"));
+    store.register(&registered, Status::Ready, "sqs", now).await.expect("the store answers");
+    for (envelope, backend) in [(&unknown, "queue"), (&registered, "sqs")] {
+        let twin = Envelope { id: id("as-two-writes"), ..envelope.clone() };
+        if backend == "sqs" {
+            store.register(&twin, Status::Ready, "sqs", now).await.expect("the store answers");
+        }
+        assert_eq!(refuse(envelope, now + LEASE).await, Finish::Recorded);
+        assert_eq!(begin(store, &twin, now + LEASE).await, claimed(1));
+        store.finish(&twin.id, 1, &gave_up("bad"), now + LEASE).await.expect("the store answers");
+        let (refused, as_two) = (get(store, &envelope.id).await, get(store, &twin.id).await);
+        assert_eq!(refused, TaskResult { id: envelope.id.clone(), ..as_two }, "the same as a claim and its end");
+        assert_eq!((refused.status, refused.attempts, refused.finished_at), (Status::Failed, 1, Some(now + LEASE)));
+        assert_eq!(begin(store, envelope, now + LEASE).await, Begin::Ended(Status::Failed));
+        assert_eq!(refuse(envelope, now + LEASE).await, Finish::Stale, "it ends once");
+        assert!(matches!(store.reopen(envelope, now).await, Ok(Change::Changed(_))));
+        assert_eq!(refuse(envelope, now + LEASE).await, Finish::Stale, "it was attempted before");
+        assert_eq!(get(store, &envelope.id).await.status, Status::Ready);
+    }
+    let (running, moved, content) = (new("running"), new("moved"), new("content"));
+    begin(store, &running, now).await;
+    for waits in [&moved, &content] {
+        store.register(waits, Status::Ready, "sqs", now).await.expect("the store answers");
+    }
+    assert!(matches!(store.reschedule(&moved.id, now + LEASE * 2, now).await, Ok(Change::Changed(_))));
+    for (in_the_way, status) in [(&running, Status::Running), (&moved, Status::Scheduled), (&other(&content), Status::Ready)] {
+        assert_eq!(refuse(in_the_way, now + LEASE).await, Finish::Stale);
+        assert_eq!(get(store, &in_the_way.id).await.status, status);
+    }
 }

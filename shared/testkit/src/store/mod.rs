@@ -11,7 +11,7 @@ use std::{
 
 use errand_core::{Begin, Claim, Claims, Envelope, Outcome, Progress, Results, TaskError, TaskResult, Timestamp};
 
-use crate::transport::envelope;
+use crate::{transport::envelope, written};
 
 const LEASE: Duration = Duration::from_secs(60);
 
@@ -30,6 +30,10 @@ fn new(name: &str) -> Envelope {
 
 fn claim(envelope: &Envelope, now: Timestamp) -> Claim<'_> {
     Claim { envelope, now, lease_until: now + LEASE, worker: "worker", token: Some("token"), backend: "queue" }
+}
+
+fn other(envelope: &Envelope) -> Envelope {
+    Envelope { kwargs: written::object().raw(), ..envelope.clone() }
 }
 
 fn error(text: &str) -> TaskError {

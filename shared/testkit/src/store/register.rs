@@ -3,7 +3,7 @@
 use errand_core::{Begin, Claims, Context, Envelope, Finish, Json, Outcome, Results, Status, TaskResult, Timestamp};
 use serde_json::json;
 
-use super::{LEASE, RETRY_AT, begin, claimed, error, failed, get, id, new};
+use super::{LEASE, RETRY_AT, begin, claimed, error, failed, get, id, new, other};
 use crate::written;
 
 pub(super) async fn conformance<S: Claims + Results>(store: &S) {
@@ -25,10 +25,6 @@ async fn registering_is_for_ids_that_are_not_known<S: Claims + Results>(store: &
     begin(store, &envelope, now).await;
     store.register(&envelope, Status::Ready, "sqs", now).await.expect("the store answers");
     assert_eq!(get(store, &envelope.id).await.status, Status::Running, "a record that is late does not go backwards");
-}
-
-fn other(envelope: &Envelope) -> Envelope {
-    Envelope { kwargs: written::object().raw(), ..envelope.clone() }
 }
 
 async fn an_id_is_that_of_the_content_that_came_first<S: Claims + Results>(store: &S) {
@@ -53,7 +49,7 @@ async fn an_id_is_that_of_the_content_that_came_first<S: Claims + Results>(store
 
     let unknown = new("first");
     assert_eq!(begin(store, &unknown, now).await, claimed(1), "of what nobody registered, the first that is claimed");
-    assert_eq!(begin(store, &self::other(&unknown), now).await, Begin::Other(Status::Running));
+    assert_eq!(begin(store, &super::other(&unknown), now).await, Begin::Other(Status::Running));
     let mut apart = Envelope { id: unknown.id.clone(), ..new("apart") };
     let _ = apart.check_in("soon/apart".to_owned());
     assert_eq!(begin(store, &apart, now).await, Begin::Held { until: now + LEASE }, "arguments that are stored apart are the same");

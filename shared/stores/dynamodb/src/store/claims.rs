@@ -1,30 +1,41 @@
 use std::sync::LazyLock;
 
-use aws_sdk_dynamodb::types::ReturnValue;
-use errand_core::{Begin, Claim, Claims, Finish, Outcome, Status, StoreError, TaskResult, Timestamp};
+use aws_sdk_dynamodb::{operation::update_item::builders::UpdateItemFluentBuilder, types::ReturnValue};
+use errand_core::{Begin, Claim, Claims, Finish, Outcome, Status, StoreError, TaskError, TaskResult, Timestamp};
 
-use super::{FREE, free, write};
+use super::{ERRORS, FREE, free, status, write};
 use crate::{
     DynamoStore,
     item::{self, Reader, number, text, time},
 };
 
 /// What is not known, or of the same content, free and not moved to a later time.
-static CLAIMABLE: LazyLock<String> = LazyLock::new(|| {
+static CLAIMABLE: LazyLock<String> = LazyLock::new(|| claimable(""));
+
+/// The same of what nobody has attempted.
+static REFUSABLE: LazyLock<String> = LazyLock::new(|| claimable("attribute_not_exists(attempts) AND "));
+
+fn claimable(also: &str) -> String {
     format!(
-        "attribute_not_exists(id) OR ((attribute_not_exists(fingerprint) OR fingerprint = :fingerprint) AND ({}) \
+        "attribute_not_exists(id) OR ({also}(attribute_not_exists(fingerprint) OR fingerprint = :fingerprint) AND ({}) \
          AND (attribute_not_exists(run_after) OR run_after <= :due))",
         *FREE
     )
-});
+}
 
-impl Claims for DynamoStore {
-    async fn begin(&self, claim: &Claim<'_>) -> Result<Begin, StoreError> {
-        let mut set = "SET #status = :running, lease_until = :lease, attempts = if_not_exists(attempts, :zero) + :one, \
-                       started_at = if_not_exists(started_at, :now), last_attempted_at = :now, #ttl = :ttl, \
-                       workers = list_append(if_not_exists(workers, :none), :worker), \
-                       spared = if_not_exists(spared, :zero), done = if_not_exists(done, :none)"
-            .to_owned();
+impl DynamoStore {
+    /// The write that claims an id; with a failure, that ends it at once, where nobody has attempted it.
+    fn claiming(&self, claim: &Claim<'_>, refused: Option<&TaskError>) -> UpdateItemFluentBuilder {
+        let mut set = if refused.is_some() { "SET #status = :failed, finished_at = :now" } else { "SET #status = :running" }.to_owned();
+        set.push_str(
+            ", lease_until = :lease, attempts = if_not_exists(attempts, :zero) + :one, \
+             started_at = if_not_exists(started_at, :now), last_attempted_at = :now, #ttl = :ttl, \
+             workers = list_append(if_not_exists(workers, :none), :worker), \
+             spared = if_not_exists(spared, :zero), done = if_not_exists(done, :none)",
+        );
+        if refused.is_some() {
+            set.push_str(ERRORS);
+        }
         let lasting = item::lasting(claim.envelope, &TaskResult::new(claim.envelope, Status::Running, claim.backend, claim.now));
         for (name, _) in &lasting {
             set.push_str(&format!(", #{name} = if_not_exists(#{name}, :{name})"));
@@ -35,7 +46,7 @@ impl Claims for DynamoStore {
         } else {
             " REMOVE unsent, next_attempt_at, #token"
         });
-        let mut update = free(self.update(&claim.envelope.id, &set, &CLAIMABLE), claim.now)
+        let mut update = free(self.update(&claim.envelope.id, &set, if refused.is_some() { &REFUSABLE } else { &CLAIMABLE }), claim.now)
             .expression_attribute_values(":due", time(claim.due()))
             .expression_attribute_names("#ttl", "ttl")
             .expression_attribute_values(":ttl", item::ttl(claim.now))
@@ -44,15 +55,25 @@ impl Claims for DynamoStore {
             .expression_attribute_values(":one", number(1))
             .expression_attribute_values(":none", item::nothing())
             .expression_attribute_values(":worker", item::workers(claim.worker))
-            .return_values(ReturnValue::UpdatedOld);
-        update = update.expression_attribute_names("#token", "token");
+            .expression_attribute_names("#token", "token");
+        if let Some(error) = refused {
+            update = update
+                .expression_attribute_values(":failed", status(Status::Failed))
+                .expression_attribute_values(":errors", item::errors(std::slice::from_ref(error)));
+        }
         if let Some(token) = claim.token {
             update = update.expression_attribute_values(":token", text(token));
         }
         for (name, value) in lasting {
             update = update.expression_attribute_names(format!("#{name}"), name).expression_attribute_values(format!(":{name}"), value);
         }
-        match write(update).await? {
+        update
+    }
+}
+
+impl Claims for DynamoStore {
+    async fn begin(&self, claim: &Claim<'_>) -> Result<Begin, StoreError> {
+        match write(self.claiming(claim, None).return_values(ReturnValue::UpdatedOld)).await? {
             Ok(old) => {
                 let old = Reader(&old);
                 let attempt = old.count("attempts")? + 1;
@@ -72,6 +93,10 @@ impl Claims for DynamoStore {
             }
             Err(None) => Err(StoreError("DynamoDB: a claim failed without telling why".to_owned())),
         }
+    }
+
+    async fn refuse(&self, claim: &Claim<'_>, error: &TaskError) -> Result<Finish, StoreError> {
+        Ok(if write(self.claiming(claim, Some(error))).await?.is_ok() { Finish::Recorded } else { Finish::Stale })
     }
 
     async fn finish(&self, id: &str, attempt: u32, outcome: &Outcome, now: Timestamp) -> Result<Finish, StoreError> {

@@ -1,19 +1,34 @@
-use errand_core::{Begin, Claim, Claims, Finish, Outcome, Record, Status, StoreError, Timestamp};
+use errand_core::{Begin, Claim, Claims, Finish, Outcome, Record, Status, StoreError, TaskError, Timestamp};
 
 use crate::SqliteStore;
 
-impl Claims for SqliteStore {
-    async fn begin(&self, claim: &Claim<'_>) -> Result<Begin, StoreError> {
+impl SqliteStore {
+    /// Changes the record of a claim's id, which may begin by it.
+    async fn claim<T: Send + 'static>(
+        &self,
+        claim: &Claim<'_>,
+        change: impl FnOnce(&mut Record, &Claim<'_>) -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
         let envelope = claim.envelope.clone();
         let Claim { now, lease_until, .. } = *claim;
         let (worker, backend, token) = (claim.worker.to_owned(), claim.backend.to_owned(), claim.token.map(ToOwned::to_owned));
         let new = Record::new(&envelope, Status::Ready, &backend, now);
-        let told = self
-            .change(envelope.id.clone(), Some(new), now, move |record| {
-                record.begin(&Claim { envelope: &envelope, now, lease_until, worker: &worker, token: token.as_deref(), backend: &backend })
-            })
-            .await?;
-        told.ok_or_else(|| StoreError("SQLite: a record that was just made is not there".to_owned()))
+        let told = self.change(envelope.id.clone(), Some(new), now, move |record| {
+            let claim = Claim { envelope: &envelope, now, lease_until, worker: &worker, token: token.as_deref(), backend: &backend };
+            change(record, &claim)
+        });
+        told.await?.ok_or_else(|| StoreError("SQLite: a record that was just made is not there".to_owned()))
+    }
+}
+
+impl Claims for SqliteStore {
+    async fn begin(&self, claim: &Claim<'_>) -> Result<Begin, StoreError> {
+        self.claim(claim, Record::begin).await
+    }
+
+    async fn refuse(&self, claim: &Claim<'_>, error: &TaskError) -> Result<Finish, StoreError> {
+        let error = error.clone();
+        self.claim(claim, move |record, claim| record.refuse(claim, &error)).await
     }
 
     async fn finish(&self, id: &str, attempt: u32, outcome: &Outcome, now: Timestamp) -> Result<Finish, StoreError> {
