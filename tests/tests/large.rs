@@ -51,7 +51,7 @@ impl World {
     async fn post(&self, task: &serde_json::Value) -> u16 {
         let request = http::Request::post("/v1/tasks").header("content-type", "application/json").header("authorization", "Bearer hunter2");
         let request = request.body(task.to_string().into()).unwrap();
-        Enqueue::from_env(&self.env).unwrap().handle(&request).await.status().as_u16()
+        Enqueue::from_env(&self.env, errand_enqueue::backends).unwrap().handle(&request).await.status().as_u16()
     }
 
     /// Takes what is on the queue.
@@ -72,7 +72,7 @@ impl World {
 
     /// Runs messages; answers how many stay.
     async fn run(&self, messages: Vec<Message>) -> usize {
-        let consumer = Consumer::from_env(&self.env, errand_consumer::providers).unwrap();
+        let consumer = Consumer::from_env(&self.env, errand_consumer::providers, errand_consumer::backends).unwrap();
         consumer.handle(messages, Timestamp::now() + Duration::from_secs(30)).await.len()
     }
 

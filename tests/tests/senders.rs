@@ -214,7 +214,7 @@ async fn consume(stack: &Stack, name: &str) -> String {
     ]
     .into_iter()
     .collect();
-    let consumer = Arc::new(Consumer::from_env(&env, errand_consumer::providers).unwrap());
+    let consumer = Arc::new(Consumer::from_env(&env, errand_consumer::providers, errand_consumer::backends).unwrap());
     let (sqs, url) = (stack.sqs(), queue_url.clone());
     tokio::spawn(async move {
         loop {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse};
-use errand_core::{Environment, Init, Message, Queues, Registry, SettingsError, Timestamp};
+use errand_core::{Backends, Environment, Init, Message, Queues, Registry, SettingsError, Timestamp};
 use lambda_runtime::{Error, LambdaEvent};
 use serde_json::value::RawValue;
 
@@ -25,7 +25,19 @@ impl Function {
         env: &Environment,
         providers: impl FnOnce(&mut Registry, &Environment, &Init) -> Result<(), SettingsError>,
     ) -> Result<Self, SettingsError> {
-        Ok(Self { consumer: Consumer::from_env(env, providers)?, queues: Queues::from_env(env)? })
+        Self::with_backends(env, providers, crate::backends)
+    }
+
+    /// The same with transports of one's own: `backends` adds the kinds that it has.
+    ///
+    /// # Errors
+    /// A setting is missing or wrong.
+    pub fn with_backends(
+        env: &Environment,
+        providers: impl FnOnce(&mut Registry, &Environment, &Init) -> Result<(), SettingsError>,
+        backends: impl FnOnce(&mut Backends<false>),
+    ) -> Result<Self, SettingsError> {
+        Ok(Self { consumer: Consumer::from_env(env, providers, backends)?, queues: Queues::from_env(env)? })
     }
 
     /// Answers an invocation. For messages of SQS always with those that stay, never with an error, which would bring the whole batch back. For any other event with an

@@ -13,12 +13,14 @@
 //! }
 //! ```
 
+mod backends;
 mod event;
 mod function;
 mod intake;
 mod kept;
 mod providers;
 
+pub use backends::backends;
 pub use function::Function;
 pub use intake::Intake;
 pub use providers::providers;
@@ -26,7 +28,7 @@ pub use providers::providers;
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use errand_core::{
-    Environment, Init, Invocation, Message, Outbox, Reader, Registry, SettingsError, Timestamp,
+    Backends, Clock, Dispatch, Environment, Init, Invocation, Message, Queues, Reader, Registry, SettingsError, Timestamp,
     settings::all::{API_URL, AWS_LAMBDA_LOG_STREAM_NAME, MAX_ATTEMPTS, OUTCOME_UNKNOWN, RETENTION_SECONDS, RETRY_BASE_SECONDS},
 };
 use errand_engine::{Circuits, Engine, Log, Policy, Sequel, Unknown, Verdict};
@@ -35,10 +37,20 @@ use errand_runtime::TokioClock;
 use errand_store_dynamodb::DynamoStore;
 use errand_transport_sqs::{SqsQueue, SqsTransport};
 
+use crate::backends::HOME;
+
 /// A consumer's whole `main`; `providers` fills the registry.
 pub fn serve(providers: impl FnOnce(&mut Registry, &Environment, &Init) -> Result<(), SettingsError>) -> ExitCode {
+    serve_with(providers, self::backends)
+}
+
+/// The same with transports of one's own: `backends` adds the kinds that it has.
+pub fn serve_with(
+    providers: impl FnOnce(&mut Registry, &Environment, &Init) -> Result<(), SettingsError>,
+    backends: impl FnOnce(&mut Backends<false>),
+) -> ExitCode {
     errand_runtime::serve_raw(|env| {
-        let function = Arc::new(Function::from_env(env, providers)?);
+        let function = Arc::new(Function::with_backends(env, providers, backends)?);
         Ok(move |event| Arc::clone(&function).invoke(event))
     })
 }
@@ -52,33 +64,35 @@ pub struct Consumer {
 }
 
 impl Consumer {
-    /// A consumer of SQS with all that its settings and this build give it.
+    /// A consumer of SQS with all that its settings and this build give it; `providers` fills the registry, and `backends` adds the kinds of transports.
     ///
     /// # Errors
     /// A setting is missing or wrong.
     pub fn from_env(
         env: &Environment,
         providers: impl FnOnce(&mut Registry, &Environment, &Init) -> Result<(), SettingsError>,
+        backends: impl FnOnce(&mut Backends<false>),
     ) -> Result<Self, SettingsError> {
         let sdk = errand_http::aws::sdk_config(env)?;
         let queue = Arc::new(SqsQueue::new(env, &sdk)?);
         let store = DynamoStore::from_env(env, &sdk).map(|store| Arc::new(store) as _);
         let objects = kept::objects(env, &sdk);
-        let transport = Arc::new(SqsTransport::new(env, &sdk, errand_wire::encode)?);
-        let outbox = Outbox { soon: transport.clone(), late: None, objects: objects.clone() };
-        let sequel = Sequel { follow_ups: errand_wire::celery::follow_ups, forward: transport, results: kept::results(env)? };
         let objects_of_others = kept::foreign_objects(&sdk);
         let cx = Init::default().with(Invocation::from_env(env)?).with(errand_http::Client::new()).with(sdk);
+        let cx = cx.with(Queues::from_env(env)?).with(Arc::new(TokioClock) as Arc<dyn Clock>);
         let intake = Intake { objects: objects_of_others, verifier: Verifier::from_env(env, &cx)? };
+        let dispatch = Dispatch::from_env(env, backends, HOME, &cx)?.with_objects(objects.clone());
+        let forward = Arc::new(SqsTransport::own(&cx)?);
+        let sequel = Sequel { follow_ups: errand_wire::celery::follow_ups, forward, results: kept::results(env)? };
         let worker = env.required(&AWS_LAMBDA_LOG_STREAM_NAME)?.to_owned();
-        let registry = registry(env, &cx, providers)?;
+        let registry = registry(env, &cx, &dispatch, providers)?;
         errand_runtime::tell_strangers(&env.strangers(Reader::Consumer, registry.settings(), &errand_payloads::providers()));
         let engine = Engine {
             registry,
             store,
             queue,
             objects,
-            outbox: Some(outbox),
+            dispatch: Some(dispatch),
             sequel: Some(sequel),
             api_url: env.get(&API_URL).map(ToOwned::to_owned),
             clock: Arc::new(TokioClock),
@@ -86,7 +100,7 @@ impl Consumer {
             watchers: vec![Box::new(Log)],
             circuits: Circuits::default(),
             worker,
-            backend: "sqs".to_owned(),
+            backend: HOME.to_owned(),
         };
         Ok(Self { intake, engine })
     }
@@ -99,17 +113,19 @@ impl Consumer {
     }
 }
 
-/// The providers, filled in by `fill`; what is off for lack of settings is said once.
+/// The providers, filled in by `fill`, and the transports that tasks can be handed to; what is off for lack of settings is said once.
 ///
 /// # Errors
 /// A provider's setting is missing or wrong.
 pub fn registry(
     env: &Environment,
     cx: &Init,
+    dispatch: &Dispatch,
     fill: impl FnOnce(&mut Registry, &Environment, &Init) -> Result<(), SettingsError>,
 ) -> Result<Registry, SettingsError> {
     let mut registry = Registry::new(cx.invocation());
     fill(&mut registry, env, cx)?;
+    registry.add_transports(dispatch);
     registry.read_routes(env)?;
     for (task, missing) in registry.off() {
         tracing::info!(task, setting = missing.name, "off: the setting is not there");

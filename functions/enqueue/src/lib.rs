@@ -1,6 +1,20 @@
 //! Checks tasks, notifications and events and hands them to a transport: `POST /v1/tasks`, `/v1/tasks/batch`, `/v1/notifications`, `/v1/events`;
 //! `GET /v1/health`.
+//!
+//! An enqueue function with transports of its own is a `main` of a few lines over this library; the status function and the consumer take the same:
+//!
+//! ```no_run
+//! # use std::process::ExitCode;
+//! # mod my { pub type Kafka = errand_transport_sqs::SqsTransport; }
+//! fn main() -> ExitCode {
+//!     errand_enqueue::serve(|backends| {
+//!         errand_enqueue::backends(backends); // those of this build's features
+//!         backends.add::<my::Kafka>(); // and ours
+//!     })
+//! }
+//! ```
 
+mod backends;
 mod call;
 mod channels;
 mod events;
@@ -8,17 +22,30 @@ mod health;
 mod notification;
 mod send;
 
-use std::sync::Arc;
+use std::{process::ExitCode, sync::Arc};
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use errand_api::{Access, Begun, Caller, Once, Operation, ProblemDocument, Query, Request, Response, Sending, gateway};
-use errand_core::{DynCheck, DynNotes, DynObjects, DynRegister, Environment, Outbox, Payloads, Queues, Reader, SettingsError, Timestamp};
+use errand_core::{
+    Backends, Clock, Dispatch, DynCheck, DynNotes, DynObjects, DynRegister, Environment, Hold, Init, Payloads, Queues, Reader,
+    SettingsError, Timestamp,
+};
+use errand_runtime::TokioClock;
 use errand_store_dynamodb::DynamoStore;
 use errand_transport_scheduler::EventBridgeScheduler;
-use errand_transport_sqs::SqsTransport;
 use lambda_runtime::LambdaEvent;
 
-use crate::call::Call;
+pub use backends::backends;
+
+use crate::{backends::HOME, call::Call};
+
+/// An enqueue function's whole `main`; `backends` adds the kinds of transports that it has.
+pub fn serve(backends: impl FnOnce(&mut Backends<true>)) -> ExitCode {
+    errand_runtime::serve(|env| {
+        let enqueue = Arc::new(Enqueue::from_env(env, backends)?);
+        Ok(move |event| Arc::clone(&enqueue).invoke(event))
+    })
+}
 
 /// The function. Holds no state: any number of calls may run at once.
 pub struct Enqueue {
@@ -27,9 +54,9 @@ pub struct Enqueue {
     /// The tasks that may be called, and the queues that they may be sent to.
     pub payloads: Payloads,
     /// Where tasks go.
-    pub outbox: Outbox,
-    /// What tells whether tasks can go there.
-    pub checks: Vec<Arc<dyn DynCheck>>,
+    pub dispatch: Dispatch,
+    /// What tells whether tasks can go there, by the names of what they go to.
+    pub checks: Vec<(String, Arc<dyn DynCheck>)>,
     /// Remembers what was sent.
     pub store: Option<Arc<dyn DynRegister>>,
     /// Remembers calls, and holds the templates of notifications.
@@ -37,11 +64,11 @@ pub struct Enqueue {
 }
 
 impl Enqueue {
-    /// The function with all that its settings and this build give it.
+    /// The function with all that its settings and this build give it; `backends` adds the kinds of transports.
     ///
     /// # Errors
     /// A setting is missing or wrong.
-    pub fn from_env(env: &Environment) -> Result<Self, SettingsError> {
+    pub fn from_env(env: &Environment, backends: impl FnOnce(&mut Backends<true>)) -> Result<Self, SettingsError> {
         errand_runtime::tell_strangers(&env.strangers(Reader::Enqueue, &[], &errand_payloads::providers()));
         let sdk = errand_http::aws::sdk_config(env)?;
         let store = DynamoStore::from_env(env, &sdk).map(Arc::new);
@@ -49,16 +76,18 @@ impl Enqueue {
         let objects = errand_object_s3::S3Objects::from_env(env, &sdk).map(|objects| Arc::new(objects) as Arc<dyn DynObjects>);
         #[cfg(not(feature = "claim-check"))]
         let objects: Option<Arc<dyn DynObjects>> = None;
-        let scheduler = EventBridgeScheduler::from_env(env, &sdk, errand_wire::encode, errand_wire::native::decode)?;
-        let (soon, late) = (Arc::new(SqsTransport::new(env, &sdk, errand_wire::encode)?), scheduler.map(Arc::new));
-        let checks = [Some(Arc::clone(&soon) as Arc<dyn DynCheck>), late.clone().map(|late| late as _)];
-        let checks = checks.into_iter().flatten().collect();
-        let outbox = Outbox { soon, late: late.map(|late| late as _), objects };
+        let queues = Queues::from_env(env)?;
+        let cx = Init::default().with(sdk).with(queues.clone()).with(Arc::new(TokioClock) as Arc<dyn Clock>);
+        let hold = EventBridgeScheduler::from_env(env, &cx)?.map(Arc::new);
+        let dispatch = Dispatch::from_env(env, backends, HOME, &cx)?.with_objects(objects);
+        let mut checks: Vec<(String, Arc<dyn DynCheck>)> = dispatch.checks().map(|(name, check)| (name.to_owned(), check)).collect();
+        checks.extend(hold.clone().map(|hold| (EventBridgeScheduler::NAME.to_owned(), hold as Arc<dyn DynCheck>)));
+        let payloads = errand_payloads::payloads().with_transports(dispatch.names()).with_routes(env)?;
         let notes = store.clone().map(|store| store as Arc<dyn DynNotes>);
         Ok(Self {
             access: Access::new(env, notes.clone())?,
-            payloads: errand_payloads::payloads().with_routes(env)?.with_consumer(env).with_queues(Queues::from_env(env)?.names()),
-            outbox,
+            payloads: payloads.with_consumer(env).with_queues(queues.names()),
+            dispatch: dispatch.with_hold(hold.map(|hold| hold as _)),
             checks,
             store: store.map(|store| store as _),
             notes,

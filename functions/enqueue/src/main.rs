@@ -1,12 +1,7 @@
-//! The enqueue function.
+//! The enqueue function, with the transports of this build's features.
 
-use std::{process::ExitCode, sync::Arc};
-
-use errand_enqueue::Enqueue;
+use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    errand_runtime::serve(|env| {
-        let enqueue = Arc::new(Enqueue::from_env(env)?);
-        Ok(move |event| Arc::clone(&enqueue).invoke(event))
-    })
+    errand_enqueue::serve(errand_enqueue::backends)
 }

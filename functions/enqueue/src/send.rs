@@ -121,7 +121,7 @@ impl Enqueue {
                 let response = located(json(StatusCode::ACCEPTED, &sent), "/v1/tasks/", &sent.task.id);
                 if sent.idempotent_replayed { errand_api::replayed(response) } else { response }
             }),
-            None => Err(PublishError::Unavailable("the transport did not answer".to_owned()).into()),
+            None => Err(PublishError::OutcomeUnknown("the transport did not answer".to_owned()).into()),
         }
     }
 
@@ -176,7 +176,7 @@ impl Enqueue {
                 }
             }
         }
-        let sent = self.outbox.publish_all(envelopes, now).await;
+        let sent = self.dispatch.publish_all(envelopes, now).await;
         let ends: Vec<_> = sent.into_iter().zip(noted).map(|((envelope, sent), noted)| self.note(envelope, sent, noted, now)).collect();
         let mut ends = all(ends).await.into_iter();
         answers.into_iter().filter_map(|answer| answer.or_else(|| ends.next())).collect()
@@ -184,12 +184,14 @@ impl Enqueue {
 
     /// Notes an envelope whose id can come again before it is sent; what came before under it decides whether it is.
     async fn plan(&self, Asked { mut envelope, named }: Asked, now: Timestamp) -> Plan {
+        let route = self.payloads.hand_over(&envelope.task);
+        self.dispatch.choose(&mut envelope, route);
         let Some(store) = &self.store else { return Plan::send(envelope, None) };
         envelope.fingerprint = Some(envelope.content());
         if !named {
             return Plan::send(envelope, None);
         }
-        let backend = match self.outbox.route(&envelope, now) {
+        let backend = match self.dispatch.route(&envelope, now) {
             Ok(backend) => backend,
             Err(error) => return Plan::answer(Err(error.into())),
         };
@@ -198,7 +200,7 @@ impl Enqueue {
             Ok(Some((task, header))) if !header.is_of(envelope.content()) => Plan::answer(Err(taken(&task))),
             // Its message may be lost. One that was attempted waits for its next attempt, has ended, or is under way.
             Ok(Some((task, header))) if task.attempts == 0 && !task.status.ended() => {
-                Plan::send(task.again(envelope), Some(Noted { known: Some(task), unsent: header.unsent }))
+                Plan::send(header.again(&task, envelope), Some(Noted { known: Some(task), unsent: header.unsent }))
             }
             Ok(Some((task, _))) => Plan::answer(Ok(Sent::before(task))),
             Err(error) => Plan::answer(Err(error.into())),
@@ -209,7 +211,7 @@ impl Enqueue {
     async fn note(
         &self,
         envelope: Envelope,
-        sent: Result<&'static str, PublishError>,
+        sent: Result<&str, PublishError>,
         noted: Option<Noted>,
         now: Timestamp,
     ) -> Result<Sent, ProblemDocument> {
@@ -219,8 +221,8 @@ impl Enqueue {
             (Some(store), Ok(backend), None) => store.register(&envelope, status, backend, now).await.map(drop),
             (Some(store), Ok(_), Some(noted)) if noted.unsent || envelope.claim_check.is_some() => store.sent(&envelope, None).await,
             (Some(_), Ok(_), Some(_)) => Ok(()),
-            // Of one that was sent before, a message may be on its way.
-            (Some(store), Err(error), Some(Noted { known: None, .. })) => {
+            // Of one that was sent before, a message may be on its way, as of one of which nobody knows.
+            (Some(store), Err(error), Some(Noted { known: None, .. })) if !matches!(error, PublishError::OutcomeUnknown(_)) => {
                 store.sent(&envelope, Some(&TaskError::new("errand.not_sent", &error.to_string()))).await
             }
             (Some(_), Err(_), Some(_)) => Ok(()),
@@ -237,7 +239,7 @@ impl Enqueue {
 
     /// The largest task that is accepted, in bytes.
     pub(crate) fn body_limit(&self) -> usize {
-        if self.outbox.objects.is_some() { OBJECT_LIMIT } else { BODY_LIMIT }
+        if self.dispatch.has_objects() { OBJECT_LIMIT } else { BODY_LIMIT }
     }
 }
 

@@ -44,7 +44,7 @@ async fn a_delay_chooses_the_transport_that_can_keep_it() {
     let (status, task) = world.post(with("run_after", json!("2020-01-01T00:00:00+01:00"))).await;
     assert_eq!((status, &task["status"]), (202, &json!("READY")), "what was due is due");
     let mut world = world;
-    world.enqueue.outbox.late = None;
+    world.enqueue.dispatch = world.enqueue.dispatch.with_hold(None);
     let (status, problem) = world.post(with("countdown", json!(901))).await;
     assert!(status == 422 && problem["detail"].as_str().unwrap().contains("ERRAND_SCHEDULER_ROLE_ARN"), "{problem}");
 }
@@ -82,7 +82,7 @@ async fn a_bad_call_is_told_everything_that_is_wrong_and_queues_nothing() {
     let (_, both) = world.post(json!({ "task": "console", "countdown": 1, "run_after": "2027-01-01T00:00:00Z" })).await;
     assert_eq!(pointers(&both), ["/countdown"]);
     let (_, unknown) = world.post(json!({ "task": "no.such.task" })).await;
-    assert!(unknown["errors"][0]["detail"].as_str().unwrap().ends_with("known are: console, email, slack, webhook, app.*"));
+    assert!(unknown["errors"][0]["detail"].as_str().unwrap().ends_with("known are: console, email, slack, webhook, app.*, theirs.*"));
     assert_eq!(world.queued(), 0);
 }
 
@@ -152,13 +152,15 @@ async fn a_transport_that_does_not_take_it_is_no_success() {
         (PublishError::TooLarge { limit: 7 }, 413, "7 bytes"),
         (PublishError::Unavailable("secret".to_owned()), 503, "Try again"),
         (PublishError::Misconfigured("secret".to_owned()), 503, "operator"),
+        (PublishError::OutcomeUnknown("secret".to_owned()), 503, "it may be there"),
     ];
     for (error, code, part) in cases {
-        let world = World::answering(Some(error));
+        let world = World::answering(Some(error.clone()));
         let (status, problem) = world.post(with("id", json!("a"))).await;
         let detail = problem["detail"].as_str().unwrap();
         assert!(status == code && detail.contains(part) && !detail.contains("secret"), "{status} {detail}");
-        assert!(world.store.get("a").await.unwrap().unwrap().1.unsent, "it is noted as not sent");
+        let unsent = world.store.get("a").await.unwrap().unwrap().1.unsent;
+        assert_eq!(unsent, !matches!(error, PublishError::OutcomeUnknown(_)), "it is noted as not sent, unless it is there perhaps");
         assert_eq!(world.post(mail()).await.0, code);
         assert_eq!(
             world.store.list(&Filter { limit: 9, ..Filter::default() }).await.unwrap().results.len(),

@@ -125,7 +125,7 @@ async fn what_was_not_sent_is_sent_by_the_repeat_at_the_recorded_time() {
         (Status::Scheduled, true, "errand.not_sent")
     );
     let working = World::new();
-    world.enqueue.outbox = working.enqueue.outbox;
+    world.enqueue.dispatch = working.enqueue.dispatch;
     let (status, before, told) = post(&world, &task.replace("60", "70")).await;
     assert_eq!((status, before, &told["run_after"]), (202, true, &json!(record.run_after)));
     assert_eq!(working.soon.envelopes.lock().unwrap()[0].run_after, record.run_after);
@@ -138,7 +138,7 @@ async fn what_was_never_sent_is_not_in_the_way_of_what_mends_it() {
     let mut world = World::answering(Some(PublishError::TooLarge { limit: 7 }));
     assert_eq!(post(&world, &hook("a", "1")).await.0, 413);
     let working = World::new();
-    world.enqueue.outbox = working.enqueue.outbox;
+    world.enqueue.dispatch = working.enqueue.dispatch;
     let (status, before, _) = post(&world, &hook("a", "2")).await;
     assert_eq!((status, before, world.store.get("a").await.unwrap().unwrap().1.unsent), (202, false, false));
     assert_eq!(post(&world, &hook("a", "1")).await.0, 409);

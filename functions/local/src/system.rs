@@ -5,13 +5,18 @@ use std::{collections::BTreeMap, error::Error, net::SocketAddr, path::Path, sync
 use axum::Router;
 use errand_api::Access;
 use errand_consumer::{Consumer, Intake};
-use errand_core::{Environment, Init, Invocation, Outbox, Registry, Routes, SettingsError, Target, settings::all::API_URL};
+use errand_core::{
+    Backends, Clock, Dispatch, DynCheck, Environment, Init, Invocation, Registry, Routes, SettingsError, Target, Transport, backends_of,
+    settings::all::API_URL,
+};
 use errand_engine::{Circuits, Engine, Log, Sequel};
 use errand_enqueue::Enqueue;
 use errand_http::{Client, sns::Verifier};
 use errand_runtime::TokioClock;
 use errand_status::Operations;
 use errand_store_sqlite::{Database, SqliteNotes, SqliteQueue, SqliteStore};
+use errand_transport_console::Console;
+use errand_transport_sqs::SqsTransport;
 use ses::FROM;
 use tokio::{sync::watch, task::JoinSet};
 
@@ -38,7 +43,7 @@ pub(crate) struct System {
     queue: SqliteQueue,
     /// The queues that are worked off.
     ours: BTreeMap<String, Pace>,
-    outbox: Outbox,
+    dispatch: Dispatch,
     schedules: LocalSchedules,
     caught: LocalMail,
 }
@@ -58,22 +63,24 @@ impl System {
         let store = Arc::new(SqliteStore::new(database.clone()));
         let notes = Arc::new(SqliteNotes::new(database.clone()));
         let Queues { ours, foreign } = Queues::from_env(env)?;
-        let queue = SqliteQueue::new(database.clone(), errand_wire::encode).with_queues(ours.keys().cloned(), foreign.into_iter());
+        let queue = SqliteQueue::new(database.clone()).with_queues(ours.keys().cloned(), foreign.into_iter());
         for (name, count) in queue.left_behind().await? {
             tracing::warn!(queue = name, count, "messages wait on a queue that ERRAND_QUEUES and ERRAND_FOREIGN_QUEUES name no more");
         }
         let caught = LocalMail::new(database.clone());
         let files = Arc::new(Files::open(data.join("objects")).map_err(|error| format!("cannot use the data folder: {error}"))?);
-        let outbox = Outbox { soon: Arc::new(queue.clone()), late: None, objects: Some(files.clone()) };
         let invocation = Invocation::from_env(env)?;
-        let registry = registry(env, invocation, caught.clone()).await?;
+        let cx = init(env, invocation, queue.clone()).await?;
+        let dispatch = Dispatch::from_env(env, backends, SqliteQueue::BACKEND, &cx)?;
+        let dispatch = dispatch.with_hold(Some(Arc::new(queue.clone()))).with_objects(Some(files.clone()));
+        let registry = registry(env, &cx, &dispatch, caught.clone())?;
         settings::check(env, registry.settings())?;
         let engine = Engine {
             registry,
             store: Some(store.clone()),
             queue: Arc::new(queue.clone()),
             objects: Some(files),
-            outbox: Some(outbox.clone()),
+            dispatch: Some(dispatch.clone()),
             sequel: Some(Sequel { follow_ups: errand_wire::celery::follow_ups, forward: Arc::new(queue.clone()), results: None }),
             api_url: Some(env.get(&API_URL).map_or_else(|| format!("http://{address}"), ToOwned::to_owned)),
             clock: Arc::new(TokioClock),
@@ -81,19 +88,25 @@ impl System {
             watchers: vec![Box::new(Log)],
             circuits: Circuits::default(),
             worker: format!("local-{}", std::process::id()),
-            backend: "local".to_owned(),
+            backend: SqliteQueue::BACKEND.to_owned(),
         };
-        let intake = Intake { objects: None, verifier: Verifier::from_env(env, &Init::default().with(Client::new()))? };
+        let intake = Intake { objects: None, verifier: Verifier::from_env(env, &cx)? };
         let schedules = LocalSchedules::new(database.clone());
         let access = || Access::new(env, Some(notes.clone())).map(Access::open_without_keys);
         // Mail is caught where nothing sends it.
         let settings = env.names().chain([FROM.name]);
-        let payloads = errand_payloads::payloads().with_routes(env)?.with_settings(settings).with_queues(queue.names());
+        let payloads = errand_payloads::payloads()
+            .with_transports(dispatch.names())
+            .with_routes(env)?
+            .with_settings(settings)
+            .with_queues(queue.names());
+        let mut checks: Vec<(String, Arc<dyn DynCheck>)> = dispatch.checks().map(|(name, check)| (name.to_owned(), check)).collect();
+        checks.extend([connections, smtp_connections].map(|places| (places.name().to_owned(), Arc::new(places) as _)));
         let enqueue = Enqueue {
             access: access()?,
             payloads: payloads.clone(),
-            outbox: outbox.clone(),
-            checks: vec![Arc::new(queue.clone()), Arc::new(connections), Arc::new(smtp_connections)],
+            dispatch: dispatch.clone(),
+            checks,
             store: Some(store.clone()),
             notes: Some(notes.clone()),
         };
@@ -103,13 +116,13 @@ impl System {
             store,
             notes: notes.clone(),
             note_list: notes,
-            outbox: outbox.clone(),
+            dispatch: dispatch.clone(),
             schedules: Some(Arc::new(schedules.clone())),
             dead_letters: Some(Arc::new(queue.clone())),
         };
         database.release_all().await?;
         let functions = Functions { enqueue: Arc::new(enqueue), operations: Arc::new(operations) };
-        Ok(Self { functions, consumer: Arc::new(Consumer { intake, engine }), invocation, queue, ours, outbox, schedules, caught })
+        Ok(Self { functions, consumer: Arc::new(Consumer { intake, engine }), invocation, queue, ours, dispatch, schedules, caught })
     }
 
     /// Begins to work off the queues, and to run what is due, until it is stopped.
@@ -120,7 +133,7 @@ impl System {
                 workers.spawn(worker::work(source, Arc::clone(&self.consumer), self.invocation, stopped.clone()));
             }
         }
-        workers.spawn(schedules::run(self.schedules.clone(), self.outbox.clone(), stopped.clone()));
+        workers.spawn(schedules::run(self.schedules.clone(), self.dispatch.clone(), stopped.clone()));
     }
 
     /// What answers over HTTP; SQS's clients as well, where anyone may call.
@@ -135,19 +148,36 @@ impl System {
     }
 }
 
-/// The providers, the runners and the catcher of mail.
-async fn registry(env: &Environment, invocation: Invocation, caught: LocalMail) -> Result<Registry, SettingsError> {
-    let sends_mail = env.has(&FROM);
+/// Adds the kinds of transports.
+fn backends(backends: &mut Backends<true>) {
+    backends.add::<SqliteQueue>();
+    backends.add::<SqsTransport>();
+    backends.add::<Console>();
+}
+
+/// What providers, runners and transports share; AWS's clients' settings where something wants them.
+async fn init(env: &Environment, invocation: Invocation, queue: SqliteQueue) -> Result<Init, SettingsError> {
     let is_lambda = |target: &Target| matches!(target, Target::Runner(options) if options.contains_key("lambda"));
     let invokes = Routes::from_env(env)?.iter().any(|(_, targets)| targets.iter().any(is_lambda));
-    let wants_aws = if sends_mail { Some(FROM.name) } else { invokes.then_some("a Lambda function in ERRAND_ROUTES") };
-    let mut cx = Init::default().with(invocation).with(Client::new());
+    let wants_aws = [
+        (env.has(&FROM), FROM.name),
+        (invokes, "a Lambda function in ERRAND_ROUTES"),
+        (backends_of(env)?.iter().any(|backend| backend == SqsTransport::BACKEND), "a transport of SQS in ERRAND_TRANSPORTS"),
+    ];
+    let wants_aws = wants_aws.into_iter().find_map(|(wants, what)| wants.then_some(what));
+    let cx = Init::default().with(invocation).with(Client::new()).with(queue);
+    let mut cx = cx.with(Arc::new(TokioClock) as Arc<dyn Clock>);
     if let Some(wants) = wants_aws {
         cx = cx.with(aws::sdk_config(env, wants).await?);
     }
-    errand_consumer::registry(env, &cx, |registry: &mut Registry, env: &Environment, cx: &Init| {
+    Ok(cx)
+}
+
+/// The providers, the runners and the catcher of mail.
+fn registry(env: &Environment, cx: &Init, dispatch: &Dispatch, caught: LocalMail) -> Result<Registry, SettingsError> {
+    errand_consumer::registry(env, cx, dispatch, |registry: &mut Registry, env: &Environment, cx: &Init| {
         providers(registry, env, cx)?;
-        if !sends_mail {
+        if !env.has(&FROM) {
             registry.insert(Catcher(caught));
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! Tells how tasks stand, moves and cancels them, and takes what remote workers report; keeps schedules, templates and keys; lets dead letters be looked at,
 //! replayed and dropped.
 
+mod backends;
 mod dead_letters;
 mod keys;
 mod openapi;
@@ -10,19 +11,32 @@ mod schedules;
 mod tasks;
 mod templates;
 
-use std::sync::Arc;
+use std::{process::ExitCode, sync::Arc};
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use errand_api::{Access, Managing, Operation, ProblemDocument, Query, Request, Response, Route, gateway};
 use errand_core::{
-    DynDeadLetters, DynNoteList, DynNotes, DynObjects, DynResults, DynSchedules, Environment, Outbox, Payloads, Queues, Reader,
-    SettingsError, limits, settings::all::TABLE,
+    Backends, Clock, Dispatch, DynDeadLetters, DynNoteList, DynNotes, DynObjects, DynResults, DynSchedules, Environment, Init, Payloads,
+    Queues, Reader, SettingsError, limits, settings::all::TABLE,
 };
+use errand_runtime::TokioClock;
 use errand_store_dynamodb::DynamoStore;
 use errand_transport_scheduler::EventBridgeScheduler;
-use errand_transport_sqs::{SqsDeadLetters, SqsTransport};
+use errand_transport_sqs::SqsDeadLetters;
 use http::StatusCode;
 use lambda_runtime::LambdaEvent;
+
+pub use backends::backends;
+
+use crate::backends::HOME;
+
+/// A status function's whole `main`; `backends` adds the kinds of transports that it has.
+pub fn serve(backends: impl FnOnce(&mut Backends<false>)) -> ExitCode {
+    errand_runtime::serve(|env| {
+        let operations = Arc::new(Operations::from_env(env, backends)?);
+        Ok(move |event| Arc::clone(&operations).invoke(event))
+    })
+}
 
 /// The function. Holds no state: any number of calls may run at once.
 pub struct Operations {
@@ -37,7 +51,7 @@ pub struct Operations {
     /// The same, for lists of them.
     pub note_list: Arc<dyn DynNoteList>,
     /// Where moved tasks and replayed dead letters go.
-    pub outbox: Outbox,
+    pub dispatch: Dispatch,
     /// What runs schedules.
     pub schedules: Option<Arc<dyn DynSchedules>>,
     /// What was given up.
@@ -45,32 +59,33 @@ pub struct Operations {
 }
 
 impl Operations {
-    /// The function with all that its settings and this build give it.
+    /// The function with all that its settings and this build give it; `backends` adds the kinds of transports.
     ///
     /// # Errors
     /// A setting is missing or wrong.
-    pub fn from_env(env: &Environment) -> Result<Self, SettingsError> {
+    pub fn from_env(env: &Environment, backends: impl FnOnce(&mut Backends<false>)) -> Result<Self, SettingsError> {
         errand_runtime::tell_strangers(&env.strangers(Reader::Status, &[], &errand_payloads::providers()));
         let sdk = errand_http::aws::sdk_config(env)?;
         #[cfg(feature = "claim-check")]
         let objects = errand_object_s3::S3Objects::from_env(env, &sdk).map(|objects| Arc::new(objects) as Arc<dyn DynObjects>);
         #[cfg(not(feature = "claim-check"))]
         let objects: Option<Arc<dyn DynObjects>> = None;
-        let scheduler = EventBridgeScheduler::from_env(env, &sdk, errand_wire::encode, errand_wire::native::decode)?.map(Arc::new);
         let store = Arc::new(DynamoStore::from_env(env, &sdk).ok_or_else(|| SettingsError::missing(TABLE.name))?);
+        let access = Access::new(env, Some(store.clone()))?;
+        let (queues, dead_letters) = (Queues::from_env(env)?, SqsDeadLetters::from_env(env, &sdk)?);
+        let cx = Init::default().with(sdk).with(queues.clone()).with(Arc::new(TokioClock) as Arc<dyn Clock>);
+        let scheduler = EventBridgeScheduler::from_env(env, &cx)?.map(Arc::new);
+        let dispatch = Dispatch::from_env(env, backends, HOME, &cx)?.with_objects(objects);
+        let payloads = errand_payloads::payloads().with_transports(dispatch.names()).with_routes(env)?;
         Ok(Self {
-            access: Access::new(env, Some(store.clone()))?,
-            payloads: errand_payloads::payloads().with_routes(env)?.with_consumer(env).with_queues(Queues::from_env(env)?.names()),
+            access,
+            payloads: payloads.with_consumer(env).with_queues(queues.names()),
             store: store.clone(),
             notes: store.clone(),
             note_list: store,
-            outbox: Outbox {
-                soon: Arc::new(SqsTransport::new(env, &sdk, errand_wire::encode)?),
-                late: scheduler.clone().map(|late| late as _),
-                objects,
-            },
+            dispatch: dispatch.with_hold(scheduler.clone().map(|scheduler| scheduler as _)),
             schedules: scheduler.map(|scheduler| scheduler as _),
-            dead_letters: SqsDeadLetters::from_env(env, &sdk)?.map(|letters| Arc::new(letters) as _),
+            dead_letters: dead_letters.map(|letters| Arc::new(letters) as _),
         })
     }
 

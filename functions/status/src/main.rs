@@ -1,12 +1,7 @@
-//! The status function.
+//! The status function, with the transports of this build's features.
 
-use std::{process::ExitCode, sync::Arc};
-
-use errand_status::Operations;
+use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    errand_runtime::serve(|env| {
-        let operations = Arc::new(Operations::from_env(env)?);
-        Ok(move |event| Arc::clone(&operations).invoke(event))
-    })
+    errand_status::serve(errand_status::backends)
 }

@@ -38,7 +38,7 @@ struct List {
 
 impl Operations {
     pub(crate) async fn create_schedule(&self, request: &Request) -> Result<Response, ProblemDocument> {
-        let schedule = read(json_body(request, BODY_LIMIT)?, &self.payloads).map_err(ProblemDocument::of_body)?;
+        let schedule = self.read(json_body(request, BODY_LIMIT)?).map_err(ProblemDocument::of_body)?;
         let schedules = self.schedules()?;
         if schedules.create(&schedule).await? {
             return Ok(located(json(StatusCode::CREATED, &self.told(schedule.clone()).await?), "/v1/schedules/", &schedule.name));
@@ -66,7 +66,7 @@ impl Operations {
     pub(crate) async fn change_schedule(&self, name: &str, request: &Request) -> Result<Response, ProblemDocument> {
         let patch = json_body(request, BODY_LIMIT)?;
         let known = self.find_schedule(name).await?;
-        let changed = patched(&known, patch).and_then(|body| read(&body, &self.payloads)).map_err(ProblemDocument::of_body)?;
+        let changed = patched(&known, patch).and_then(|body| self.read(&body)).map_err(ProblemDocument::of_body)?;
         let since = if changed.recurrence == known.recurrence { known.since } else { changed.since };
         self.update(Schedule { since, ..changed }).await
     }
@@ -86,7 +86,7 @@ impl Operations {
     pub(crate) async fn run_schedule(&self, name: &str) -> Result<Response, ProblemDocument> {
         let (schedule, now) = (self.find_schedule(name).await?, Timestamp::now());
         let mut envelope = Envelope { id: schedule.run_id_of(&now.to_string()), ..schedule.envelope };
-        let backend = self.outbox.publish(&mut envelope, now).await?;
+        let backend = self.dispatch.publish(&mut envelope, now).await?;
         if let Err(error) = self.store.register(&envelope, Status::Ready, backend, now).await {
             tracing::error!(id = envelope.id, %error, "sent, and not noted: the store does not answer");
         }
@@ -121,6 +121,14 @@ impl Operations {
             }
         }
         Ok(None)
+    }
+
+    /// Reads the body of a call; each run goes where a task of its own would go.
+    fn read(&self, body: &str) -> Result<Schedule, Problems> {
+        let mut schedule = read(body, &self.payloads)?;
+        let route = self.payloads.hand_over(&schedule.envelope.task);
+        self.dispatch.choose(&mut schedule.envelope, route);
+        Ok(schedule)
     }
 
     fn schedules(&self) -> Result<&Arc<dyn DynSchedules>, ProblemDocument> {

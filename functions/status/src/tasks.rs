@@ -73,7 +73,7 @@ impl Operations {
             ));
         }
         envelope.run_after = Some(run_after);
-        self.outbox.publish(&mut envelope, now).await?;
+        self.dispatch.publish(&mut envelope, now).await?;
         let moved = changed(self.store.reschedule(id, run_after, now).await?, "moved")?;
         if task.run_after != Some(run_after) {
             self.withdraw(id, task.run_after).await;
@@ -85,12 +85,12 @@ impl Operations {
     pub(crate) async fn call_back(&self, task: &TaskResult) -> Result<(), ProblemDocument> {
         let Some((_, header)) = self.store.get(&task.id).await? else { return Ok(()) };
         if let Some(url) = &task.callback_url {
-            self.outbox.publish(&mut task.callback(url), Timestamp::now()).await?;
+            self.dispatch.publish(&mut task.callback(url), Timestamp::now()).await?;
         }
         // What its sender wants to follow is a consumer's work: a message of the same id comes to one, which finds the task ended.
         if let Some(context) = header.context.raw().map(Context::of).filter(|context| context.follow_ups) {
             let mut message = Envelope { context, ..Envelope::new(task.id.clone(), task.task.clone()) };
-            self.outbox.publish(&mut message, Timestamp::now()).await?;
+            self.dispatch.publish(&mut message, Timestamp::now()).await?;
         }
         Ok(())
     }
@@ -102,7 +102,7 @@ impl Operations {
     /// Takes back what waits outside of a queue. It does no harm if it comes.
     async fn withdraw(&self, id: &str, run_after: Option<Timestamp>) {
         if let Some(run_after) = run_after
-            && let Err(error) = self.outbox.withdraw(id, run_after).await
+            && let Err(error) = self.dispatch.withdraw(id, run_after).await
         {
             tracing::warn!(id, %error, "a schedule stays: what it brings will be dropped");
         }

@@ -69,6 +69,11 @@ impl From<PublishError> for ProblemDocument {
                 let detail = "the service is misconfigured; nothing was queued. Its operator finds the reason in the log";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
             }
+            PublishError::OutcomeUnknown(_) => {
+                tracing::error!(%error, "sent perhaps");
+                let detail = "the queue was sent it and did not answer: it may be there. Try again with the same id or Idempotency-Key, and it runs once";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).with_header(header::RETRY_AFTER, "1")
+            }
             PublishError::Unavailable(_) => {
                 tracing::error!(%error, "not sent");
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "the queue does not answer; nothing was queued. Try again")

@@ -6,7 +6,8 @@ macro_rules! erased {
     (
         $(#[$doc:meta])*
         $twin:ident of $of:ident { $(fn $method:ident($($arg:ident: $ty:ty),*) -> $out:ty;)* }
-        $(and $base:ident { $(fn $inherited:ident($($given:ident: $kind:ty),*) -> $told:ty;)* })*
+        $(and $base:ident { $(fn $inherited:ident($($given:ident: $given_type:ty),*) -> $told:ty;)* })*
+        $(value { $($known:ident() -> $kind:ty;)* })?
         $(const { $($name:ident() -> $value:ty = $constant:ident;)* })?
     ) => {
         $(#[$doc])*
@@ -14,7 +15,9 @@ macro_rules! erased {
             $(#[doc = concat!("[`", stringify!($of), "::", stringify!($method), "`].")]
             fn $method<'a>(&'a self $(, $arg: $ty)*) -> $crate::BoxFuture<'a, $out>;)*
             $($(#[doc = concat!("[`", stringify!($base), "::", stringify!($inherited), "`].")]
-            fn $inherited<'a>(&'a self $(, $given: $kind)*) -> $crate::BoxFuture<'a, $told>;)*)*
+            fn $inherited<'a>(&'a self $(, $given: $given_type)*) -> $crate::BoxFuture<'a, $told>;)*)*
+            $($(#[doc = concat!("[`", stringify!($of), "::", stringify!($known), "`].")]
+            fn $known(&self) -> $kind;)*)?
             $($(#[doc = concat!("[`", stringify!($of), "::", stringify!($constant), "`].")]
             fn $name(&self) -> $value;)*)?
         }
@@ -23,9 +26,12 @@ macro_rules! erased {
             $(fn $method<'a>(&'a self $(, $arg: $ty)*) -> $crate::BoxFuture<'a, $out> {
                 ::futures_util::FutureExt::boxed($of::$method(self $(, $arg)*))
             })*
-            $($(fn $inherited<'a>(&'a self $(, $given: $kind)*) -> $crate::BoxFuture<'a, $told> {
+            $($(fn $inherited<'a>(&'a self $(, $given: $given_type)*) -> $crate::BoxFuture<'a, $told> {
                 ::futures_util::FutureExt::boxed($base::$inherited(self $(, $given)*))
             })*)*
+            $($(fn $known(&self) -> $kind {
+                $of::$known(self)
+            })*)?
             $($(fn $name(&self) -> $value {
                 T::$constant
             })*)?

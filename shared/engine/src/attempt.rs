@@ -43,7 +43,7 @@ impl Engine {
     /// What is wrong with a message that holds nothing but notices that no route takes: in messages of their own they would be notices no more.
     fn all_unrouted(&self, envelopes: &[Envelope]) -> Option<DeliveryError> {
         let each = envelopes.iter().map(|envelope| {
-            let error = unrouted(envelope, self.registry.find(&envelope.task).err()?);
+            let error = unrouted(envelope, self.registry.way(envelope).err()?);
             (error.kind == ErrorKind::Unrouted).then_some(error)
         });
         each.collect::<Option<Vec<_>>>()?.into_iter().next()
@@ -65,7 +65,7 @@ impl Engine {
         if expired {
             return Box::pin(self.expire(message, &envelope, time)).await;
         }
-        let way = match self.registry.find(&envelope.task) {
+        let way = match self.registry.way(&envelope) {
             Ok(way) => way,
             Err(error) => return Box::pin(self.fail_unbegun(message, &envelope, unrouted(&envelope, error), time)).await,
         };

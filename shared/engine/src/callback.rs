@@ -49,11 +49,11 @@ impl Engine {
 
     async fn call_back(&self, message: &Message, envelope: &Envelope, result: &TaskResult) -> Verdict {
         let Some(url) = &envelope.callback_url else { return Verdict::Acknowledge };
-        let Some(outbox) = &self.outbox else {
+        let Some(dispatch) = &self.dispatch else {
             self.saw(&Event::NoCallback { envelope, error: None });
             return Verdict::Acknowledge;
         };
-        match outbox.publish(&mut result.callback(url), self.clock.now()).await {
+        match dispatch.publish(&mut result.callback(url), self.clock.now()).await {
             Ok(_) => Verdict::Acknowledge,
             Err(error) if self.store.is_none() => {
                 self.saw(&Event::NoCallback { envelope, error: Some(&error) });

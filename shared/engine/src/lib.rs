@@ -38,7 +38,7 @@ mod time;
 
 use std::{sync::Arc, time::Duration};
 
-use errand_core::{Clock, DeliveryError, DynClaims, DynObjects, DynQueue, Envelope, Message, Outbox, Registry};
+use errand_core::{Clock, DeliveryError, Dispatch, DynClaims, DynObjects, DynQueue, Envelope, Message, Registry};
 
 pub use circuit::Circuits;
 pub use event::{Event, Watch};
@@ -113,7 +113,7 @@ pub struct Engine {
     /// Where arguments are that no queue can carry.
     pub objects: Option<Arc<dyn DynObjects>>,
     /// Where callbacks go, and the parts of messages that hold several envelopes: tasks of their own.
-    pub outbox: Option<Outbox>,
+    pub dispatch: Option<Dispatch>,
     /// Does what an envelope's sender wants to have done when the task has ended.
     pub sequel: Option<Sequel>,
     /// The address of the HTTP API, where remote workers report.

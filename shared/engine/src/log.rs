@@ -1,4 +1,3 @@
-use errand_core::PublishError;
 use tracing::{error, info, warn};
 
 use crate::{Event, Watch};
@@ -87,7 +86,7 @@ impl Watch for Log {
             Event::NoCallback { envelope, error: Some(error) } => {
                 error!(id = envelope.id, %error, alarm = true, "no callback: without a store the task would be done again for it");
             }
-            Event::SequelWaits { envelope, error: error @ PublishError::Unavailable(_) } => {
+            Event::SequelWaits { envelope, error } if error.passes() => {
                 warn!(id = envelope.id, %error, "what follows waits");
             }
             Event::SequelWaits { envelope, error } => error!(id = envelope.id, %error, alarm = true, "what follows waits"),

@@ -10,7 +10,7 @@ impl Engine {
     /// Sends each envelope of a message by itself. What could not be sent leaves the message where it is: sent twice, an envelope has the same id.
     pub(crate) async fn split(&self, message: &Message, envelopes: Vec<Envelope>) -> Verdict {
         let delay = self.own_wait(message);
-        let Some(outbox) = &self.outbox else {
+        let Some(dispatch) = &self.dispatch else {
             self.saw(&Event::CannotSendOn { message });
             return self.hide_or_bury(message, delay, "this consumer has nothing to send its parts with").await;
         };
@@ -19,8 +19,7 @@ impl Engine {
             .map(|envelope| Envelope { group: envelope.group.clone().or_else(|| message.lane.clone()), ..envelope })
             .collect();
         let count = envelopes.len();
-        // What is due later than the queue can wait comes early, and is hidden then.
-        let sent = outbox.soon.publish(&envelopes).await;
+        let sent = dispatch.requeue(&envelopes).await;
         let failed: Vec<&PublishError> = sent.iter().filter_map(|sent| sent.as_ref().err()).collect();
         let Some(first) = failed.first() else {
             self.saw(&Event::SentOn { message, count });
@@ -33,7 +32,7 @@ impl Engine {
     /// Whether a bulk can be split where it must be: what follows on it follows once, on the whole, and its payloads' keys have to be ids.
     pub(crate) fn splits(&self, envelope: &Envelope) -> bool {
         let has_ids = || limits::id(&format!("{}-{}", envelope.id, u32::MAX)).is_ok();
-        self.store.is_none() && self.outbox.is_some() && !envelope.context.follow_ups && has_ids()
+        self.store.is_none() && self.dispatch.is_some() && !envelope.context.follow_ups && has_ids()
     }
 
     /// Sends payloads of a bulk by themselves. Their ids are the keys that they have in the bulk.

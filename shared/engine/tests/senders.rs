@@ -13,8 +13,8 @@ use std::{
 };
 
 use errand_core::{
-    DeliveryError, Envelope, ErrorKind, FollowUps, ForeignMessage, ForeignResult, Forward, Outbox, PublishError, Published, ResultBackend,
-    Sender, Status, TaskResult, Transport,
+    BODY_LIMIT, DeliveryError, Dispatch, Envelope, ErrorKind, FollowUps, ForeignMessage, ForeignResult, Forward, Init, NoOptions,
+    OptionError, PublishError, Published, ResultBackend, Sender, Status, TaskResult, Transport, TransportLimits,
 };
 use errand_engine::{Record, Sequel};
 use world::*;
@@ -47,8 +47,16 @@ impl Elsewhere {
 }
 
 impl Transport for Elsewhere {
-    const NAME: &'static str = "elsewhere";
-    const MAX_DELAY: Duration = Duration::from_secs(900);
+    const BACKEND: &'static str = "elsewhere";
+    type Options = NoOptions;
+
+    fn new(_: &str, _: NoOptions, _: &Init) -> Result<Self, OptionError> {
+        Ok(Self::default())
+    }
+
+    fn limits(&self) -> TransportLimits {
+        TransportLimits { delay: Duration::from_secs(900), bytes: BODY_LIMIT, destinations: false }
+    }
 
     async fn publish(&self, envelopes: &[Envelope]) -> Vec<Result<Published, PublishError>> {
         let answer = self.answer();
@@ -94,9 +102,9 @@ fn followed(id: &str, script: &str) -> Envelope {
     envelope
 }
 
-fn with_outbox() -> (World, Elsewhere) {
+fn with_dispatch() -> (World, Elsewhere) {
     let (mut world, elsewhere) = (World::new(), Elsewhere::default());
-    world.engine.outbox = Some(Outbox { soon: Arc::new(elsewhere.clone()), late: None, objects: None });
+    world.engine.dispatch = Some(Dispatch::of("elsewhere", Arc::new(elsewhere.clone())));
     (world, elsewhere)
 }
 
@@ -160,7 +168,7 @@ async fn without_a_store_nothing_is_done_twice_for_what_follows() {
 
 #[tokio::test(start_paused = true)]
 async fn each_envelope_of_a_message_goes_its_own_way() {
-    let (world, elsewhere) = with_outbox();
+    let (world, elsewhere) = with_dispatch();
     let several = || Record { message: message("m"), work: Ok(vec![envelope("a", "ok"), envelope("b", "reject")]) };
     elsewhere.down.store(true, Ordering::SeqCst);
     assert_eq!(world.run(vec![several(), say("c", "ok")]).await, ["m"], "what could not be sent stays, and the rest of the batch goes on");
@@ -174,7 +182,7 @@ async fn each_envelope_of_a_message_goes_its_own_way() {
 
 #[tokio::test(start_paused = true)]
 async fn a_message_that_asks_for_nothing_is_acknowledged() {
-    let (world, _) = with_outbox();
+    let (world, _) = with_dispatch();
     assert!(world.run(vec![Record { message: message("m"), work: Ok(Vec::new()) }]).await.is_empty());
 }
 
@@ -189,7 +197,7 @@ async fn what_cannot_be_read_now_stays_and_what_never_can_is_a_dead_letter() {
 
 #[tokio::test(start_paused = true)]
 async fn what_came_without_a_queue_goes_onto_one_until_its_time() {
-    let (world, elsewhere) = with_outbox();
+    let (world, elsewhere) = with_dispatch();
     let direct = |envelope: Envelope| {
         let mut record = record(envelope);
         record.message.receipt = String::new();
@@ -210,7 +218,7 @@ async fn a_notice_that_no_route_takes_is_a_dead_letter_at_once() {
     assert!(world.run(batch).await.is_empty(), "neither stays on the queue");
     assert_eq!(world.buried(), [("alarm".to_owned(), ErrorKind::Unrouted)]);
     assert_eq!(world.delivered(), ["known"]);
-    let (world, elsewhere) = with_outbox();
+    let (world, elsewhere) = with_dispatch();
     let several = |id: &str, tasks: [&str; 2]| Record { work: Ok(tasks.map(|task| notice(id, task)).to_vec()), message: message(id) };
     let batch = vec![several("none", ["s3.ObjectCreated", "s3.ObjectCreated"]), several("one", ["s3.ObjectCreated", "act"])];
     assert!(world.run(batch).await.is_empty(), "neither stays on the queue");

@@ -2,6 +2,7 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a kit fails its test by panicking")]
 
+mod clock;
 mod peer;
 mod stub;
 
@@ -17,5 +18,6 @@ pub mod store;
 pub mod transport;
 pub mod written;
 
+pub use clock::Stopped;
 pub use peer::{Peer, Talk};
 pub use stub::{Answer, Request, Stub};

@@ -28,6 +28,8 @@ pub enum Answer {
     Reply(u16, Vec<(String, String)>, String),
     /// Reads the request and never answers.
     Silence,
+    /// Reads the request, and breaks off in its answer: it may have done what it was asked.
+    BreakOff,
 }
 
 impl Answer {
@@ -120,5 +122,9 @@ async fn answer(
             response.body(axum::body::Body::from(body)).expect("a script's answer is valid HTTP")
         }
         Answer::Silence => std::future::pending().await,
+        Answer::BreakOff => {
+            let parts = [Ok("{"), Err(std::io::Error::other("on purpose"))];
+            http::Response::new(axum::body::Body::from_stream(futures_util::stream::iter(parts)))
+        }
     }
 }

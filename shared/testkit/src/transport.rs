@@ -1,8 +1,10 @@
-//! What every transport must do, tested over a [`crate::Stub`] that speaks as its service.
+//! What every transport, and what holds envelopes back, must do, tested over a [`crate::Stub`] that speaks as its service.
 
 use std::time::Duration;
 
-use errand_core::{Envelope, PublishError, Timestamp, Transport};
+use errand_core::{Envelope, Fields, Hold, PublishError, Published, Timestamp, Transport, TransportLimits};
+use futures_util::future::join_all;
+use serde_json::value::RawValue;
 
 /// An envelope with this id.
 #[must_use]
@@ -16,28 +18,85 @@ pub fn delayed(id: &str, delay: Duration) -> Envelope {
     Envelope { run_after: Some(Timestamp::now() + delay), ..envelope(id) }
 }
 
-/// Publishes to a service that works, to one that fails for good and to nobody. `working` and `failing` call services that do; `nobody` calls a
-/// port where none listens.
+/// One of a queue that is nowhere.
+#[must_use]
+pub fn on_no_queue() -> Envelope {
+    Envelope { queue: "no-such-queue".to_owned(), ..envelope("unknown") }
+}
+
+/// What is answered for envelopes.
+type Answers = Vec<Result<Published, PublishError>>;
+
+/// Publishes to a service that works; `refused` is what it must not take, if there is something.
 ///
 /// # Panics
 /// The transport breaks the contract; the message says how.
-pub async fn conformance<T: Transport>(working: &T, failing: &T, nobody: &T) {
-    assert!(working.publish(&[]).await.is_empty(), "nothing to publish is no error");
-    let mut unknown = envelope("unknown");
-    unknown.queue = "no-such-queue".to_owned();
+pub async fn conformance<T: Transport>(working: &T, refused: Option<Envelope>) {
+    assert!(Fields::value::<T::Options>(r#"{"surprise":1}"#).is_err(), "an option that it does not know is refused");
+    takes(async |envelopes: &[Envelope]| working.publish(envelopes).await, working.limits(), refused).await;
+    let many: Vec<Vec<Envelope>> = (0..8).map(|call| (0..12).map(|i| envelope(&format!("{call}-{i}"))).collect()).collect();
+    let answers = join_all(many.iter().map(|envelopes| working.publish(envelopes))).await;
+    assert!(
+        answers.iter().all(|answers| answers.len() == 12 && answers.iter().all(Result::is_ok)),
+        "calls do not stand in each other's way"
+    );
+    assert_eq!(working.check().await, Ok(()));
+}
+
+/// Publishes to a service that fails for good, to nobody, and to one whose answers break off.
+///
+/// # Panics
+/// The transport breaks the contract; the message says how.
+pub async fn failures<T: Transport>(failing: &T, nobody: &T, breaking_off: &T) {
+    for transport in [failing, nobody] {
+        cannot(transport.publish(&[envelope("a"), envelope("b")]).await);
+        assert!(matches!(transport.check().await, Err(PublishError::Unavailable(_))));
+    }
+    perhaps(breaking_off.publish(&[envelope("a"), envelope("b")]).await);
+}
+
+/// The same of what holds envelopes back.
+///
+/// # Panics
+/// It breaks the contract; the message says how.
+pub async fn hold_conformance<H: Hold>(working: &H, failing: &H, nobody: &H, breaking_off: &H) {
+    takes(async |envelopes: &[Envelope]| working.hold(envelopes).await, working.limits(), Some(on_no_queue())).await;
+    let for_others = Envelope { backend: Some("partner".to_owned()), ..on_no_queue() };
+    assert!(working.hold(&[for_others]).await[0].is_ok(), "what is for another transport waits here whatever its queue is called there");
+    for hold in [failing, nobody] {
+        cannot(hold.hold(&[envelope("a"), envelope("b")]).await);
+        assert!(matches!(hold.withdraw("a", Timestamp::now()).await, Err(PublishError::Unavailable(_))));
+    }
+    perhaps(breaking_off.hold(&[envelope("a"), envelope("b")]).await);
+}
+
+async fn takes(publish: impl AsyncFn(&[Envelope]) -> Answers, limits: TransportLimits, refused: Option<Envelope>) {
+    assert!(publish(&[]).await.is_empty(), "nothing to publish is no error");
     let mut batch: Vec<Envelope> = (0..25).map(|i| envelope(&format!("id-{i}"))).collect();
-    batch.insert(7, unknown);
-    let answers = working.publish(&batch).await;
+    let bad = refused.map(|refused| {
+        batch.insert(7, refused);
+        7
+    });
+    let answers = publish(&batch).await;
     assert_eq!(answers.len(), batch.len(), "one answer for each envelope");
     for (place, answer) in answers.iter().enumerate() {
-        assert_eq!(answer.is_ok(), place != 7, "one refused envelope does not stop the others: {place} got {answer:?}");
+        assert_eq!(answer.is_ok(), Some(place) != bad, "one refused envelope does not stop the others: {place} got {answer:?}");
     }
-    assert!(matches!(answers[7], Err(PublishError::Refused(_))), "a queue that is not there is the caller's mistake");
-    assert_eq!(working.check().await, Ok(()));
+    if let Some(bad) = bad {
+        assert!(matches!(answers[bad], Err(PublishError::Refused(_))), "it is the caller's mistake");
+    }
+    assert!(publish(&[delayed("late", limits.delay)]).await[0].is_ok(), "it waits for as long as its limits say");
+    let large = RawValue::from_string(format!(r#"{{"a":"{}"}}"#, "x".repeat(limits.bytes))).unwrap();
+    let answers = publish(&[Envelope { kwargs: Some(large), ..envelope("large") }, envelope("small")]).await;
+    assert_eq!(answers[0], Err(PublishError::TooLarge { limit: limits.bytes }), "its limits say what is too large");
+    assert!(answers[1].is_ok());
+}
 
-    for broken in [failing, nobody] {
-        let answers = broken.publish(&[envelope("a"), envelope("b")]).await;
-        assert!(answers.len() == 2 && answers.iter().all(|answer| matches!(answer, Err(PublishError::Unavailable(_)))), "{answers:?}");
-        assert!(matches!(broken.check().await, Err(PublishError::Unavailable(_))));
-    }
+fn cannot(answers: Answers) {
+    assert!(answers.len() == 2 && answers.iter().all(|answer| matches!(answer, Err(PublishError::Unavailable(_)))), "{answers:?}");
+}
+
+fn perhaps(answers: Answers) {
+    let unknown = |answer: &Result<Published, PublishError>| matches!(answer, Err(PublishError::OutcomeUnknown(_)));
+    assert!(answers.len() == 2 && answers.iter().all(unknown), "what was sent and not answered is there perhaps: {answers:?}");
 }

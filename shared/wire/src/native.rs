@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use errand_core::{
-    BODY_LIMIT, Context, DEFAULT_QUEUE, Envelope, Fields, Fingerprint, FollowUps, Problems, Timestamp,
+    BODY_LIMIT, Context, DEFAULT_QUEUE, Envelope, Fields, Fingerprint, FollowUps, Problems, Sender, Timestamp,
     json::{self, Object},
     limits,
 };
@@ -37,7 +37,7 @@ pub fn read(fields: &mut Fields<'_>, id: impl FnOnce() -> String) -> Option<Enve
 }
 
 /// The fields of an envelope that can stand in a message's attributes, where the body does not have them.
-const IN_ATTRIBUTES: [&str; 12] = [
+const IN_ATTRIBUTES: [&str; 14] = [
     "task",
     "id",
     "queue",
@@ -46,6 +46,8 @@ const IN_ATTRIBUTES: [&str; 12] = [
     "max_attempts",
     "callback_url",
     "group",
+    "backend",
+    "destination",
     "notification_id",
     "user",
     "trace",
@@ -123,19 +125,26 @@ pub fn decode(body: &str, id: &str) -> Result<Envelope, Problems> {
 
 /// Reads what an object says about how an envelope without arguments is to be run.
 pub fn conditions(fields: &mut Fields<'_>, id: String, task: String, context: Context) -> Envelope {
-    let envelope = Envelope::new(id, task);
     Envelope {
-        queue: fields.text("queue", limits::queue).unwrap_or(envelope.queue),
+        id,
+        task,
+        args: None,
+        kwargs: None,
+        claim_check: None,
+        fingerprint: None,
+        queue: fields.text("queue", limits::queue).unwrap_or_else(|| DEFAULT_QUEUE.to_owned()),
         run_after: fields.optional::<Timestamp>("run_after"),
         expires: fields.optional::<Timestamp>("expires"),
         max_attempts: max_attempts(fields),
         callback_url: fields.text("callback_url", limits::callback_url),
         group: fields.text("group", limits::id),
+        backend: fields.text("backend", limits::backend),
+        destination: fields.text("destination", limits::destination),
         notification_id: fields.text("notification_id", limits::label),
         user: fields.text("user", limits::label),
         trace: fields.text("trace", limits::traceparent),
         context,
-        ..envelope
+        sender: Sender::Native,
     }
 }
 
@@ -190,7 +199,8 @@ pub fn countdown(fields: &mut Fields<'_>) -> Option<Duration> {
     delay
 }
 
-/// The body of a message that carries an envelope: one line of JSON, of characters that every queue takes.
+/// The body of a message that carries an envelope: one line of JSON, of characters that every queue takes. A `destination` is said while there is a `backend`: both end
+/// with the hand-over.
 #[must_use]
 pub fn encode(envelope: &Envelope) -> String {
     #[derive(Serialize)]
@@ -215,6 +225,10 @@ pub fn encode(envelope: &Envelope) -> String {
         #[serde(skip_serializing_if = "Option::is_none")]
         group: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
+        backend: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        destination: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
         notification_id: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         user: Option<&'a str>,
@@ -225,23 +239,47 @@ pub fn encode(envelope: &Envelope) -> String {
         #[serde(skip_serializing_if = "Option::is_none")]
         fingerprint: Option<Fingerprint>,
     }
+    // A field that is new must be written, or left out on purpose.
+    let Envelope {
+        id,
+        task,
+        args,
+        kwargs,
+        queue,
+        run_after,
+        expires,
+        max_attempts,
+        claim_check,
+        callback_url,
+        group,
+        backend,
+        destination,
+        notification_id,
+        user,
+        context,
+        trace,
+        fingerprint,
+        sender: _,
+    } = envelope;
     let wire = Wire {
-        task: &envelope.task,
-        id: &envelope.id,
-        args: envelope.args.as_deref(),
-        kwargs: envelope.kwargs.as_deref(),
-        queue: &envelope.queue,
-        run_after: envelope.run_after,
-        expires: envelope.expires,
-        max_attempts: envelope.max_attempts,
-        claim_check: envelope.claim_check.as_deref(),
-        callback_url: envelope.callback_url.as_deref(),
-        group: envelope.group.as_deref(),
-        notification_id: envelope.notification_id.as_deref(),
-        user: envelope.user.as_deref(),
-        context: envelope.context.json.as_deref(),
-        trace: envelope.trace.as_deref(),
-        fingerprint: envelope.fingerprint,
+        task,
+        id,
+        args: args.as_deref(),
+        kwargs: kwargs.as_deref(),
+        queue,
+        run_after: *run_after,
+        expires: *expires,
+        max_attempts: *max_attempts,
+        claim_check: claim_check.as_deref(),
+        callback_url: callback_url.as_deref(),
+        group: group.as_deref(),
+        backend: backend.as_deref(),
+        destination: destination.as_deref().filter(|_| backend.is_some()),
+        notification_id: notification_id.as_deref(),
+        user: user.as_deref(),
+        context: context.json.as_deref(),
+        trace: trace.as_deref(),
+        fingerprint: *fingerprint,
     };
     // Texts, numbers and JSON that was parsed before: there is nothing here that serde can refuse.
     escape(serde_json::to_string(&wire).unwrap_or_default())
@@ -277,8 +315,15 @@ mod tests {
 
     #[test]
     fn every_field_survives_encoding() {
-        let body = r#"{"task":"a.b:c","id":"x/1","args":[1,"é"],"kwargs":{"n":1e400,"t":"\u0000\ud83d\ude00"},"queue":"fast","run_after":"2026-11-20T12:00:00.000Z","expires":"2026-11-21T12:00:00.000Z","max_attempts":3,"callback_url":"https://example.com/x","group":"g","notification_id":"n","user":"u","context":{"k":[1]},"trace":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","fingerprint":"00000000000000000000000000000abc"}"#;
+        let body = r#"{"task":"a.b:c","id":"x/1","args":[1,"é"],"kwargs":{"n":1e400,"t":"\u0000\ud83d\ude00"},"queue":"fast","run_after":"2026-11-20T12:00:00.000Z","expires":"2026-11-21T12:00:00.000Z","max_attempts":3,"callback_url":"https://example.com/x","group":"g","backend":"partner","destination":"orders/ü","notification_id":"n","user":"u","context":{"k":[1]},"trace":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","fingerprint":"00000000000000000000000000000abc"}"#;
         assert_eq!(encode(&decode(body, "m-1").unwrap()), body);
+    }
+
+    #[test]
+    fn what_was_handed_over_says_no_more_where_to() {
+        let envelope = decode(r#"{"task":"t","id":"a","destination":"orders"}"#, "m").unwrap();
+        assert_eq!(envelope.destination.as_deref(), Some("orders"));
+        assert_eq!(encode(&envelope), r#"{"task":"t","id":"a","queue":"default"}"#);
     }
 
     #[test]
@@ -318,7 +363,7 @@ mod tests {
     #[test]
     fn every_wrong_field_is_named_with_what_was_expected() {
         let told = problems(
-            r#"{"task":"no spaces","id":"","args":{},"kwargs":[],"queue":"a b","run_after":"tomorrow","expires":5,"max_attempts":101,"callback_url":"http://x","group":"","notification_id":"","user":7,"context":[],"trace":"x"}"#,
+            r#"{"task":"no spaces","id":"","args":{},"kwargs":[],"queue":"a b","run_after":"tomorrow","expires":5,"max_attempts":101,"callback_url":"http://x","group":"","backend":"a b","destination":"","notification_id":"","user":7,"context":[],"trace":"x"}"#,
         );
         for pointer in [
             "task",
@@ -331,6 +376,8 @@ mod tests {
             "max_attempts",
             "callback_url",
             "group",
+            "backend",
+            "destination",
             "notification_id",
             "user",
             "context",

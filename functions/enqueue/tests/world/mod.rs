@@ -11,24 +11,29 @@ use std::{
 };
 
 use errand_api::{Access, Request, Response};
-use errand_core::{Envelope, Environment, Outbox, PublishError, Published, Transport};
+use errand_core::{
+    BODY_LIMIT, Dispatch, Envelope, Environment, Hold, Init, NoOptions, OptionError, PublishError, Published, Timestamp, Transport,
+    TransportLimits,
+};
 use errand_enqueue::Enqueue;
 use errand_store_memory::{MemoryNotes, MemoryStore};
 use serde_json::{Value, json};
 
 /// Keeps what it gets, or answers as it is told.
 #[derive(Clone, Default)]
-pub struct Kept<const MAX_SECONDS: u64> {
+pub struct Kept {
+    pub delay: Duration,
     pub envelopes: Arc<Mutex<Vec<Envelope>>>,
     pub calls: Arc<AtomicUsize>,
     pub answer: Option<PublishError>,
 }
 
-impl<const MAX_SECONDS: u64> Transport for Kept<MAX_SECONDS> {
-    const NAME: &'static str = if MAX_SECONDS == SOON { "soon" } else { "late" };
-    const MAX_DELAY: Duration = Duration::from_secs(MAX_SECONDS);
+impl Kept {
+    pub fn of(delay: Duration, answer: Option<PublishError>) -> Self {
+        Self { delay, answer, ..Self::default() }
+    }
 
-    async fn publish(&self, envelopes: &[Envelope]) -> Vec<Result<Published, PublishError>> {
+    fn keep(&self, envelopes: &[Envelope]) -> Vec<Result<Published, PublishError>> {
         if let Some(error) = &self.answer {
             return vec![Err(error.clone()); envelopes.len()];
         }
@@ -36,19 +41,54 @@ impl<const MAX_SECONDS: u64> Transport for Kept<MAX_SECONDS> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         vec![Ok(Published::default()); envelopes.len()]
     }
+}
+
+impl Transport for Kept {
+    const BACKEND: &'static str = "kept";
+    type Options = NoOptions;
+
+    fn new(_: &str, _: NoOptions, _: &Init) -> Result<Self, OptionError> {
+        Ok(Self::default())
+    }
+
+    fn limits(&self) -> TransportLimits {
+        TransportLimits { delay: self.delay, bytes: BODY_LIMIT, destinations: self.delay.is_zero() }
+    }
+
+    async fn publish(&self, envelopes: &[Envelope]) -> Vec<Result<Published, PublishError>> {
+        self.keep(envelopes)
+    }
 
     async fn check(&self) -> Result<(), PublishError> {
         self.answer.clone().map_or(Ok(()), Err)
     }
 }
 
-pub const SOON: u64 = 900;
-pub const LATE: u64 = 366 * 24 * 60 * 60;
+impl Hold for Kept {
+    const NAME: &'static str = "late";
+
+    fn limits(&self) -> TransportLimits {
+        TransportLimits { delay: self.delay, bytes: BODY_LIMIT, destinations: true }
+    }
+
+    async fn hold(&self, envelopes: &[Envelope]) -> Vec<Result<Published, PublishError>> {
+        self.keep(envelopes)
+    }
+
+    async fn withdraw(&self, _: &str, _: Timestamp) -> Result<(), PublishError> {
+        Ok(())
+    }
+}
+
+pub const SOON: Duration = Duration::from_secs(900);
+pub const LATE: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 pub struct World {
     pub enqueue: Enqueue,
-    pub soon: Kept<SOON>,
-    pub late: Kept<LATE>,
+    pub soon: Kept,
+    pub late: Kept,
+    /// A transport of another name, which waits for nothing.
+    pub partner: Kept,
     pub store: MemoryStore,
     pub notes: MemoryNotes,
 }
@@ -59,21 +99,24 @@ impl World {
     }
 
     pub fn answering(answer: Option<PublishError>) -> Self {
-        let (soon, late, store) =
-            (Kept { answer: answer.clone(), ..Kept::default() }, Kept { answer, ..Kept::default() }, MemoryStore::default());
-        let notes = MemoryNotes::default();
+        let [soon, late, partner] = [SOON, LATE, Duration::ZERO].map(|delay| Kept::of(delay, answer.clone()));
+        let (store, notes) = (MemoryStore::default(), MemoryNotes::default());
+        let dispatch = Dispatch::of("soon", Arc::new(soon.clone())).with("partner", Arc::new(partner.clone()));
+        let dispatch = dispatch.with_hold(Some(Arc::new(late.clone())));
+        let routes = r#"{"app.*":{"http":"https://app.example.com"},"theirs.*":{"transport":"partner","destination":"orders"}}"#;
         let enqueue = Enqueue {
             access: Access::new(&Environment::default(), None).unwrap().open_without_keys(),
             payloads: errand_payloads::payloads()
-                .with_routes(&[("ERRAND_ROUTES", r#"{"app.*":{"http":"https://app.example.com"}}"#)].into_iter().collect())
+                .with_transports(dispatch.names())
+                .with_routes(&[("ERRAND_ROUTES", routes)].into_iter().collect())
                 .unwrap()
                 .with_queues(["default", "fast", "slow"].into_iter()),
-            outbox: Outbox { soon: Arc::new(soon.clone()), late: Some(Arc::new(late.clone())), objects: None },
-            checks: vec![Arc::new(soon.clone()), Arc::new(late.clone())],
+            dispatch,
+            checks: vec![("soon".to_owned(), Arc::new(soon.clone())), ("late".to_owned(), Arc::new(late.clone()))],
             store: Some(Arc::new(store.clone())),
             notes: Some(Arc::new(notes.clone())),
         };
-        Self { enqueue, soon, late, store, notes }
+        Self { enqueue, soon, late, partner, store, notes }
     }
 
     pub async fn post(&self, body: impl ToString) -> (u16, Value) {
@@ -85,7 +128,7 @@ impl World {
     }
 
     pub fn queued(&self) -> usize {
-        self.soon.envelopes.lock().unwrap().len() + self.late.envelopes.lock().unwrap().len()
+        [&self.soon, &self.late, &self.partner].iter().map(|kept| kept.envelopes.lock().unwrap().len()).sum()
     }
 }
 

@@ -60,6 +60,11 @@ impl Places {
         place
     }
 
+    /// What health calls it.
+    pub(crate) fn name(&self) -> &'static str {
+        self.0.name
+    }
+
     /// Takes the place of the connection that has said nothing for longest; where none is silent, of the next that falls silent.
     pub(super) fn make_room(&self) {
         let mut state = self.state();
@@ -79,10 +84,6 @@ impl DynCheck for Places {
             self.0.most
         );
         Box::pin(async move { if crowded { Err(PublishError::Unavailable(told)) } else { Ok(()) } })
-    }
-
-    fn name(&self) -> &'static str {
-        self.0.name
     }
 }
 

@@ -10,7 +10,7 @@ pub(crate) use table::LocalSchedules;
 mod tests {
     use std::sync::Arc;
 
-    use errand_core::{Lookup as _, Outbox, Recurrence, Schedules as _, Timestamp};
+    use errand_core::{Dispatch, Lookup as _, Recurrence, Schedules as _, Timestamp};
     use errand_store_sqlite::{Database, SqliteQueue};
     use errand_testkit::schedules::{conformance, schedule};
 
@@ -21,16 +21,16 @@ mod tests {
         database: Database,
         queue: SqliteQueue,
         schedules: LocalSchedules,
-        outbox: Outbox,
+        dispatch: Dispatch,
     }
 
     async fn world() -> World {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::open(&folder.path().join("errand.sqlite3")).await.unwrap();
-        let queue = SqliteQueue::new(database.clone(), errand_wire::encode);
+        let queue = SqliteQueue::new(database.clone());
         let schedules = LocalSchedules::new(database.clone());
-        let outbox = Outbox { soon: Arc::new(queue.clone()), late: None, objects: None };
-        World { _folder: folder, database, queue, schedules, outbox }
+        let dispatch = Dispatch::of("local", Arc::new(queue.clone()));
+        World { _folder: folder, database, queue, schedules, dispatch }
     }
 
     impl World {
@@ -58,18 +58,18 @@ mod tests {
         let minutely = || Recurrence::Cron("* * * * *".parse().unwrap());
         world.schedules.create(&schedule("pulse", minutely())).await.unwrap();
         world.schedules.create(&errand_core::Schedule { paused: true, ..schedule("resting", minutely()) }).await.unwrap();
-        let next = runner::run_due(&world.schedules, &world.outbox).await.unwrap().unwrap();
+        let next = runner::run_due(&world.schedules, &world.dispatch).await.unwrap().unwrap();
         assert!(next > Timestamp::now() && next.seconds() % 60 == 0);
         assert!(world.sent().await.is_empty(), "nothing is due yet");
         let due = Timestamp::from_millis(next.millis() - 60_000);
         world.set_next(due).await;
-        assert_eq!(runner::run_due(&world.schedules, &world.outbox).await.unwrap(), Some(next));
+        assert_eq!(runner::run_due(&world.schedules, &world.dispatch).await.unwrap(), Some(next));
         let id = format!("pulse@{}", due.to_string().replace(".000Z", "Z"));
         assert_eq!(world.sent().await, std::slice::from_ref(&id));
         assert!(errand_core::limits::id(&id).is_ok());
         // A process that dies between sending and noting sends again, under the same id.
         world.set_next(due).await;
-        runner::run_due(&world.schedules, &world.outbox).await.unwrap();
+        runner::run_due(&world.schedules, &world.dispatch).await.unwrap();
         assert_eq!(world.sent().await, [id]);
         let store = errand_store_sqlite::SqliteStore::new(world.database.clone());
         assert_eq!(store.get("resting").await.map(|known| known.is_none()), Ok(true));
@@ -79,9 +79,9 @@ mod tests {
     async fn what_went_by_while_nothing_ran_is_one_run() {
         let world = world().await;
         world.schedules.create(&schedule("pulse", Recurrence::Cron("* * * * *".parse().unwrap()))).await.unwrap();
-        let next = runner::run_due(&world.schedules, &world.outbox).await.unwrap().unwrap();
+        let next = runner::run_due(&world.schedules, &world.dispatch).await.unwrap().unwrap();
         world.set_next(Timestamp::from_millis(next.millis() - 366 * 24 * 60 * 60_000)).await;
-        runner::run_due(&world.schedules, &world.outbox).await.unwrap();
+        runner::run_due(&world.schedules, &world.dispatch).await.unwrap();
         let last = Timestamp::from_millis(next.millis() - 60_000).to_string().replace(".000Z", "Z");
         assert_eq!(world.sent().await, [format!("pulse@{last}")]);
     }
@@ -91,7 +91,7 @@ mod tests {
         let world = world().await;
         let pulse = schedule("pulse", Recurrence::Cron("* * * * *".parse().unwrap()));
         world.schedules.create(&pulse).await.unwrap();
-        let next = runner::run_due(&world.schedules, &world.outbox).await.unwrap().unwrap();
+        let next = runner::run_due(&world.schedules, &world.dispatch).await.unwrap().unwrap();
         let due = Timestamp::from_millis(next.millis() - 60_000);
         let more = errand_core::Envelope { max_attempts: Some(9), ..pulse.envelope.clone() };
         for (change, sent) in [
@@ -102,7 +102,7 @@ mod tests {
         ] {
             world.set_next(due).await;
             world.schedules.update(&change).await.unwrap();
-            runner::run_due(&world.schedules, &world.outbox).await.unwrap();
+            runner::run_due(&world.schedules, &world.dispatch).await.unwrap();
             assert_eq!(world.sent().await, sent, "{change:?}");
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use errand_core::{Envelope, Outbox, PublishError, StoreError, Timestamp};
+use errand_core::{Dispatch, Envelope, StoreError, Timestamp};
 use tokio::{sync::watch, time::sleep};
 
 use super::LocalSchedules;
@@ -14,9 +14,9 @@ const SHORTEST: Duration = Duration::from_millis(10);
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Works until `stop` says true.
-pub(crate) async fn run(schedules: LocalSchedules, outbox: Outbox, mut stop: watch::Receiver<bool>) {
+pub(crate) async fn run(schedules: LocalSchedules, dispatch: Dispatch, mut stop: watch::Receiver<bool>) {
     while !*stop.borrow() {
-        let next = match run_due(&schedules, &outbox).await {
+        let next = match run_due(&schedules, &dispatch).await {
             Ok(next) => next.map_or(Duration::MAX, |at| at.since(Timestamp::now()).max(SHORTEST)),
             Err(error) => {
                 tracing::error!(%error, "schedules wait: the database does not answer");
@@ -32,13 +32,13 @@ pub(crate) async fn run(schedules: LocalSchedules, outbox: Outbox, mut stop: wat
 }
 
 /// Runs what is due; answers when the next run is. A run is sent before it is noted: one that is sent twice has the same id twice, and runs once.
-pub(super) async fn run_due(schedules: &LocalSchedules, outbox: &Outbox) -> Result<Option<Timestamp>, StoreError> {
+pub(super) async fn run_due(schedules: &LocalSchedules, dispatch: &Dispatch) -> Result<Option<Timestamp>, StoreError> {
     let now = Timestamp::now();
     for (schedule, at) in schedules.due(now).await? {
         let mut envelope = Envelope { id: schedule.run_id(at), ..schedule.envelope };
-        match outbox.publish(&mut envelope, now).await {
+        match dispatch.publish(&mut envelope, now).await {
             Ok(_) => {}
-            Err(PublishError::Unavailable(error)) => return Err(StoreError(error)),
+            Err(error) if error.passes() => return Err(StoreError(error.to_string())),
             // It would never be taken: the other schedules do not wait for it.
             Err(error) => tracing::error!(id = envelope.id, %error, "a schedule's run is left out"),
         }

@@ -27,13 +27,13 @@ impl Operations {
             // Given up, or waiting: an earlier replay may have ended before the message was sent.
             Change::Changed(_) | Change::Refused(_) => {}
         }
-        self.outbox.publish(&mut envelope, now).await.map_err(|error| error.to_string())?;
+        self.dispatch.publish(&mut envelope, now).await.map_err(|error| error.to_string())?;
         Ok(envelope.id)
     }
 
     /// Writes what is to be run before it is sent.
     async fn register(&self, envelope: &Envelope, now: Timestamp) -> Result<(), String> {
-        let backend = self.outbox.route(envelope, now).map_err(|error| error.to_string())?;
+        let backend = self.dispatch.route(envelope, now).map_err(|error| error.to_string())?;
         let status = if envelope.delay(now).is_zero() { Status::Ready } else { Status::Scheduled };
         self.store.register(envelope, status, backend, now).await.map(drop).map_err(|error| error.to_string())
     }

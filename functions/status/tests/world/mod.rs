@@ -13,8 +13,8 @@ use std::{
 
 use errand_api::Access;
 use errand_core::{
-    Buried, DeadLetters, Envelope, Environment, Epitaph, Outbox, PublishError, Published, QueueError, Register, Schedule, Schedules,
-    Status, Timestamp, Transport,
+    BODY_LIMIT, Buried, DeadLetters, Dispatch, Envelope, Environment, Epitaph, Hold, Init, NoOptions, OptionError, PublishError, Published,
+    QueueError, Register, Schedule, Schedules, Status, Timestamp, Transport, TransportLimits,
 };
 use errand_status::Operations;
 use errand_store_memory::{MemoryNotes, MemoryStore};
@@ -30,8 +30,16 @@ pub struct Sent {
 }
 
 impl Transport for Sent {
-    const NAME: &'static str = "sent";
-    const MAX_DELAY: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+    const BACKEND: &'static str = "sent";
+    type Options = NoOptions;
+
+    fn new(_: &str, _: NoOptions, _: &Init) -> Result<Self, OptionError> {
+        Ok(Self::default())
+    }
+
+    fn limits(&self) -> TransportLimits {
+        TransportLimits { delay: Duration::from_secs(366 * 24 * 60 * 60), bytes: BODY_LIMIT, destinations: false }
+    }
 
     async fn publish(&self, envelopes: &[Envelope]) -> Vec<Result<Published, PublishError>> {
         if self.failing.load(Ordering::SeqCst) {
@@ -41,12 +49,24 @@ impl Transport for Sent {
         vec![Ok(Published::default()); envelopes.len()]
     }
 
-    async fn withdraw(&self, id: &str, run_after: Timestamp) -> Result<(), PublishError> {
-        self.withdrawn.lock().unwrap().push((id.to_owned(), run_after));
+    async fn check(&self) -> Result<(), PublishError> {
         Ok(())
     }
+}
 
-    async fn check(&self) -> Result<(), PublishError> {
+impl Hold for Sent {
+    const NAME: &'static str = "held";
+
+    fn limits(&self) -> TransportLimits {
+        Transport::limits(self)
+    }
+
+    async fn hold(&self, envelopes: &[Envelope]) -> Vec<Result<Published, PublishError>> {
+        self.publish(envelopes).await
+    }
+
+    async fn withdraw(&self, id: &str, run_after: Timestamp) -> Result<(), PublishError> {
+        self.withdrawn.lock().unwrap().push((id.to_owned(), run_after));
         Ok(())
     }
 }
@@ -171,7 +191,7 @@ pub async fn world(ids: &[&str]) -> World {
         store: Arc::new(store.clone()),
         notes: Arc::new(notes.clone()),
         note_list: Arc::new(notes.clone()),
-        outbox: Outbox { soon: Arc::new(sent.clone()), late: None, objects: None },
+        dispatch: Dispatch::of("sent", Arc::new(sent.clone())).with_hold(Some(Arc::new(sent.clone()))),
         schedules: Some(Arc::new(Plan::default())),
         dead_letters: Some(Arc::new(letters.clone())),
     };

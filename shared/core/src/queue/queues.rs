@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use serde::Deserialize;
 
 use crate::{
-    DEFAULT_QUEUE, Environment, PublishError, Setting, SettingsError, http_url, limits,
+    DEFAULT_QUEUE, Environment, Problems, PublishError, Setting, SettingsError, http_url, limits, segment,
     settings::all::{DEAD_LETTER_URL, FOREIGN_QUEUES, QUEUE_URL, QUEUES},
 };
 
@@ -109,6 +109,23 @@ impl Queues {
         Ok(Self { ours, foreign })
     }
 
+    /// Those of another deployment, which are not for this one to read: the one named `default`, and more by their names.
+    ///
+    /// # Errors
+    /// One has no name or URL that a queue can have.
+    pub fn elsewhere(url: String, more: BTreeMap<String, String>) -> Result<Self, Problems> {
+        let (mut ours, foreign) = (BTreeMap::new(), BTreeMap::new());
+        let named = more.into_iter().map(|(name, url)| (format!("/queues/{}", segment(&name)), name, url));
+        for (pointer, name, url) in [("/url".to_owned(), DEFAULT_QUEUE.to_owned(), url)].into_iter().chain(named) {
+            let expected = limits::queue(&name).err().or_else(|| (self::url(&url).is_none()).then_some(URL));
+            match expected {
+                Some(expected) => return Err(Problems::at(&pointer, format!("expected {expected}"))),
+                None => ours.insert(name, Address { url, dead_letter_url: None }),
+            };
+        }
+        Ok(Self { ours, foreign })
+    }
+
     /// Our queue of this name.
     ///
     /// # Errors
@@ -170,13 +187,16 @@ fn last_segment(url: &str) -> &str {
     url.rsplit('/').next().unwrap_or_default()
 }
 
+const URL: &str = "the URL of a queue, such as https://sqs.eu-west-1.amazonaws.com/123456789012/name";
+
+/// A queue's URL.
+fn url(text: &str) -> Option<Cow<'_, str>> {
+    http_url(text).filter(|url| url.matches('/').count() >= 3 && !last_segment(url).is_empty())
+}
+
 /// A setting's value as a queue's URL.
 fn checked(setting: &Setting, text: &str) -> Result<String, SettingsError> {
-    let named = http_url(text).filter(|url| url.matches('/').count() >= 3 && !last_segment(url).is_empty());
-    named.map(Cow::into_owned).ok_or_else(|| {
-        let expected = "expected the URL of a queue, such as https://sqs.eu-west-1.amazonaws.com/123456789012/name";
-        SettingsError::invalid(setting.name, expected)
-    })
+    url(text).map(Cow::into_owned).ok_or_else(|| SettingsError::invalid(setting.name, &format!("expected {URL}")))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What does a task: providers and what they take, runners, functions, and the routes between them.
 
 mod function;
+mod hand_over;
 mod mapping;
 mod payload;
 mod payloads;
@@ -12,6 +13,7 @@ mod task;
 mod text;
 mod way;
 
+pub use hand_over::HandOver;
 pub use payload::{Lack, Lacks, Limits, Payload, Taker, Texts};
 pub use payloads::{Payloads, Refusal};
 pub use provider::{Attempt, Provider, Receipt};

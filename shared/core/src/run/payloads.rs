@@ -7,13 +7,14 @@ use std::{
 use serde_json::{Map, Value, value::RawValue};
 
 use super::{
+    hand_over::HandOver,
     mapping::Mapping,
     payload::{Anything, read},
     routes::{Found, Resolve, contested},
 };
 use crate::{
-    Aliases, Envelope, Environment, Fields, Lack, Payload, Problem, Problems, Routes, SettingsError, Taker, Texts, limits,
-    settings::all::CONSUMER_SETTINGS,
+    Aliases, Envelope, Environment, Fields, Lack, Payload, Problem, Problems, Routes, SettingsError, Taker, Target, Texts, Transports,
+    limits, settings::all::CONSUMER_SETTINGS,
 };
 
 /// Why a task cannot be called.
@@ -108,6 +109,10 @@ pub struct Payloads {
     providers: BTreeMap<&'static str, Kind>,
     /// What the tasks of each route take: of several that do them, what the first does; `None` where that is for the user's own code to say.
     routes: Routes<Option<Kind>>,
+    /// Of the routes that hand their tasks over to a transport, and do nothing else, what they say.
+    hand_overs: Routes<Option<HandOver>>,
+    /// The transports that a task can be handed to, where that is known.
+    transports: Option<Transports>,
     /// The settings of what delivers, by their names, where that is known.
     settings: Option<BTreeSet<String>>,
     /// Every queue that a task can be sent to, where that is known.
@@ -135,8 +140,13 @@ impl Payloads {
     /// # Errors
     /// It is wrong, names a provider that there is not, or does not say which of two does a task.
     pub fn with_routes(self, env: &Environment) -> Result<Self, SettingsError> {
-        let routes = Routes::from_env(env)?.resolve(&self)?.map(|kinds| kinds.into_iter().next().flatten());
-        Ok(Self { routes, ..self })
+        let said = Routes::from_env(env)?;
+        let routes = said.resolve(&self)?.map(|kinds| kinds.into_iter().next().flatten());
+        let hand_overs = said.map(|targets| match <[Target; 1]>::try_from(targets) {
+            Ok([Target::Transport(hand_over)]) => Some(hand_over),
+            _ => None,
+        });
+        Ok(Self { routes, hand_overs, ..self })
     }
 
     /// With the names of the settings that what delivers has: what lacks one is refused then. Where nobody tells, nothing is known, and nothing refused.
@@ -157,6 +167,44 @@ impl Payloads {
         match env.get(&CONSUMER_SETTINGS) {
             Some(names) => self.with_settings(names.split(',').map(str::trim)),
             None => self,
+        }
+    }
+
+    /// Says which transports a task can be handed to: before routes are added, which may name them.
+    #[must_use]
+    pub fn with_transports(self, transports: Transports) -> Self {
+        Self { transports: Some(transports), ..self }
+    }
+
+    /// The transports that a task can be handed to, where that is known.
+    #[must_use]
+    pub fn transports(&self) -> Option<&Transports> {
+        self.transports.as_ref()
+    }
+
+    /// What the route of a task says that hands it over, and that is its route alone.
+    #[must_use]
+    pub fn hand_over(&self, task: &str) -> Option<&HandOver> {
+        match self.hand_overs.find(task, || self.tasks.get(task)) {
+            Some(Found::Route(_, said)) => said.as_ref(),
+            Some(Found::Own(_)) | None => None,
+        }
+    }
+
+    /// Whether an envelope is for others to do, who know what it may hold and where it may go.
+    #[must_use]
+    pub fn is_for_others(&self, envelope: &Envelope) -> bool {
+        let Some(Transports { home, default, .. }) = &self.transports else { return false };
+        let route = || self.hand_over(&envelope.task).map(|hand_over| hand_over.transport.as_str());
+        envelope.backend.as_deref().or_else(route).unwrap_or(default) != &**home
+    }
+
+    /// Notes in `fields`, which an envelope was read from, that there is no such transport.
+    pub fn check_backend(&self, fields: &mut Fields<'_>, envelope: &Envelope) {
+        if let (Some(transports), Some(backend)) = (&self.transports, &envelope.backend)
+            && !transports.knows(backend)
+        {
+            fields.refuse("backend", transports.unknown());
         }
     }
 
@@ -231,6 +279,7 @@ impl Payloads {
     pub fn check_queue(&self, fields: &mut Fields<'_>, envelope: &Envelope) {
         if let Some(queues) = &self.queues
             && !queues.contains(&envelope.queue)
+            && !self.is_for_others(envelope)
         {
             fields.refuse("queue", format!("is no queue that is known here; known are: {}", queues.join(", ")));
         }
@@ -239,7 +288,11 @@ impl Payloads {
     /// Notes in `fields`, which an envelope was read from, what is wrong with its task, payload and queue. What nobody knows in the payload becomes what it
     /// becomes in `fields`.
     pub fn check_envelope(&self, fields: &mut Fields<'_>, envelope: &Envelope) {
+        self.check_backend(fields, envelope);
         self.check_queue(fields, envelope);
+        if self.is_for_others(envelope) {
+            return;
+        }
         // What is no task or no payload by its form is a problem already.
         if limits::task(&envelope.task).is_err() || (fields.has("kwargs") && envelope.kwargs.is_none()) {
             return;
@@ -313,6 +366,14 @@ impl Resolve for Payloads {
 
     fn runner(&self, _: &Map<String, Value>) -> Result<Option<Kind>, String> {
         Ok(None)
+    }
+
+    fn transport(&self, HandOver { transport, .. }: &HandOver) -> Result<Option<Option<Kind>>, String> {
+        match &self.transports {
+            Some(known) if !known.knows(transport) => Err(format!("{transport} {}", known.unknown())),
+            Some(known) if known.home.as_ref() == transport.as_str() => Ok(None),
+            _ => Ok(Some(None)),
+        }
     }
 
     fn own(&self, task: &str) -> Option<Result<Option<Kind>, String>> {

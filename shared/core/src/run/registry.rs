@@ -5,14 +5,15 @@ use serde_json::{Map, Value};
 
 use super::{
     function::Function,
+    hand_over::{Elsewhere, HandOver},
     mapping::{Mapped, Mapping},
     routes::{Found, Resolve, contested, wrong},
     task::Routed,
     way::Way,
 };
 use crate::{
-    Attempt, DeliveryError, Environment, ErrorKind, Fields, Init, Invocation, Provider, Routes, Runner, Setting, SettingsError, Target,
-    Task,
+    Attempt, DeliveryError, Dispatch, Envelope, Environment, ErrorKind, Fields, Init, Invocation, Provider, Routes, Runner, Setting,
+    SettingsError, Target, Task,
 };
 
 type Leg = Arc<dyn Task>;
@@ -25,6 +26,10 @@ pub struct Registry {
     tasks: BTreeMap<String, Slot>,
     providers: BTreeMap<&'static str, Leg>,
     runners: BTreeMap<&'static str, MakeRoute>,
+    /// The transports that tasks can be handed to, each as the one that does it.
+    transports: BTreeMap<String, (Elsewhere, [Leg; 1])>,
+    /// The transport that brings what this build does itself.
+    home: String,
     routes: Routes<Vec<Leg>>,
     settings: Vec<Setting>,
 }
@@ -96,6 +101,15 @@ impl Registry {
         Ok(())
     }
 
+    /// Adds the transports that tasks can be handed to.
+    pub fn add_transports(&mut self, dispatch: &Dispatch) {
+        dispatch.names().home.as_ref().clone_into(&mut self.home);
+        for (alias, transport) in dispatch.elsewhere() {
+            let elsewhere = Elsewhere::new(alias, Arc::clone(transport));
+            self.transports.insert(alias.to_string(), (elsewhere.clone(), [Arc::new(elsewhere)]));
+        }
+    }
+
     /// Adds a Rust function as a task: its arguments are the task's `kwargs`, or `args` in the order of the fields, and its value is the task's return value. It takes
     /// the place of a function of the same name; of a provider of that task `ERRAND_ROUTES` tells it.
     pub fn task<A, R, F, Fut>(&mut self, name: impl Into<String>, function: F)
@@ -126,6 +140,25 @@ impl Registry {
         }
         self.routes = routes;
         Ok(())
+    }
+
+    /// What becomes of an envelope: it is handed to the transport that it names, or [done](Registry::find) by what does its task.
+    ///
+    /// # Errors
+    /// This build has nothing for it, or what it has is off; the message says what to do.
+    pub fn way(&self, envelope: &Envelope) -> Result<Way<'_>, DeliveryError> {
+        match envelope.backend.as_deref().filter(|backend| *backend != self.home) {
+            None => self.find(&envelope.task),
+            Some(backend) => match self.transports.get(backend) {
+                Some((_, legs)) => Ok(Way::of(legs)),
+                None => Err(DeliveryError::new(ErrorKind::Misconfigured, self.unknown_transport(backend))),
+            },
+        }
+    }
+
+    fn unknown_transport(&self, name: &str) -> String {
+        let known: Vec<&str> = self.transports.keys().map(String::as_str).collect();
+        format!("there is no transport {name}; ERRAND_TRANSPORTS names: {}", known.join(", "))
     }
 
     /// What does a task: what its own route says, else what has its name, else what the route of its prefix says.
@@ -202,6 +235,14 @@ impl Resolve for Registry {
             format!("expected task, or one of the runners of this build: {}", names.join(", "))
         });
         known.and_then(|(_, make)| make(options))
+    }
+
+    fn transport(&self, HandOver { transport, destination }: &HandOver) -> Result<Option<Leg>, String> {
+        if *transport == self.home {
+            return Ok(None);
+        }
+        let (elsewhere, _) = self.transports.get(transport).ok_or_else(|| self.unknown_transport(transport))?;
+        Ok(Some(Arc::new(elsewhere.with_destination(destination.clone()))))
     }
 
     fn own(&self, task: &str) -> Option<Result<Leg, String>> {

@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Map, Value, value::RawValue};
 
-use super::mapping::Mapping;
+use super::{hand_over::HandOver, mapping::Mapping};
 use crate::{Environment, Fields, Problems, SettingsError, limits, settings::all::ROUTES};
 
 /// What does the tasks of a route.
@@ -12,6 +12,8 @@ pub enum Target {
     Provider(String),
     /// A runner, by the one of these names that is one's, and its options.
     Runner(Map<String, Value>),
+    /// A transport that is handed them.
+    Transport(HandOver),
     /// Another task, and how its payload is made.
     Task(Arc<Mapping>),
 }
@@ -28,6 +30,8 @@ impl Target {
                 let options: Map<String, Value> = Fields::value(json.get()).map_err(told)?;
                 if options.contains_key("task") {
                     Mapping::read(json).map(|mapping| Self::Task(Arc::new(mapping)))
+                } else if options.contains_key("transport") {
+                    Fields::value(json.get()).map(Self::Transport).map_err(told)
                 } else {
                     Ok(Self::Runner(options))
                 }
@@ -109,6 +113,12 @@ impl Routes<Vec<Target>> {
                 Target::Provider(_) if pattern.ends_with('*') => {}
                 Target::Provider(_) => legs.push(build.function(pattern)?),
                 Target::Runner(options) => legs.push(build.runner(options)?),
+                Target::Transport(hand_over) => match build.transport(hand_over)? {
+                    Some(leg) => legs.push(leg),
+                    // What is handed to our own consumer is done by what it has itself.
+                    None if pattern.ends_with('*') => {}
+                    None => legs.push(build.own(pattern).unwrap_or_else(|| build.unknown(pattern))?),
+                },
                 Target::Task(mapping) => {
                     let followed = self.follow(build, &mapping.task, path)?;
                     legs.extend(followed.into_iter().map(|leg| build.mapped(leg, mapping)));
@@ -144,6 +154,8 @@ pub(crate) trait Resolve {
     fn function(&self, task: &str) -> Result<Self::Leg, String>;
     /// The runner that one of the options names.
     fn runner(&self, options: &Map<String, Value>) -> Result<Self::Leg, String>;
+    /// The transport that a route names; nothing where that is the one that our own consumer works off.
+    fn transport(&self, hand_over: &HandOver) -> Result<Option<Self::Leg>, String>;
     /// What has this task's name itself.
     fn own(&self, task: &str) -> Option<Result<Self::Leg, String>>;
     /// The tasks that several do, and what is to be done about that.

@@ -1,30 +1,100 @@
 use std::{fmt, future::Future, time::Duration};
 
-use crate::{Envelope, Timestamp};
+use serde::{Deserialize, de::DeserializeOwned};
 
-/// What envelopes are handed to, so that a consumer gets them. One crate, one Cargo feature.
+use crate::{Envelope, Init, Problems, SettingsError, Timestamp};
+
+/// What envelopes are handed to, so that somebody takes them there: a consumer of Errand's, or whoever reads what a broker holds. One crate, one Cargo feature. Settings name
+/// as many of a kind as they like, each with options of its own: an alias.
 ///
 /// A transport keeps this contract, and `errand-testkit` tests it: one answer for each envelope, in their order; an envelope that is
 /// answered `Ok` is durable; one refused envelope does not stop the others; a transient failure of one is tried again before it is
-/// answered.
-pub trait Transport: Send + Sync + 'static {
-    /// The transport's name: `sqs`.
-    const NAME: &'static str;
-    /// The longest delay that it can keep by itself.
-    const MAX_DELAY: Duration;
+/// answered; what was sent and not answered is [`PublishError::OutcomeUnknown`].
+pub trait Transport: Sized + Send + Sync + 'static {
+    /// The name that settings know its kind by: `sqs`.
+    const BACKEND: &'static str;
+    /// What an alias says in its `options`. Fields that it does not know should be refused: `#[serde(deny_unknown_fields)]`; [`NoOptions`] where it takes none.
+    type Options: DeserializeOwned;
 
-    /// Hands over envelopes, each to be seen by a consumer no earlier than its `run_after`, as far as the transport can tell.
+    /// Checks an alias' options and makes its transport: no I/O, and what costs is put off until it is first used, since most of a deployment's functions use few aliases.
+    ///
+    /// # Errors
+    /// An option is wrong, or the function that is starting lacks something.
+    fn new(alias: &str, options: Self::Options, cx: &Init) -> Result<Self, OptionError>;
+
+    /// What it can carry.
+    fn limits(&self) -> TransportLimits;
+
+    /// Hands over envelopes, each to be seen no earlier than its `run_after`, as far as the transport can tell. `backend` has ended here and is none; `destination` is to be
+    /// read, and ends with this call.
     fn publish(&self, envelopes: &[Envelope]) -> impl Future<Output = Vec<Result<Published, PublishError>>> + Send;
-
-    /// Takes back what this transport itself holds until `run_after`, where it does; by default it does not. What is gone is no error.
-    fn withdraw(&self, id: &str, run_after: Timestamp) -> impl Future<Output = Result<(), PublishError>> + Send {
-        let _ = (id, run_after);
-        std::future::ready(Ok(()))
-    }
 
     /// Whether it could publish now.
     fn check(&self) -> impl Future<Output = Result<(), PublishError>> + Send;
 }
+
+/// What holds envelopes back until they are due, and puts them on their queue then: for delays that a transport cannot keep.
+pub trait Hold: Send + Sync + 'static {
+    /// Its name in results: `scheduler`.
+    const NAME: &'static str;
+
+    /// What it can hold.
+    fn limits(&self) -> TransportLimits;
+
+    /// Keeps envelopes, each until its `run_after`, with the `backend` that it has. One whose queue is another's waits on ours named `default`.
+    fn hold(&self, envelopes: &[Envelope]) -> impl Future<Output = Vec<Result<Published, PublishError>>> + Send;
+
+    /// Takes back what waits here. What is gone is no error.
+    fn withdraw(&self, id: &str, run_after: Timestamp) -> impl Future<Output = Result<(), PublishError>> + Send;
+}
+
+/// What a transport can carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TransportLimits {
+    /// The longest delay that it can keep by itself.
+    pub delay: Duration,
+    /// The largest body, in bytes.
+    pub bytes: usize,
+    /// Whether an envelope can name a `destination`.
+    pub destinations: bool,
+}
+
+/// The options of a transport that takes none.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoOptions {}
+
+/// Why no transport can be made of an alias.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OptionError {
+    /// Its options are wrong: where in them, and what was expected.
+    Options(Problems),
+    /// The function that is starting lacks something.
+    Setting(SettingsError),
+}
+
+impl From<Problems> for OptionError {
+    fn from(problems: Problems) -> Self {
+        Self::Options(problems)
+    }
+}
+
+impl From<SettingsError> for OptionError {
+    fn from(error: SettingsError) -> Self {
+        Self::Setting(error)
+    }
+}
+
+impl fmt::Display for OptionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Options(problems) => problems.fmt(f),
+            Self::Setting(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for OptionError {}
 
 /// An envelope that was handed over.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,7 +103,7 @@ pub struct Published {
     pub message_id: Option<String>,
 }
 
-/// An envelope that was not handed over. The text is for the caller: it names no internal address and repeats no payload.
+/// An envelope that was not handed over, or not surely. The text is for the caller: it names no internal address and repeats no payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PublishError {
     /// The envelope cannot go this way: the caller must change it.
@@ -47,12 +117,23 @@ pub enum PublishError {
     Misconfigured(String),
     /// The transport cannot be reached, fails or throttles: later.
     Unavailable(String),
+    /// It was sent perhaps: the request left, and no answer came. Sent again it may be there twice, under the same id.
+    OutcomeUnknown(String),
 }
 
 impl PublishError {
     /// The caller names a queue that is not there; `known` are those that are.
     pub fn no_such_queue<'a>(known: impl Iterator<Item = &'a str>) -> Self {
         Self::Refused(format!("there is no queue of this name; there are: {}", known.collect::<Vec<_>>().join(", ")))
+    }
+
+    /// Whether trying again later may help.
+    #[must_use]
+    pub const fn passes(&self) -> bool {
+        match self {
+            Self::Unavailable(_) | Self::OutcomeUnknown(_) => true,
+            Self::Refused(_) | Self::TooLarge { .. } | Self::Misconfigured(_) => false,
+        }
     }
 }
 
@@ -63,6 +144,7 @@ impl fmt::Display for PublishError {
             Self::TooLarge { limit } => write!(f, "larger than the {limit} bytes that this way takes"),
             Self::Misconfigured(why) => write!(f, "misconfigured: {why}"),
             Self::Unavailable(why) => write!(f, "unavailable: {why}"),
+            Self::OutcomeUnknown(why) => write!(f, "sent perhaps: {why}"),
         }
     }
 }
@@ -73,11 +155,23 @@ crate::erased! {
     /// What sending asks of a [`Transport`], with its type erased.
     DynTransport of Transport {
         fn publish(envelopes: &'a [Envelope]) -> Vec<Result<Published, PublishError>>;
+    }
+    value {
+        limits() -> TransportLimits;
+    }
+}
+
+crate::erased! {
+    /// What sending and moving ask of a [`Hold`], with its type erased.
+    DynHold of Hold {
+        fn hold(envelopes: &'a [Envelope]) -> Vec<Result<Published, PublishError>>;
         fn withdraw(id: &'a str, run_after: Timestamp) -> Result<(), PublishError>;
+    }
+    value {
+        limits() -> TransportLimits;
     }
     const {
         name() -> &'static str = NAME;
-        max_delay() -> Duration = MAX_DELAY;
     }
 }
 
@@ -85,8 +179,5 @@ crate::erased! {
     /// What telling of its health asks of a [`Transport`]. Apart from [`DynTransport`], as the roles of a store are.
     DynCheck of Transport {
         fn check() -> Result<(), PublishError>;
-    }
-    const {
-        name() -> &'static str = NAME;
     }
 }

@@ -1,10 +1,11 @@
 use std::{
     any::{Any, TypeId, type_name},
     collections::HashMap,
+    sync::Arc,
     time::Duration,
 };
 
-use crate::{Invocation, SettingsError};
+use crate::{Clock, Invocation, SettingsError};
 
 /// How long every call of a service may take, in place of what each has for itself: for tests, whose services answer at once or never.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +35,14 @@ impl Init {
     #[must_use]
     pub fn call_timeout(&self, usual: Duration) -> Duration {
         self.shared::<CallTimeout>().map_or(usual, |CallTimeout(timeout)| *timeout)
+    }
+
+    /// What tells the time: the [`Clock`] among the values, as an `Arc<dyn Clock>`.
+    ///
+    /// # Errors
+    /// The function that is starting has none.
+    pub fn clock(&self) -> Result<Arc<dyn Clock>, SettingsError> {
+        self.shared::<Arc<dyn Clock>>().cloned()
     }
 
     /// The value of this type.

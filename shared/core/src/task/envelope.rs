@@ -45,6 +45,10 @@ pub struct Envelope {
     pub callback_url: Option<String>,
     /// Tenant or ordering key.
     pub group: Option<String>,
+    /// The transport that it is to be handed to, by its name; nothing where that is the one whose consumer is to run it. It ends with the hand-over.
+    pub backend: Option<String>,
+    /// What it is for at that transport: the broker's topic, stream, entity or channel. It ends with the hand-over.
+    pub destination: Option<String>,
     /// Ties the envelopes of one notification together.
     pub notification_id: Option<String>,
     /// The recipient.
@@ -108,6 +112,8 @@ impl Envelope {
             claim_check: None,
             callback_url: None,
             group: None,
+            backend: None,
+            destination: None,
             notification_id: None,
             user: None,
             context: Context::default(),
@@ -147,6 +153,12 @@ impl Envelope {
     #[must_use]
     pub fn has_args(&self) -> bool {
         self.args.as_deref().is_some_and(|args| !args.get().trim_matches(['[', ']', ' ']).is_empty())
+    }
+
+    /// How large its arguments are, in bytes.
+    #[must_use]
+    pub fn arguments(&self) -> usize {
+        [&self.args, &self.kwargs].iter().map(|json| json.as_deref().map_or(0, |json| json.get().len())).sum()
     }
 
     /// How long from `now` until it may run.
@@ -205,6 +217,31 @@ pub mod limits {
             Ok(())
         } else {
             Err("the name of a queue: 1 to 80 of the characters A-Z a-z 0-9 _ -")
+        }
+    }
+
+    /// 1 to 64 of `[A-Za-z0-9_-]`: the name of a transport.
+    ///
+    /// # Errors
+    /// The text is none.
+    pub fn backend(text: &str) -> Rule {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+        if sized(text, 64) && text.bytes().all(allowed) {
+            Ok(())
+        } else {
+            Err("the name of a transport: 1 to 64 of the characters A-Z a-z 0-9 _ -")
+        }
+    }
+
+    /// 1 to 512 bytes without control characters: the longest that a broker has is the ARN of a topic.
+    ///
+    /// # Errors
+    /// The text is none.
+    pub fn destination(text: &str) -> Rule {
+        if sized(text, 512) && !text.chars().any(char::is_control) {
+            Ok(())
+        } else {
+            Err("what the transport is to hand it to: 1 to 512 bytes, none of them a control character")
         }
     }
 

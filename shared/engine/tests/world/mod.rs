@@ -12,10 +12,10 @@ use std::{
 };
 
 use errand_core::{
-    Attempt, Begin, BoxFuture, Change, Claim, Claims, Clock, Context, DeadLetter, DeliveryError, Envelope, Environment, ErrorKind, Fields,
-    Filter, Finish, Init, Job, Json, Known, Lookup, Message, ObjectError, Objects, Outbox, Outcome, Page, Payload, Provider, PublishError,
-    Published, Queue, QueueError, Ran, Receipt, Register, Registry, Report, Results, Runner, SettingsError, Status, StoreError, TaskError,
-    Timestamp, Transport,
+    Attempt, BODY_LIMIT, Begin, BoxFuture, Change, Claim, Claims, Clock, Context, DeadLetter, DeliveryError, Dispatch, Envelope,
+    Environment, ErrorKind, Fields, Filter, Finish, Init, Job, Json, Known, Lookup, Message, NoOptions, ObjectError, Objects, OptionError,
+    Outcome, Page, Payload, Provider, PublishError, Published, Queue, QueueError, Ran, Receipt, Register, Registry, Report, Results,
+    Runner, SettingsError, Status, StoreError, TaskError, Timestamp, Transport, TransportLimits,
 };
 use errand_engine::{Circuits, Engine, Event, Log, Policy, Record, Verdict, Watch};
 use errand_store_memory::MemoryStore;
@@ -118,8 +118,16 @@ pub struct Sent {
 }
 
 impl Transport for Sent {
-    const NAME: &'static str = "sent";
-    const MAX_DELAY: Duration = Duration::ZERO;
+    const BACKEND: &'static str = "sent";
+    type Options = NoOptions;
+
+    fn new(_: &str, _: NoOptions, _: &Init) -> Result<Self, OptionError> {
+        Ok(Self::default())
+    }
+
+    fn limits(&self) -> TransportLimits {
+        TransportLimits { delay: Duration::ZERO, bytes: BODY_LIMIT, destinations: false }
+    }
 
     async fn publish(&self, envelopes: &[Envelope]) -> Vec<Result<Published, PublishError>> {
         if self.down.load(Ordering::SeqCst) {
@@ -475,7 +483,7 @@ impl World {
             store: Some(Arc::new(store.clone())),
             queue: Arc::new(queue.clone()),
             objects: None,
-            outbox: None,
+            dispatch: None,
             sequel: None,
             api_url: None,
             clock: Arc::new(TestClock(tokio::time::Instant::now())),
@@ -516,7 +524,7 @@ impl World {
     /// Gives it something to send with.
     pub fn sending(&mut self) -> Sent {
         let sent = Sent::default();
-        self.engine.outbox = Some(Outbox { soon: Arc::new(sent.clone()), late: None, objects: None });
+        self.engine.dispatch = Some(Dispatch::of("sent", Arc::new(sent.clone())));
         sent
     }
 

@@ -130,7 +130,11 @@ impl Failure {
     #[must_use]
     pub fn to_publish(&self, service: &str) -> PublishError {
         let why = format!("{service}: {self}");
-        if self.passes() { PublishError::Unavailable(why) } else { PublishError::Misconfigured(why) }
+        match self {
+            Self::Unanswered => PublishError::OutcomeUnknown(why),
+            _ if self.passes() => PublishError::Unavailable(why),
+            _ => PublishError::Misconfigured(why),
+        }
     }
 }
 

@@ -101,12 +101,16 @@ pub(crate) struct Conditions {
     context_too_large: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     trace: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backend: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    destination: Option<String>,
 }
 
 impl Conditions {
     /// Those of an envelope as JSON; empty where there are none, as of most: DynamoDB charges by size.
     pub(crate) fn of(envelope: &Envelope) -> String {
-        let Header { claim_check, context, context_too_large, .. } = Header::of(envelope);
+        let Header { claim_check, context, context_too_large, fingerprint: _, backend, destination, unsent: _ } = Header::of(envelope);
         let conditions = Self {
             queue: if envelope.queue == DEFAULT_QUEUE { String::new() } else { envelope.queue.clone() },
             expires: envelope.expires,
@@ -119,6 +123,8 @@ impl Conditions {
             context,
             context_too_large,
             trace: envelope.trace.clone(),
+            backend,
+            destination,
         };
         if conditions == Self::default() { String::new() } else { serde_json::to_string(&conditions).unwrap_or_default() }
     }
@@ -183,9 +189,9 @@ impl Reader<'_> {
 
     /// What is known of an id.
     pub(crate) fn known(&self) -> Result<Known, StoreError> {
-        let Conditions { claim_check, context, context_too_large, .. } = self.conditions()?;
-        let header =
-            Header { claim_check, context, context_too_large, fingerprint: self.fingerprint()?, unsent: self.0.contains_key("unsent") };
+        let Conditions { claim_check, context, context_too_large, backend, destination, .. } = self.conditions()?;
+        let (fingerprint, unsent) = (self.fingerprint()?, self.0.contains_key("unsent"));
+        let header = Header { claim_check, context, context_too_large, fingerprint, backend, destination, unsent };
         Ok((self.result()?, header))
     }
 

@@ -5,8 +5,8 @@ use std::{
 };
 
 use errand_core::{
-    BODY_LIMIT, DEFAULT_QUEUE, DeadLetter, Envelope, ForeignMessage, Forward, Message, PublishError, Published, Queue, QueueError,
-    StoreError, Timestamp, Transport, celery_queue, is_fifo,
+    BODY_LIMIT, DEFAULT_QUEUE, DeadLetter, Envelope, ForeignMessage, Forward, Hold, Init, Message, NoOptions, OptionError, PublishError,
+    Published, Queue, QueueError, StoreError, Timestamp, Transport, TransportLimits, celery_queue, is_fifo,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use tokio::sync::Notify;
@@ -23,7 +23,6 @@ const DEFAULT_LANE: &str = "default";
 #[derive(Clone)]
 pub struct SqliteQueue {
     pub(crate) database: Database,
-    encode: fn(&Envelope) -> String,
     /// Ours by name, each told when there may be more to receive.
     ours: Arc<BTreeMap<String, Notify>>,
     /// Others', which nobody here works on.
@@ -45,11 +44,11 @@ pub(crate) struct Draft {
 }
 
 impl SqliteQueue {
-    /// The queue `default` of a database; `encode` makes a message's body.
+    /// The queue `default` of a database.
     #[must_use]
-    pub fn new(database: Database, encode: fn(&Envelope) -> String) -> Self {
+    pub fn new(database: Database) -> Self {
         let ours = Arc::new(BTreeMap::from([(DEFAULT_QUEUE.to_owned(), Notify::new())]));
-        Self { database, encode, ours, foreign: Arc::default() }
+        Self { database, ours, foreign: Arc::default() }
     }
 
     /// With more queues beside `default`: ours, which tasks can be sent to, and others', which only what follows on a task goes to. One whose name ends in
@@ -184,18 +183,21 @@ impl SqliteQueue {
     }
 
     fn draft(&self, envelope: &Envelope, now: Timestamp) -> Result<Draft, PublishError> {
-        if !self.ours.contains_key(&envelope.queue) {
-            return Err(PublishError::no_such_queue(self.names()));
-        }
-        let body = (self.encode)(envelope);
+        let queue = match self.ours.get_key_value(&envelope.queue) {
+            Some((name, _)) => name,
+            // What is for another transport waits here until our consumer hands it over.
+            None if envelope.backend.is_some() => DEFAULT_QUEUE,
+            None => return Err(PublishError::no_such_queue(self.names())),
+        };
+        let body = errand_wire::encode(envelope);
         // As on SQS: what is larger would be refused when it is received.
         if body.len() > BODY_LIMIT {
             return Err(PublishError::TooLarge { limit: BODY_LIMIT });
         }
-        let lane = lane(&envelope.queue, envelope.group.as_ref());
+        let lane = lane(queue, envelope.group.as_ref());
         // A lane keeps no delay of a single message: the consumer hides what comes early, and its lane waits with it.
         let due = if lane.is_some() { now } else { envelope.run_after.unwrap_or(now).max(now) };
-        Ok(Draft { queue: envelope.queue.clone(), lane, body, visible_at: due.millis(), ..Draft::default() })
+        Ok(Draft { queue: queue.to_owned(), lane, body, visible_at: due.millis(), ..Draft::default() })
     }
 }
 
@@ -222,11 +224,11 @@ impl Queue for SqliteQueue {
     }
 }
 
-impl Transport for SqliteQueue {
-    const NAME: &'static str = "local";
-    const MAX_DELAY: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+/// The longest delay: a year with its leap day.
+const LONGEST_DELAY: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
-    async fn publish(&self, envelopes: &[Envelope]) -> Vec<Result<Published, PublishError>> {
+impl SqliteQueue {
+    async fn put(&self, envelopes: &[Envelope]) -> Vec<Result<Published, PublishError>> {
         let now = Timestamp::now();
         let (mut answers, mut drafts) = (Vec::with_capacity(envelopes.len()), Vec::with_capacity(envelopes.len()));
         for envelope in envelopes {
@@ -241,9 +243,44 @@ impl Transport for SqliteQueue {
         };
         answers.into_iter().map(answer).collect()
     }
+}
+
+impl Transport for SqliteQueue {
+    const BACKEND: &'static str = "local";
+    type Options = NoOptions;
+
+    /// The one that the server has made.
+    fn new(_: &str, _: NoOptions, cx: &Init) -> Result<Self, OptionError> {
+        Ok(cx.shared::<Self>()?.clone())
+    }
+
+    fn limits(&self) -> TransportLimits {
+        TransportLimits { delay: LONGEST_DELAY, bytes: BODY_LIMIT, destinations: false }
+    }
+
+    async fn publish(&self, envelopes: &[Envelope]) -> Vec<Result<Published, PublishError>> {
+        self.put(envelopes).await
+    }
 
     async fn check(&self) -> Result<(), PublishError> {
         self.database.check().await.map_err(|error| PublishError::Unavailable(error.0))
+    }
+}
+
+impl Hold for SqliteQueue {
+    const NAME: &'static str = "local";
+
+    fn limits(&self) -> TransportLimits {
+        TransportLimits { delay: LONGEST_DELAY, bytes: BODY_LIMIT, destinations: true }
+    }
+
+    async fn hold(&self, envelopes: &[Envelope]) -> Vec<Result<Published, PublishError>> {
+        self.put(envelopes).await
+    }
+
+    /// It stays: what it brings is found ended or moved.
+    async fn withdraw(&self, _: &str, _: Timestamp) -> Result<(), PublishError> {
+        Ok(())
     }
 }
 

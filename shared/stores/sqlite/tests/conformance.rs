@@ -16,7 +16,7 @@ const VISIBILITY: Duration = Duration::from_secs(60);
 
 async fn open(folder: &Path) -> (Database, SqliteQueue) {
     let database = Database::open(&folder.join("errand.sqlite3")).await.unwrap();
-    (database.clone(), SqliteQueue::new(database, errand_wire::encode))
+    (database.clone(), SqliteQueue::new(database))
 }
 
 async fn publish(queue: &SqliteQueue, envelopes: &[Envelope]) {

@@ -40,7 +40,7 @@ async fn a_file_of_before_there_were_queues_is_taken_over() {
     old.execute("INSERT INTO messages (body, visible_at) VALUES (?1, 0)", [errand_wire::encode(&envelope("a"))]).unwrap();
     old.pragma_update(None, "user_version", 1).unwrap();
     drop(old);
-    let queue = SqliteQueue::new(open(folder.path()).await, errand_wire::encode);
+    let queue = SqliteQueue::new(open(folder.path()).await);
     let received = queue.receive("default", 10, Duration::from_secs(60)).await.unwrap();
     assert_eq!(
         received

@@ -28,9 +28,12 @@ const CONCURRENCY: usize = 16;
 /// A call that says all of a schedule. The two that do have builders of their own, with the same words.
 macro_rules! whole {
     ($scheduler:ident, $call:ident, $schedule:ident) => {{
-        let call = $scheduler.client.$call().group_name(&$scheduler.group).name(named(&$schedule.name));
+        let call = $scheduler.client().$call().group_name(&$scheduler.group).name(named(&$schedule.name));
         let call = call.schedule_expression(expression(&$schedule.recurrence)).schedule_expression_timezone(&$schedule.timezone);
-        let call = call.description(describe(&$schedule.recurrence)).state(state($schedule)).set_start_date(start($schedule));
+        let call = call
+            .description(describe(&$schedule.recurrence))
+            .state(state($schedule))
+            .set_start_date(start($schedule, $scheduler.clock.now()));
         let call = call.action_after_completion(ActionAfterCompletion::None).set_flexible_time_window(at_once());
         call.target($scheduler.run($schedule)?)
     }};
@@ -49,7 +52,7 @@ impl Schedules for EventBridgeScheduler {
     }
 
     async fn list(&self, limit: usize, cursor: Option<&str>) -> Result<(Vec<Schedule>, Option<String>), PublishError> {
-        let call = self.client.list_schedules().group_name(&self.group).name_prefix(PREFIX);
+        let call = self.client().list_schedules().group_name(&self.group).name_prefix(PREFIX);
         let call = call.max_results(i32::try_from(limit).unwrap_or(i32::MAX)).set_next_token(cursor.map(ToOwned::to_owned));
         let page = call.send().await.map_err(|error| Failure::of(&error).to_publish(SERVICE))?;
         let names: Vec<String> =
@@ -59,7 +62,7 @@ impl Schedules for EventBridgeScheduler {
     }
 
     async fn delete(&self, name: &str) -> Result<bool, PublishError> {
-        match self.client.delete_schedule().group_name(&self.group).name(named(name)).send().await {
+        match self.client().delete_schedule().group_name(&self.group).name(named(name)).send().await {
             Ok(_) => Ok(true),
             Err(error) => unless(&Failure::of(&error), "ResourceNotFoundException"),
         }
@@ -82,7 +85,7 @@ impl EventBridgeScheduler {
     }
 
     async fn find(&self, name: &str) -> Result<Option<GetScheduleOutput>, PublishError> {
-        match self.client.get_schedule().group_name(&self.group).name(named(name)).send().await {
+        match self.client().get_schedule().group_name(&self.group).name(named(name)).send().await {
             Ok(found) => Ok(Some(found)),
             Err(error) => match Failure::of(&error) {
                 failure if is(&failure, "ResourceNotFoundException") => Ok(None),
@@ -103,9 +106,9 @@ impl EventBridgeScheduler {
             name: name.to_owned(),
             recurrence,
             timezone: found.schedule_expression_timezone().unwrap_or("UTC").to_owned(),
-            since: since.unwrap_or_else(Timestamp::now),
+            since: since.unwrap_or_else(|| self.clock.now()),
             paused: found.state() == Some(&ScheduleState::Disabled),
-            envelope: (self.decode)(found.target()?.input()?, name).ok()?,
+            envelope: errand_wire::native::decode(found.target()?.input()?, name).ok()?,
         })
     }
 }
@@ -119,9 +122,9 @@ fn state(schedule: &Schedule) -> ScheduleState {
 }
 
 /// The next time of a rate, since the service would begin at once, and takes no start of more than five minutes ago.
-fn start(schedule: &Schedule) -> Option<DateTime> {
+fn start(schedule: &Schedule, now: Timestamp) -> Option<DateTime> {
     match schedule.recurrence {
-        Recurrence::Rate(rate) => Some(DateTime::from_secs(rate.next(schedule.since, Timestamp::now()).seconds())),
+        Recurrence::Rate(rate) => Some(DateTime::from_secs(rate.next(schedule.since, now).seconds())),
         Recurrence::Cron(_) => None,
     }
 }

@@ -1,22 +1,24 @@
+use std::sync::{Arc, LazyLock};
+
 use aws_sdk_scheduler::{
     Client,
     types::{DeadLetterConfig, FlexibleTimeWindow, FlexibleTimeWindowMode, SqsParameters, Target},
 };
 use errand_core::{
-    DEFAULT_QUEUE, Envelope, Environment, Problems, PublishError, Queues, Setting, SettingsError, is_fifo,
+    Clock, DEFAULT_QUEUE, Envelope, Environment, Init, PublishError, Queues, Setting, SettingsError, is_fifo,
     settings::all::{QUEUE_ARN, SCHEDULER_GROUP, SCHEDULER_ROLE_ARN},
 };
 use errand_http::aws::{Failure, SdkConfig};
 
 /// The largest input of a schedule's target, in bytes. <https://docs.aws.amazon.com/scheduler/latest/UserGuide/scheduler-quotas.html>
-const INPUT_LIMIT: usize = 256 * 1024;
+pub(crate) const INPUT_LIMIT: usize = 256 * 1024;
 
-/// EventBridge Scheduler as a transport for what is due late, and as what runs schedules. Each schedule puts an envelope on its queue.
+/// EventBridge Scheduler as what holds what is due late, and as what runs schedules. Each schedule puts an envelope on its queue.
 pub struct EventBridgeScheduler {
-    pub(crate) client: Client,
+    /// Made when it is first used.
+    client: LazyLock<Client, Box<dyn FnOnce() -> Client + Send>>,
     pub(crate) group: String,
-    pub(crate) decode: fn(&str, &str) -> Result<Envelope, Problems>,
-    encode: fn(&Envelope) -> String,
+    pub(crate) clock: Arc<dyn Clock>,
     queues: Queues,
     /// The ARN of the default queue but for its name: the others are of the same account and region.
     arn_prefix: String,
@@ -24,47 +26,45 @@ pub struct EventBridgeScheduler {
 }
 
 impl EventBridgeScheduler {
-    /// A scheduler by the settings; `encode` makes a message's body, and `decode` reads it.
+    /// A scheduler by the settings.
     ///
     /// # Errors
-    /// A setting is missing or wrong.
-    pub fn new(
-        env: &Environment,
-        sdk: &SdkConfig,
-        encode: fn(&Envelope) -> String,
-        decode: fn(&str, &str) -> Result<Envelope, Problems>,
-    ) -> Result<Self, SettingsError> {
+    /// A setting is missing or wrong, or the function that is starting lacks something.
+    pub fn new(env: &Environment, cx: &Init) -> Result<Self, SettingsError> {
         let queue_arn = arn(env, &QUEUE_ARN, "sqs")?;
         let (prefix, _) = queue_arn.rsplit_once(':').unwrap_or_default();
         let (arn_prefix, role_arn) = (prefix.to_owned(), arn(env, &SCHEDULER_ROLE_ARN, "iam")?);
         let group = env.required(&SCHEDULER_GROUP)?.to_owned();
-        Ok(Self { client: Client::new(sdk), queues: Queues::from_env(env)?, arn_prefix, role_arn, group, encode, decode })
+        let (sdk, queues) = (cx.shared::<SdkConfig>()?.clone(), cx.shared::<Queues>()?.clone());
+        let client = LazyLock::new(Box::new(move || Client::new(&sdk)) as _);
+        Ok(Self { client, group, clock: cx.clock()?, queues, arn_prefix, role_arn })
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
     }
 
     /// The same; `None` where none of its settings is there.
     ///
     /// # Errors
     /// Some of its settings are there but not all, or one is wrong.
-    pub fn from_env(
-        env: &Environment,
-        sdk: &SdkConfig,
-        encode: fn(&Envelope) -> String,
-        decode: fn(&str, &str) -> Result<Envelope, Problems>,
-    ) -> Result<Option<Self>, SettingsError> {
+    pub fn from_env(env: &Environment, cx: &Init) -> Result<Option<Self>, SettingsError> {
         if [QUEUE_ARN, SCHEDULER_ROLE_ARN, SCHEDULER_GROUP].iter().all(|setting| !env.has(setting)) {
             return Ok(None);
         }
-        Self::new(env, sdk, encode, decode).map(Some)
+        Self::new(env, cx).map(Some)
     }
 
     /// What a schedule does: put the envelope on the queue.
     pub(crate) fn target(&self, envelope: &Envelope) -> Result<Target, PublishError> {
-        let url = &self.queues.named(&envelope.queue)?.url;
-        let input = (self.encode)(envelope);
+        // What is for another transport waits on our queue until our consumer hands it over.
+        let queue = if envelope.backend.is_some() && self.queues.named(&envelope.queue).is_err() { DEFAULT_QUEUE } else { &envelope.queue };
+        let url = &self.queues.named(queue)?.url;
+        let input = errand_wire::encode(envelope);
         if input.len() > INPUT_LIMIT {
             return Err(PublishError::TooLarge { limit: INPUT_LIMIT });
         }
-        let dead_letter = self.dead_letter_arn(&envelope.queue).map(|arn| DeadLetterConfig::builder().arn(arn).build());
+        let dead_letter = self.dead_letter_arn(queue).map(|arn| DeadLetterConfig::builder().arn(arn).build());
         let sqs = is_fifo(url).then(|| SqsParameters::builder().message_group_id(envelope.group.as_deref().unwrap_or("default")).build());
         let target = Target::builder().arn(self.arn(url)).role_arn(&self.role_arn).input(input);
         let target = target.set_dead_letter_config(dead_letter).set_sqs_parameters(sqs).build();

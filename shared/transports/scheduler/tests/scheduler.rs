@@ -2,14 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use errand_core::{Envelope, Environment, PublishError, Recurrence, Schedule, Schedules, Timestamp, Transport};
+use errand_core::{Clock, DynCheck, Envelope, Environment, Hold, Init, PublishError, Queues, Recurrence, Schedule, Schedules, Timestamp};
 use errand_http::aws::sdk_config;
 use errand_testkit::{
-    Answer, Stub,
+    Answer, Stopped, Stub,
     schedules::schedule,
-    transport::{conformance, delayed, envelope},
+    transport::{envelope, hold_conformance},
 };
 use errand_transport_scheduler::EventBridgeScheduler;
 use serde_json::{Value, json};
@@ -18,12 +18,22 @@ const URL: (&str, &str) = ("ERRAND_QUEUE_URL", "https://sqs/1/main");
 const QUEUE: (&str, &str) = ("ERRAND_QUEUE_ARN", "arn:aws:sqs:eu-west-1:1:main");
 const ROLE: (&str, &str) = ("ERRAND_SCHEDULER_ROLE_ARN", "arn:aws:iam::1:role/scheduler");
 
+fn cx(env: &Environment, queues: Queues) -> Init {
+    Init::default().with(sdk_config(env).unwrap()).with(queues).with(Arc::new(Stopped(NOW)) as Arc<dyn Clock>)
+}
+
+const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+/// One that is due after this long.
+fn delayed(id: &str, delay: Duration) -> Envelope {
+    Envelope { run_after: Some(NOW + delay), ..envelope(id) }
+}
+
 fn with(url: &str, vars: &[(&str, &str)]) -> Result<EventBridgeScheduler, String> {
     let aws = [("AWS_REGION", "eu-west-1"), ("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "s"), ("AWS_ENDPOINT_URL", url)];
     let env: Environment = aws.iter().chain(vars).copied().collect();
-    let encode =
-        |envelope: &Envelope| envelope.kwargs.as_ref().map_or(format!("body of {}", envelope.id), |kwargs| kwargs.get().to_owned());
-    EventBridgeScheduler::new(&env, &sdk_config(&env).unwrap(), encode, errand_wire::native::decode).map_err(|error| error.to_string())
+    let queues = Queues::from_env(&env).map_err(|error| error.to_string())?;
+    EventBridgeScheduler::new(&env, &cx(&env, queues)).map_err(|error| error.to_string())
 }
 
 fn transport(url: &str) -> EventBridgeScheduler {
@@ -31,10 +41,12 @@ fn transport(url: &str) -> EventBridgeScheduler {
 }
 
 #[tokio::test]
-async fn it_keeps_the_contract_of_a_transport() {
+async fn it_keeps_the_contract_of_what_holds() {
     let working = Stub::start(|_| Answer::json(200, r#"{"ScheduleArn":"arn"}"#)).await;
     let failing = Stub::start(|_| Answer::json(503, "")).await;
-    conformance(&transport(working.url()), &transport(failing.url()), &transport("http://127.0.0.1:1")).await;
+    let breaking_off = Stub::start(|_| Answer::BreakOff).await;
+    let [working, failing, breaking_off] = [working, failing, breaking_off].map(|stub| transport(stub.url()));
+    hold_conformance(&working, &failing, &transport("http://127.0.0.1:1"), &breaking_off).await;
 }
 
 #[tokio::test]
@@ -42,7 +54,7 @@ async fn a_schedule_fires_a_minute_early_once_and_is_gone() {
     let stub = Stub::start(|_| Answer::json(200, r#"{"ScheduleArn":"arn"}"#)).await;
     let due = Timestamp::from_millis(1_900_000_000_000);
     let envelope = Envelope { run_after: Some(due), ..envelope("a") };
-    transport(stub.url()).publish(&[envelope]).await.remove(0).unwrap();
+    transport(stub.url()).hold(&[envelope]).await.remove(0).unwrap();
     let request = stub.requests().remove(0);
     // SHA-256 of "a 2030-03-17T17:46:40.000Z".
     let name = "fcb071e207c5898551791f6d78b61d63f8ad13ff5aa90b3843e2fe6f969339d3";
@@ -53,7 +65,7 @@ async fn a_schedule_fires_a_minute_early_once_and_is_gone() {
         "ScheduleExpressionTimezone": "UTC",
         "FlexibleTimeWindow": { "Mode": "OFF" },
         "ActionAfterCompletion": "DELETE",
-        "Target": { "Arn": QUEUE.1, "RoleArn": ROLE.1, "Input": "body of a", "DeadLetterConfig": { "Arn": "arn:aws:sqs:eu-west-1:1:dead" } },
+        "Target": { "Arn": QUEUE.1, "RoleArn": ROLE.1, "Input": r#"{"task":"email","id":"a","queue":"default","run_after":"2030-03-17T17:46:40.000Z"}"#, "DeadLetterConfig": { "Arn": "arn:aws:sqs:eu-west-1:1:dead" } },
     });
     let mut sent: Value = serde_json::from_slice(&request.body).unwrap();
     assert!(sent.as_object_mut().unwrap().remove("ClientToken").is_some_and(|token| token != name), "a token of this call's own");
@@ -108,7 +120,7 @@ async fn a_recurring_schedule_says_in_each_run_which_one_it_is() {
     ]
     .into_iter()
     .collect();
-    let scheduler = EventBridgeScheduler::new(&env, &sdk_config(&env).unwrap(), errand_wire::encode, errand_wire::native::decode).unwrap();
+    let scheduler = EventBridgeScheduler::new(&env, &cx(&env, Queues::from_env(&env).unwrap())).unwrap();
     scheduler.create(&schedule("pulse", Recurrence::Rate("5 minutes".parse().unwrap()))).await.unwrap();
     let sent: Value = serde_json::from_slice(&ids.requests()[0].body).unwrap();
     assert!(sent["Target"]["Input"].as_str().unwrap().contains(r#""id":"pulse@<aws.scheduler.scheduled-time>""#), "{sent}");
@@ -126,7 +138,7 @@ async fn a_schedule_is_changed_by_one_call_that_says_everything_and_keeps_its_pa
     assert_eq!((request.method.as_str(), request.uri.path()), ("PUT", "/schedules/r.pulse"));
     let mut sent: Value = serde_json::from_slice(&request.body).unwrap();
     let start = sent["StartDate"].take().as_f64().unwrap() as i64;
-    let now = Timestamp::now().seconds();
+    let now = NOW.seconds();
     assert!(start > now && start <= now + 300 && (start - since.seconds()) % 300 == 0, "the next time that it was to run: {start}");
     assert!(sent.as_object_mut().unwrap().remove("ClientToken").is_some());
     let wanted = json!({
@@ -138,7 +150,7 @@ async fn a_schedule_is_changed_by_one_call_that_says_everything_and_keeps_its_pa
         "ScheduleExpressionTimezone": "Europe/Berlin",
         "StartDate": null,
         "State": "DISABLED",
-        "Target": { "Arn": QUEUE.1, "RoleArn": ROLE.1, "Input": r#"{"text":"é"}"#, "DeadLetterConfig": { "Arn": "arn:aws:sqs:eu-west-1:1:dead" } },
+        "Target": { "Arn": QUEUE.1, "RoleArn": ROLE.1, "Input": errand_wire::encode(&Envelope { id: "pulse@<aws.scheduler.scheduled-time>".to_owned(), ..pulse.envelope.clone() }), "DeadLetterConfig": { "Arn": "arn:aws:sqs:eu-west-1:1:dead" } },
     });
     assert_eq!(sent, wanted);
     let gone = Stub::start(|_| Answer::json(404, "{}").header("x-amzn-errortype", "ResourceNotFoundException")).await;
@@ -182,7 +194,7 @@ async fn it_keeps_the_contract_of_schedules() {
     let env: Environment = vars.into_iter().collect();
     let sdk = sdk_config(&env).unwrap();
     aws_sdk_scheduler::Client::new(&sdk).create_schedule_group().name(&group).send().await.unwrap();
-    let scheduler = EventBridgeScheduler::new(&env, &sdk, errand_wire::encode, errand_wire::native::decode).unwrap();
+    let scheduler = EventBridgeScheduler::new(&env, &cx(&env, Queues::from_env(&env).unwrap())).unwrap();
     // The emulator knows no second page.
     errand_testkit::schedules::conformance(&scheduler, 100).await;
 }
@@ -193,7 +205,7 @@ async fn a_fifo_queue_gets_a_group_and_its_dead_letter_queue_is_not_the_schedule
     let main = [("ERRAND_QUEUE_URL", "https://sqs/1/main.fifo"), ("ERRAND_QUEUE_ARN", "arn:aws:sqs:eu-west-1:1:main.fifo")];
     let vars = [main[0], main[1], ROLE, ("ERRAND_DEAD_LETTER_URL", "https://sqs/1/dead.fifo")];
     let envelope = Envelope { group: Some("tenant".to_owned()), ..delayed("a", Duration::from_secs(3600)) };
-    with(stub.url(), &vars).unwrap().publish(&[envelope]).await.remove(0).unwrap();
+    with(stub.url(), &vars).unwrap().hold(&[envelope]).await.remove(0).unwrap();
     let sent: Value = serde_json::from_slice(&stub.requests()[0].body).unwrap();
     assert_eq!(sent["Target"]["SqsParameters"], json!({ "MessageGroupId": "tenant" }));
     assert_eq!(sent["Target"]["DeadLetterConfig"], Value::Null);
@@ -207,7 +219,7 @@ async fn a_delay_ends_on_the_queue_of_the_task_with_its_dead_letters() {
     let transport =
         with(stub.url(), &[URL, QUEUE, ROLE, ("ERRAND_QUEUES", queues), ("ERRAND_DEAD_LETTER_URL", "https://sqs/1/dead")]).unwrap();
     let on = |queue: &str| Envelope { queue: queue.to_owned(), ..delayed("a", Duration::from_secs(3600)) };
-    let answers = transport.publish(&[on("slow"), on("a.fifo"), on("default"), on("fast")]).await;
+    let answers = transport.hold(&[on("slow"), on("a.fifo"), on("default"), on("fast")]).await;
     let refused = PublishError::Refused("there is no queue of this name; there are: a.fifo, default, slow".to_owned());
     assert_eq!(answers[3], Err(refused));
     assert!(answers[..3].iter().all(Result::is_ok));
@@ -239,7 +251,7 @@ async fn no_two_ids_have_a_schedule_of_the_same_name() {
     let due = Timestamp::from_millis(1_900_000_000_000);
     let ids = ["a", "A", "a/b?c#d%", "a b", "~!@$^&*()", &"x".repeat(128), &"x".repeat(127)];
     let envelopes: Vec<Envelope> = ids.iter().map(|id| Envelope { run_after: Some(due), ..envelope(id) }).collect();
-    assert!(transport(stub.url()).publish(&envelopes).await.iter().all(Result::is_ok));
+    assert!(transport(stub.url()).hold(&envelopes).await.iter().all(Result::is_ok));
     let names: std::collections::BTreeSet<String> =
         stub.requests().iter().map(|request| request.uri.path().trim_start_matches("/schedules/").to_owned()).collect();
     assert_eq!(names.len(), ids.len(), "all in the same second");
@@ -249,7 +261,7 @@ async fn no_two_ids_have_a_schedule_of_the_same_name() {
 #[tokio::test]
 async fn an_id_that_is_scheduled_already_is_on_its_way() {
     let stub = Stub::start(|_| Answer::json(409, r#"{"Message":"exists"}"#).header("x-amzn-errortype", "ConflictException")).await;
-    assert!(transport(stub.url()).publish(&[delayed("a", Duration::from_secs(3600))]).await[0].is_ok());
+    assert!(transport(stub.url()).hold(&[delayed("a", Duration::from_secs(3600))]).await[0].is_ok());
 }
 
 #[tokio::test]
@@ -257,21 +269,21 @@ async fn what_cannot_go_this_way_is_refused_and_what_an_operator_must_mend_is_to
     let stub = Stub::start(|_| Answer::json(404, r#"{"Message":"secret"}"#).header("x-amzn-errortype", "ResourceNotFoundException")).await;
     let transport = transport(stub.url());
     assert_eq!(
-        transport.publish(&[envelope("a")]).await,
+        transport.hold(&[envelope("a")]).await,
         [Err(PublishError::Misconfigured("EventBridge Scheduler: HTTP 404 ResourceNotFoundException".to_owned()))]
     );
     let large = Envelope { kwargs: Some(serde_json::value::to_raw_value(&"x".repeat(256 * 1024)).unwrap()), ..envelope("a") };
-    assert_eq!(transport.publish(&[large]).await, [Err(PublishError::TooLarge { limit: 256 * 1024 })]);
+    assert_eq!(transport.hold(&[large]).await, [Err(PublishError::TooLarge { limit: 256 * 1024 })]);
     assert!(!transport.check().await.unwrap_err().to_string().contains("secret"));
 }
 
 #[test]
 fn settings_are_checked_when_the_function_starts() {
     let error = |vars: &[(&str, &str)]| with("http://127.0.0.1:1", vars).err().unwrap();
-    assert_eq!(error(&[ROLE]), "ERRAND_QUEUE_ARN: must be set");
-    assert_eq!(error(&[QUEUE]), "ERRAND_SCHEDULER_ROLE_ARN: must be set");
+    assert_eq!(error(&[URL, ROLE]), "ERRAND_QUEUE_ARN: must be set");
+    assert_eq!(error(&[URL, QUEUE]), "ERRAND_SCHEDULER_ROLE_ARN: must be set");
     assert_eq!(error(&[QUEUE, ROLE]), "ERRAND_QUEUE_URL: must be set");
-    assert!(error(&[("ERRAND_QUEUE_ARN", "https://sqs/1/main"), ROLE]).starts_with("ERRAND_QUEUE_ARN: expected an ARN"));
+    assert!(error(&[URL, ("ERRAND_QUEUE_ARN", "https://sqs/1/main"), ROLE]).starts_with("ERRAND_QUEUE_ARN: expected an ARN"));
     assert!(
         error(&[URL, QUEUE, ROLE, ("ERRAND_DEAD_LETTER_URL", "https://sqs/1/")]).starts_with("ERRAND_DEAD_LETTER_URL: expected the URL")
     );

@@ -1,17 +1,14 @@
 use std::{collections::BTreeMap, time::Duration};
 
-use aws_sdk_sqs::{
-    Client,
-    types::{
-        ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName, QueueAttributeName,
-    },
+use aws_sdk_sqs::types::{
+    ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName, QueueAttributeName,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use errand_core::{Buried, DeadLetter, DeadLetters, Environment, Epitaph, QueueError, Queues, SettingsError, Timestamp};
 use errand_http::aws::{Failure, SdkConfig};
 use futures_util::{StreamExt, TryFutureExt, TryStreamExt, stream};
 
-use crate::bury::ENCODING;
+use crate::{bury::ENCODING, client::LazyClient};
 
 /// The most messages of one call. <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html>
 const BATCH: usize = 10;
@@ -21,7 +18,7 @@ const CONCURRENCY: usize = 8;
 
 /// The dead-letter queues.
 pub struct SqsDeadLetters {
-    client: Client,
+    client: LazyClient,
     graveyards: Vec<Graveyard>,
 }
 
@@ -46,12 +43,12 @@ impl SqsDeadLetters {
                 graveyards.push(Graveyard { url: url.clone(), of: name.to_owned() });
             }
         }
-        Ok(if graveyards.is_empty() { None } else { Some(Self { client: Client::new(sdk), graveyards }) })
+        Ok(if graveyards.is_empty() { None } else { Some(Self { client: LazyClient::new(sdk, None), graveyards }) })
     }
 
     /// Receives up to ten messages; the wait makes SQS ask all of its servers, so that none means none.
     async fn receive(&self, graveyard: &Graveyard, lease: Duration) -> Result<Vec<Buried>, QueueError> {
-        let call = self.client.receive_message().queue_url(&graveyard.url).max_number_of_messages(10).wait_time_seconds(1);
+        let call = self.client.get().receive_message().queue_url(&graveyard.url).max_number_of_messages(10).wait_time_seconds(1);
         let call = call.visibility_timeout(i32::try_from(lease.as_secs()).unwrap_or(i32::MAX)).message_attribute_names("All");
         let told = call.message_system_attribute_names(MessageSystemAttributeName::SentTimestamp).send().await;
         let told = told.map_err(|error| failed(&Failure::of(&error)))?.messages.unwrap_or_default();
@@ -74,7 +71,7 @@ impl DeadLetters for SqsDeadLetters {
             ChangeMessageVisibilityBatchRequestEntry::builder().id(place).receipt_handle(receipt).visibility_timeout(0).build().ok()
         });
         let calls = batches.into_iter().map(|(url, batch)| {
-            let call = self.client.change_message_visibility_batch().queue_url(url).set_entries(Some(batch));
+            let call = self.client.get().change_message_visibility_batch().queue_url(url).set_entries(Some(batch));
             // One that is not shown now is shown when its lease ends.
             call.send().map_ok(drop).map_err(|error| failed(&Failure::of(&error)))
         });
@@ -85,7 +82,7 @@ impl DeadLetters for SqsDeadLetters {
         let batches = self
             .batches(letters, |place, receipt| DeleteMessageBatchRequestEntry::builder().id(place).receipt_handle(receipt).build().ok());
         let calls = batches.into_iter().map(async |(url, batch)| {
-            let call = self.client.delete_message_batch().queue_url(url).set_entries(Some(batch));
+            let call = self.client.get().delete_message_batch().queue_url(url).set_entries(Some(batch));
             let told = call.send().await.map_err(|error| failed(&Failure::of(&error)))?;
             told.failed().first().map_or(Ok(()), |left| Err(QueueError(format!("SQS: {}", left.code()))))
         });
@@ -96,7 +93,7 @@ impl DeadLetters for SqsDeadLetters {
         let counts = [QueueAttributeName::ApproximateNumberOfMessages, QueueAttributeName::ApproximateNumberOfMessagesNotVisible];
         let mut total = 0;
         for Graveyard { url, .. } in &self.graveyards {
-            let told = self.client.get_queue_attributes().queue_url(url).set_attribute_names(Some(counts.to_vec())).send().await;
+            let told = self.client.get().get_queue_attributes().queue_url(url).set_attribute_names(Some(counts.to_vec())).send().await;
             let told = told.map_err(|error| failed(&Failure::of(&error)))?.attributes.unwrap_or_default();
             total += counts.iter().filter_map(|name| told.get(name)?.parse::<u64>().ok()).sum::<u64>();
         }

@@ -1,17 +1,16 @@
-use std::{sync::LazyLock, time::Duration};
+use std::time::Duration;
 
-use aws_sdk_sqs::{Client, types::MessageAttributeValue};
+use aws_sdk_sqs::types::MessageAttributeValue;
 use errand_core::{
     Address, DeadLetter, Environment, Message, Queue, QueueError, Queues, SettingsError, is_fifo, settings::all::DEAD_LETTER_URL,
 };
 use errand_http::aws::{Failure, SdkConfig};
 
-use crate::bury::Burial;
+use crate::{bury::Burial, client::LazyClient};
 
 /// The queues that a consumer's messages come from, and their dead-letter queues.
 pub struct SqsQueue {
-    /// Made when it is first needed: while all goes well, it never is.
-    client: LazyLock<Client, Box<dyn FnOnce() -> Client + Send>>,
+    client: LazyClient,
     queues: Queues,
 }
 
@@ -22,8 +21,7 @@ impl SqsQueue {
     /// A setting is missing or wrong.
     pub fn new(env: &Environment, sdk: &SdkConfig) -> Result<Self, SettingsError> {
         env.required(&DEAD_LETTER_URL)?;
-        let sdk = sdk.clone();
-        Ok(Self { client: LazyLock::new(Box::new(move || Client::new(&sdk))), queues: Queues::from_env(env)? })
+        Ok(Self { client: LazyClient::new(sdk, None), queues: Queues::from_env(env)? })
     }
 
     /// Where the queue is that a message came from.
@@ -35,14 +33,14 @@ impl SqsQueue {
 impl Queue for SqsQueue {
     async fn hide(&self, message: &Message, duration: Duration) -> Result<(), QueueError> {
         let seconds = i32::try_from(duration.as_millis().div_ceil(1000)).unwrap_or(i32::MAX);
-        let call = self.client.change_message_visibility().queue_url(&self.address(message)?.url).receipt_handle(&message.receipt);
+        let call = self.client.get().change_message_visibility().queue_url(&self.address(message)?.url).receipt_handle(&message.receipt);
         call.visibility_timeout(seconds).send().await.map(drop).map_err(|error| QueueError(format!("SQS: {}", Failure::of(&error))))
     }
 
     async fn bury(&self, message: &Message, letter: &DeadLetter) -> Result<(), QueueError> {
         let url = self.address(message)?.dead_letter_url.as_deref().unwrap_or_default();
         let Burial { body, attributes } = Burial::of(message, letter);
-        let mut call = self.client.send_message().queue_url(url).message_body(body);
+        let mut call = self.client.get().send_message().queue_url(url).message_body(body);
         for (name, value) in attributes {
             let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();
             call = call

@@ -1,17 +1,15 @@
-use std::time::Duration;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use aws_sdk_sqs::{
-    Client,
-    types::{QueueAttributeName, SendMessageBatchRequestEntry},
-};
+use aws_sdk_sqs::types::{QueueAttributeName, SendMessageBatchRequestEntry};
 use errand_core::{
-    BODY_LIMIT, Digest, Envelope, Environment, ForeignMessage, Forward, PublishError, Published, Queues, SettingsError, Timestamp,
-    Transport, is_fifo,
+    BODY_LIMIT, Clock, Digest, Envelope, ForeignMessage, Forward, Init, OptionError, Problems, PublishError, Published, Queues,
+    SettingsError, Timestamp, Transport, TransportLimits, is_fifo,
 };
 use errand_http::aws::{Failure, SdkConfig, throttled};
 use futures_util::{StreamExt, stream};
+use serde::Deserialize;
 
-use crate::{LIMIT, SERVICE};
+use crate::{LIMIT, SERVICE, client::LazyClient};
 
 /// The most messages of one call. <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html>
 const BATCH: usize = 10;
@@ -24,11 +22,40 @@ const CONCURRENCY: usize = 16;
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// The longest delay of a message. <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-delay-queues.html>
+const LONGEST_DELAY: Duration = Duration::from_secs(900);
+
 /// Sends envelopes to SQS.
 pub struct SqsTransport {
-    client: Client,
+    client: LazyClient,
     queues: Queues,
-    encode: fn(&Envelope) -> String,
+    clock: Arc<dyn Clock>,
+}
+
+/// What an alias says: where queues are that are not this deployment's own. Those are under the name of this kind itself, and say nothing.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Options {
+    /// The URL of the queue named `default`.
+    url: Option<String>,
+    /// The URLs of further queues, by their names.
+    #[serde(default)]
+    queues: BTreeMap<String, String>,
+    /// The region that they are in: that of the function, when it is not said.
+    region: Option<String>,
+}
+
+impl Options {
+    /// The queues of an alias, none of which may be among `own`: what comes back to this deployment's own consumer would be found done, or go round for ever.
+    fn queues(self, own: Option<&Queues>) -> Result<Queues, Problems> {
+        let Some(url) = self.url else { return Err(Problems::at("/url", "is required: the URL of the queue that tasks go to")) };
+        let queues = Queues::elsewhere(url, self.queues)?;
+        let is_own = |url: &str| own.is_some_and(|own| own.iter().any(|(_, address)| address.url == url));
+        if let Some((name, _)) = queues.iter().find(|(_, address)| is_own(&address.url)) {
+            return Err(Problems::whole(format!("{name} is a queue of this deployment's own: a task names it as its queue")));
+        }
+        Ok(queues)
+    }
 }
 
 /// A message to send, and whose answer it is.
@@ -45,17 +72,18 @@ type Batch = Vec<Entry>;
 type Answer = Result<Published, PublishError>;
 
 impl SqsTransport {
-    /// A transport to the queues of the settings; `encode` makes a message's body.
+    /// A transport to this deployment's own queues.
     ///
     /// # Errors
-    /// A setting is missing or wrong.
-    pub fn new(env: &Environment, sdk: &SdkConfig, encode: fn(&Envelope) -> String) -> Result<Self, SettingsError> {
-        Ok(Self { client: Client::new(sdk), queues: Queues::from_env(env)?, encode })
+    /// The function that is starting lacks something.
+    pub fn own(cx: &Init) -> Result<Self, SettingsError> {
+        let client = LazyClient::new(cx.shared::<SdkConfig>()?, None);
+        Ok(Self { client, queues: cx.shared::<Queues>()?.clone(), clock: cx.clock()? })
     }
 
     fn entry(&self, place: usize, envelope: &Envelope, now: Timestamp) -> Result<Entry, PublishError> {
         let url = &self.queues.named(&envelope.queue)?.url;
-        let body = (self.encode)(envelope);
+        let body = errand_wire::encode(envelope);
         if body.len() > BODY_LIMIT {
             return Err(PublishError::TooLarge { limit: BODY_LIMIT });
         }
@@ -97,8 +125,8 @@ impl SqsTransport {
             let last = attempt == TRIES;
             batch.retain(|entry| {
                 let answer = told.iter().find(|(place, _)| *place == entry.place).map(|(_, answer)| answer.clone());
-                let answer = answer.unwrap_or_else(|| Err(PublishError::Unavailable("SQS: no answer for the message".to_owned())));
-                let again = !last && matches!(answer, Err(PublishError::Unavailable(_)));
+                let answer = answer.unwrap_or_else(|| Err(PublishError::OutcomeUnknown("SQS: no answer for the message".to_owned())));
+                let again = !last && answer.as_ref().is_err_and(PublishError::passes);
                 if !again {
                     answers.push((entry.place, answer));
                 }
@@ -107,7 +135,7 @@ impl SqsTransport {
             if batch.is_empty() {
                 break;
             }
-            tokio::time::sleep(PAUSE * 2_u32.pow(attempt)).await;
+            self.clock.sleep(PAUSE * 2_u32.pow(attempt)).await;
         }
         Ok(())
     }
@@ -115,7 +143,7 @@ impl SqsTransport {
     async fn send_once(&self, batch: &[Entry]) -> Result<Vec<(usize, Answer)>, PublishError> {
         let Some(url) = batch.first().map(|entry| entry.url.as_str()) else { return Ok(Vec::new()) };
         let entries = batch.iter().map(|entry| entry.request.clone()).collect();
-        let call = self.client.send_message_batch().queue_url(url).set_entries(Some(entries));
+        let call = self.client.get().send_message_batch().queue_url(url).set_entries(Some(entries));
         let told = call.send().await.map_err(|error| Failure::of(&error).to_publish(SERVICE))?;
         let sent = told.successful().iter().map(|sent| (sent.id(), Ok(Published { message_id: Some(sent.message_id().to_owned()) })));
         let failed = told.failed().iter().map(|failed| {
@@ -129,11 +157,24 @@ impl SqsTransport {
 }
 
 impl Transport for SqsTransport {
-    const NAME: &'static str = "sqs";
-    const MAX_DELAY: Duration = Duration::from_secs(900);
+    const BACKEND: &'static str = "sqs";
+    type Options = Options;
+
+    fn new(alias: &str, options: Options, cx: &Init) -> Result<Self, OptionError> {
+        let own = cx.shared::<Queues>().ok();
+        if alias == Self::BACKEND && own.is_some() {
+            return Ok(Self::own(cx)?);
+        }
+        let client = LazyClient::new(cx.shared::<SdkConfig>()?, options.region.clone());
+        Ok(Self { client, queues: options.queues(own)?, clock: cx.clock()? })
+    }
+
+    fn limits(&self) -> TransportLimits {
+        TransportLimits { delay: LONGEST_DELAY, bytes: BODY_LIMIT, destinations: false }
+    }
 
     async fn publish(&self, envelopes: &[Envelope]) -> Vec<Answer> {
-        let now = Timestamp::now();
+        let now = self.clock.now();
         let mut answers: Vec<Answer> = Vec::with_capacity(envelopes.len());
         let mut entries = Vec::with_capacity(envelopes.len());
         for (place, envelope) in envelopes.iter().enumerate() {
@@ -154,7 +195,7 @@ impl Transport for SqsTransport {
     async fn check(&self) -> Result<(), PublishError> {
         for (_, address) in self.queues.iter() {
             let told =
-                self.client.get_queue_attributes().queue_url(&address.url).attribute_names(QueueAttributeName::QueueArn).send().await;
+                self.client.get().get_queue_attributes().queue_url(&address.url).attribute_names(QueueAttributeName::QueueArn).send().await;
             told.map_err(|error| Failure::of(&error).to_publish(SERVICE))?;
         }
         Ok(())
@@ -167,7 +208,8 @@ impl Forward for SqsTransport {
         if message.body.len() > LIMIT {
             return Err(PublishError::TooLarge { limit: LIMIT });
         }
-        let mut call = self.client.send_message().queue_url(url).message_body(&message.body).set_message_group_id(message.group.clone());
+        let mut call =
+            self.client.get().send_message().queue_url(url).message_body(&message.body).set_message_group_id(message.group.clone());
         if is_fifo(url) {
             // The same message sent again within five minutes is dropped.
             let group = message.group.as_deref().unwrap_or("default");
@@ -216,7 +258,7 @@ fn sequences(batches: Vec<Batch>) -> Vec<Vec<Batch>> {
 
 /// The delay that SQS is asked for: not shorter than what is left, so that the message is not seen early.
 fn delay_seconds(envelope: &Envelope, now: Timestamp) -> i32 {
-    let delay = envelope.delay(now).min(SqsTransport::MAX_DELAY);
+    let delay = envelope.delay(now).min(LONGEST_DELAY);
     i32::try_from(delay.as_millis().div_ceil(1000)).unwrap_or_default()
 }
 

@@ -4,17 +4,21 @@
 
 use std::{
     collections::BTreeMap,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use errand_core::{
-    DeadLetter, DeadLetters, Envelope, Environment, ErrorKind, ForeignMessage, Forward, Message, PublishError, Queue, Transport,
+    Clock, DeadLetter, DeadLetters, Envelope, Environment, ErrorKind, Fields, ForeignMessage, Forward, Init, Message, OptionError,
+    PublishError, Queue, Queues, Timestamp, Transport,
 };
 use errand_http::aws::{SdkConfig, sdk_config};
 use errand_testkit::{
-    Answer, Request, Stub,
-    transport::{conformance, delayed, envelope},
+    Answer, Request, Stopped, Stub,
+    transport::{conformance, envelope, failures, on_no_queue},
 };
 use errand_transport_sqs::{SqsDeadLetters, SqsQueue, SqsTransport};
 use serde_json::{Value, json};
@@ -36,10 +40,15 @@ fn settings(url: &str) -> (Environment, SdkConfig) {
     (env, sdk)
 }
 
+const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+fn cx(env: &Environment, sdk: SdkConfig, now: Timestamp) -> Init {
+    Init::default().with(sdk).with(Queues::from_env(env).unwrap()).with(Arc::new(Stopped(now)) as Arc<dyn Clock>)
+}
+
 fn transport(url: &str) -> SqsTransport {
     let (env, sdk) = settings(url);
-    SqsTransport::new(&env, &sdk, |envelope| envelope.kwargs.as_ref().map_or(envelope.id.clone(), |kwargs| kwargs.get().to_owned()))
-        .unwrap()
+    SqsTransport::own(&cx(&env, sdk, NOW)).unwrap()
 }
 
 fn body(request: &Request) -> Value {
@@ -69,7 +78,9 @@ async fn a_thousand_go_in_a_hundred_calls() {
 async fn it_keeps_the_contract_of_a_transport() {
     let working = Stub::start(accept).await;
     let failing = Stub::start(|_| Answer::json(503, r#"{"__type":"com.amazonaws.sqs#ServiceUnavailable"}"#)).await;
-    conformance(&transport(working.url()), &transport(failing.url()), &transport("http://127.0.0.1:1")).await;
+    let breaking_off = Stub::start(|_| Answer::BreakOff).await;
+    conformance(&transport(working.url()), Some(on_no_queue())).await;
+    failures(&transport(failing.url()), &transport("http://127.0.0.1:1"), &transport(breaking_off.url())).await;
 }
 
 #[tokio::test]
@@ -100,7 +111,7 @@ async fn only_the_messages_that_failed_are_sent_again() {
     assert_eq!(answers[2], Err(PublishError::Refused("SQS: InvalidParameterValue".to_owned())));
     let bodies: Vec<Value> =
         body(&stub.requests()[1])["Entries"].as_array().unwrap().iter().map(|entry| entry["MessageBody"].clone()).collect();
-    assert_eq!(bodies, ["b"]);
+    assert_eq!(bodies, [errand_wire::encode(&envelope("b"))]);
 }
 
 #[tokio::test]
@@ -143,7 +154,7 @@ async fn a_fifo_queue_gets_its_batches_one_after_another() {
     let accepted: Vec<String> = stub.requests()[1..]
         .iter()
         .flat_map(|request| body(request)["Entries"].as_array().unwrap().clone())
-        .map(|entry| entry["MessageBody"].as_str().unwrap().to_owned())
+        .map(|entry| errand_wire::native::decode(entry["MessageBody"].as_str().unwrap(), "m").unwrap().id)
         .collect();
     assert_eq!(accepted, (0..30).map(|i| format!("{i:02}")).collect::<Vec<_>>());
 }
@@ -160,7 +171,7 @@ async fn nothing_overtakes_what_a_fifo_queue_did_not_get() {
 #[tokio::test]
 async fn delay_group_and_identity_are_what_each_kind_of_queue_takes() {
     let stub = Stub::start(accept).await;
-    let tenant = Envelope { group: Some("tenant".to_owned()), ..delayed("a", Duration::from_millis(4_500)) };
+    let tenant = Envelope { group: Some("tenant".to_owned()), run_after: Some(NOW + Duration::from_millis(4_500)), ..envelope("a") };
     let ordered = Envelope { queue: "ordered".to_owned(), ..tenant.clone() };
     assert!(transport(stub.url()).publish(&[tenant, ordered]).await.iter().all(Result::is_ok));
     let requests = stub.requests();
@@ -177,8 +188,9 @@ async fn delay_group_and_identity_are_what_each_kind_of_queue_takes() {
     assert_eq!((&fifo["DelaySeconds"], &fifo["MessageGroupId"]), (&Value::Null, &json!("tenant")));
     // An id that is sent again, since it was moved or is replayed, is no duplicate: SQS would drop it.
     let again = Stub::start(accept).await;
-    tokio::time::sleep(Duration::from_millis(2)).await;
-    assert!(transport(again.url()).publish(&[Envelope { queue: "ordered".to_owned(), ..envelope("a") }]).await[0].is_ok());
+    let (env, sdk) = settings(again.url());
+    let later = SqsTransport::own(&cx(&env, sdk, NOW + Duration::from_millis(1))).unwrap();
+    assert!(later.publish(&[Envelope { queue: "ordered".to_owned(), ..envelope("a") }]).await[0].is_ok());
     let (first, second) = (fifo["MessageDeduplicationId"].as_str().unwrap(), body(&again.requests()[0]));
     assert!(first.len() == 64 && second["Entries"][0]["MessageDeduplicationId"] != first);
 }
@@ -276,6 +288,33 @@ async fn what_follows_may_go_to_others_queues_and_a_task_may_not() {
     assert_eq!(body(&stub.requests()[0])["QueueUrl"], "https://sqs/2/replies");
     let answer = transport(stub.url()).publish(&[Envelope { queue: "replies".to_owned(), ..envelope("a") }]).await.remove(0);
     assert_eq!(answer, Err(PublishError::Refused("there is no queue of this name; there are: default, ordered".to_owned())));
+}
+
+#[tokio::test]
+async fn an_alias_is_to_others_queues_and_none_of_its_own() {
+    let stub = Stub::start(accept).await;
+    let (env, sdk) = settings(stub.url());
+    let cx = cx(&env, sdk, NOW);
+    let made = |options: &str| SqsTransport::new("partner", Fields::value(options).unwrap(), &cx);
+    let theirs = r#"{"url":"https://sqs/3/theirs","queues":{"slow":"https://sqs/3/slow"},"region":"us-east-1"}"#;
+    let to = |queue: &str| Envelope { queue: queue.to_owned(), ..envelope("a") };
+    let answers = made(theirs).unwrap().publish(&[to("default"), to("slow"), to("ordered")]).await;
+    assert!(answers[0].is_ok() && answers[1].is_ok());
+    assert_eq!(answers[2], Err(PublishError::Refused("there is no queue of this name; there are: default, slow".to_owned())));
+    let mut urls: Vec<Value> = stub.requests().iter().map(|request| body(request)["QueueUrl"].clone()).collect();
+    urls.sort_by_key(ToString::to_string);
+    assert_eq!(urls, ["https://sqs/3/slow", "https://sqs/3/theirs"]);
+    assert!(stub.requests().iter().all(|request| request.headers["authorization"].to_str().unwrap().contains("/us-east-1/sqs/")));
+    for (wrong, told) in [
+        ("{}", "/url: is required: the URL of the queue that tasks go to"),
+        (r#"{"url":"main"}"#, "/url: expected the URL of a queue, such as"),
+        (r#"{"url":"https://sqs/3/x","queues":{"a b":"https://sqs/3/y"}}"#, "/queues/a b: expected the name of a queue"),
+        (r#"{"url":"https://sqs/1/main"}"#, "default is a queue of this deployment's own: a task names it as its queue"),
+        (r#"{"url":"https://sqs/3/x","queues":{"o":"https://sqs/1/ordered.fifo"}}"#, "o is a queue of this deployment's own"),
+    ] {
+        let error = made(wrong).err().unwrap();
+        assert!(matches!(&error, OptionError::Options(problems) if problems.to_string().starts_with(told)), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -17,8 +17,14 @@ fn conditions(payloads: &Payloads) -> Map<String, Value> {
         }
         None => json!({ "type": "string", "pattern": r"^[A-Za-z0-9_-]{1,80}(\.fifo)?$", "default": DEFAULT_QUEUE }),
     };
+    let backend = match payloads.transports() {
+        Some(known) => json!({ "type": "string", "enum": known.names }),
+        None => json!({ "type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$" }),
+    };
     map(json!({
         "queue": queue,
+        "backend": described(backend, "The transport that it is handed to, by its name."),
+        "destination": { "type": "string", "minLength": 1, "maxLength": 512, "pattern": r"^[^\x00-\x1f\x7f-\x9f]*$", "description": "What it is for there: the broker's topic, stream, entity or channel." },
         "max_attempts": { "type": "integer", "minimum": 1, "maximum": native::MAX_ATTEMPTS, "description": "The operator's ERRAND_MAX_ATTEMPTS when not said." },
         "callback_url": { "type": "string", "maxLength": 2048, "pattern": CALLBACK_URL, "description": "An https URL to which the result is POSTed, signed as Standard Webhooks." },
         "group": { "type": "string", "pattern": "^[!-~]{1,128}$", "description": "Tenant, or ordering key on a FIFO queue." },

@@ -1,0 +1,14 @@
+//! What this build can hand tasks to: the one list of the kinds of transports, each with the Cargo feature that it is built with.
+
+use errand_core::{Backends, Transport};
+use errand_transport_sqs::SqsTransport;
+
+/// The one whose queues this deployment's own consumer works off.
+pub(crate) const HOME: &str = SqsTransport::BACKEND;
+
+/// Adds the kinds of transports of this build.
+pub fn backends(backends: &mut Backends<true>) {
+    backends.add::<SqsTransport>();
+    #[cfg(feature = "transport-console")]
+    backends.add::<errand_transport_console::Console>();
+}

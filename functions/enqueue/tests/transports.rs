@@ -1,0 +1,238 @@
+//! Transports by name: whom a task is handed to, and what is said of those that there are.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod world;
+
+use std::{
+    future::pending,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use errand_core::{
+    BODY_LIMIT, Backends, Envelope, Environment, Init, Lookup, OptionError, Problems, PublishError, Published, Transport, TransportLimits,
+};
+use errand_enqueue::{Enqueue, backends};
+use errand_transport_console::Console;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use world::{World, mail, pointers, request, told, with};
+
+fn theirs(task: &str) -> Value {
+    json!({ "task": task, "kwargs": { "anything": 1 }, "backend": "partner", "queue": "their-own" })
+}
+
+#[tokio::test]
+async fn a_task_goes_to_the_transport_that_it_names_and_says_there_no_more_where_to() {
+    let world = World::new();
+    let mut task = theirs("no.task.of.ours");
+    (task["destination"], task["id"]) = (json!("orders"), json!("a"));
+    let (status, answer) = world.post(&task).await;
+    assert_eq!((status, &answer["backend"], &answer["status"]), (202, &json!("partner"), &json!("READY")));
+    let handed = world.partner.envelopes.lock().unwrap()[0].clone();
+    assert_eq!((handed.backend, handed.destination.as_deref(), handed.queue.as_str()), (None, Some("orders"), "their-own"));
+    let (_, header) = world.store.get("a").await.unwrap().unwrap();
+    assert_eq!((header.backend.as_deref(), header.destination.as_deref()), (Some("partner"), Some("orders")));
+    // The same again goes the same way, since its message may be lost.
+    assert_eq!(world.post(&task).await.1["idempotent_replayed"], true);
+    assert_eq!(world.queued(), 2);
+    let home = with("backend", json!("soon"));
+    assert_eq!(world.post(home).await.1["backend"], "soon");
+    assert_eq!(world.soon.envelopes.lock().unwrap()[0].backend, None);
+}
+
+#[tokio::test]
+async fn a_route_hands_its_tasks_over_unless_they_say_otherwise() {
+    let world = World::new();
+    let (status, answer) = world.post(json!({ "task": "theirs.ship", "kwargs": { "n": 1 } })).await;
+    assert_eq!((status, &answer["backend"]), (202, &json!("partner")));
+    let event = json!({ "specversion": "1.0", "id": "7", "source": "/shop", "type": "theirs.ship", "data": { "n": 1 } });
+    let mut event = request("POST", "/v1/events", event);
+    event.headers_mut().insert("content-type", "application/cloudevents+json".parse().unwrap());
+    assert_eq!(world.enqueue.handle(&event).await.status(), 202);
+    let handed = world.partner.envelopes.lock().unwrap().clone();
+    assert_eq!(handed.iter().map(|envelope| envelope.destination.as_deref()).collect::<Vec<_>>(), [Some("orders"); 2]);
+    let own = json!({ "task": "theirs.ship", "destination": "returns" });
+    assert_eq!(world.post(own).await.0, 202);
+    assert_eq!(world.partner.envelopes.lock().unwrap()[2].destination.as_deref(), Some("returns"));
+    assert_eq!(world.post(json!({ "task": "theirs.ship", "backend": "soon" })).await.1["backend"], "soon");
+}
+
+#[tokio::test]
+async fn what_a_transport_cannot_hold_back_waits_with_its_name() {
+    let world = World::new();
+    let mut task = theirs("x");
+    (task["countdown"], task["destination"]) = (json!(60), json!("orders"));
+    let (status, answer) = world.post(&task).await;
+    assert_eq!((status, &answer["backend"], &answer["status"]), (202, &json!("partner"), &json!("SCHEDULED")));
+    let held = world.late.envelopes.lock().unwrap()[0].clone();
+    assert_eq!((held.backend.as_deref(), held.destination.as_deref()), (Some("partner"), Some("orders")));
+    task["kwargs"] = json!({ "text": "x".repeat(BODY_LIMIT + 1) });
+    let mut world = world;
+    let (status, problem) = world.post(&task).await;
+    assert_eq!(status, 413, "it could not be handed over when it is due: {problem}");
+    world.enqueue.dispatch = world.enqueue.dispatch.with_hold(None);
+    let (status, problem) = world
+        .post(
+            with("backend", json!("partner"))
+                .as_object()
+                .map(|task| {
+                    let mut task = Value::from(task.clone());
+                    task["countdown"] = json!(60);
+                    task
+                })
+                .unwrap(),
+        )
+        .await;
+    assert!(status == 422 && problem["detail"].as_str().unwrap().contains("delayed by 0 seconds at most"), "{problem}");
+}
+
+#[tokio::test]
+async fn a_transport_that_is_not_there_is_refused_by_name_and_nothing_is_sent() {
+    let world = World::new();
+    let told_of = json!([{ "pointer": "/backend", "detail": "is no transport that is known here; known are: partner, soon" }]);
+    for (path, body) in [
+        ("/v1/tasks", with("backend", json!("partnr"))),
+        ("/v1/notifications", json!({ "channels": { "email": mail()["kwargs"] }, "backend": "partnr" })),
+    ] {
+        let (status, problem) = world.post_to(path, body).await;
+        assert_eq!((status, &problem["errors"]), (422, &told_of), "{path}");
+    }
+    for (name, value) in [("backend", json!("a b")), ("backend", json!(7)), ("destination", json!("")), ("destination", json!("a\n"))] {
+        let (status, problem) = world.post(with(name, value.clone())).await;
+        assert_eq!((status, pointers(&problem)), (422, vec![format!("/{name}").as_str()]), "{value}");
+    }
+    let (status, problem) = world.post(with("destination", json!("orders"))).await;
+    assert!(status == 422 && problem["detail"].as_str().unwrap().contains("soon takes no destination"), "{problem}");
+    let batch = json!({ "tasks": [with("backend", json!("partnr")), with("backend", json!("partner")), mail()] });
+    let (status, answer) = world.post_to("/v1/tasks/batch", batch).await;
+    assert_eq!((status, &answer["tasks"][0]["status"], &answer["tasks"][1]["backend"]), (207, &json!(422), &json!("partner")));
+    assert_eq!((answer["tasks"][2]["backend"].as_str(), world.queued()), (Some("soon"), 2));
+}
+
+/// What a third party writes: options, a transport.
+struct Mine {
+    silent: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Options {
+    broker: String,
+    #[serde(default)]
+    silent: bool,
+}
+
+impl Transport for Mine {
+    const BACKEND: &'static str = "mine";
+    type Options = Options;
+
+    fn new(alias: &str, Options { broker, silent }: Options, _: &Init) -> Result<Self, OptionError> {
+        if broker.is_empty() {
+            return Err(Problems::at("/broker", format!("expected the broker of {alias}")).into());
+        }
+        Ok(Self { silent })
+    }
+
+    fn limits(&self) -> TransportLimits {
+        TransportLimits { delay: Duration::ZERO, bytes: 1000, destinations: true }
+    }
+
+    async fn publish(&self, envelopes: &[Envelope]) -> Vec<Result<Published, PublishError>> {
+        envelopes.iter().map(|envelope| Ok(Published { message_id: envelope.destination.clone() })).collect()
+    }
+
+    async fn check(&self) -> Result<(), PublishError> {
+        if self.silent { pending().await } else { Ok(()) }
+    }
+}
+
+fn own(backends: &mut Backends<true>) {
+    errand_enqueue::backends(backends);
+    backends.add::<Mine>();
+    backends.add::<Console>();
+}
+
+fn enqueue(fill: impl FnOnce(&mut Backends<true>), vars: &[(&str, &str)]) -> Result<Enqueue, String> {
+    let aws = [
+        ("AWS_REGION", "eu-west-1"),
+        ("AWS_ACCESS_KEY_ID", "a"),
+        ("AWS_SECRET_ACCESS_KEY", "s"),
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
+        ("ERRAND_QUEUE_URL", "https://sqs/1/main"),
+    ];
+    let env: Environment = aws.iter().chain(vars).copied().collect();
+    let enqueue = Enqueue::from_env(&env, fill).map_err(|error| error.to_string())?;
+    Ok(Enqueue { access: enqueue.access.open_without_keys(), ..enqueue })
+}
+
+fn lines(file: &Path) -> Vec<Value> {
+    std::fs::read_to_string(file).unwrap_or_default().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn one_kind_is_there_under_two_names_beside_a_third_partys() {
+    let folder = tempfile::tempdir().unwrap();
+    let [audit, trial] = ["audit", "trial"].map(|name| folder.path().join(name));
+    let transports = json!({
+        "audit": { "backend": "console", "options": { "file": audit } },
+        "trial": { "backend": "console", "options": { "file": trial } },
+        "kafka": { "backend": "mine", "options": { "broker": "b:9092" } },
+    });
+    let enqueue = enqueue(own, &[("ERRAND_TRANSPORTS", &transports.to_string()), ("ERRAND_TRANSPORT", "audit")]).unwrap();
+    let post = async |task: &Value| told(&enqueue.handle(&request("POST", "/v1/tasks", task)).await);
+    for (task, backend) in [
+        (json!({ "task": "any", "id": "1" }), "audit"),
+        (json!({ "task": "any", "id": "2", "destination": "d" }), "audit"),
+        (json!({ "task": "any", "id": "3", "backend": "trial" }), "trial"),
+        (json!({ "task": "any", "id": "4", "backend": "kafka", "destination": "topic" }), "kafka"),
+    ] {
+        let (status, answer) = post(&task).await;
+        assert_eq!((status, answer["backend"].as_str()), (202, Some(backend)), "{answer}");
+    }
+    let audited = lines(&audit);
+    assert_eq!(audited[0], json!({ "task": "any", "id": "1", "queue": "default", "backend": "audit" }));
+    assert_eq!((audited.len(), &audited[1]["destination"], lines(&trial)[0]["id"].as_str()), (2, &json!("d"), Some("3")));
+    let (status, _) = post(&json!({ "task": "any", "backend": "sqs" })).await;
+    assert_eq!(status, 422, "what our own consumer is to run must be a task that is known");
+}
+
+#[tokio::test]
+async fn health_asks_all_at_once_and_tells_by_name_who_is_silent() {
+    let transports = r#"{"a":{"backend":"mine","options":{"broker":"x","silent":true}},"b":{"backend":"mine","options":{"broker":"x","silent":true}},"c":{"backend":"mine","options":{"broker":"x"}}}"#;
+    let enqueue = enqueue(own, &[("ERRAND_TRANSPORTS", transports)]).unwrap();
+    let started = Instant::now();
+    let (status, health) = told(&enqueue.handle(&request("GET", "/v1/health", "")).await);
+    assert!(started.elapsed() < Duration::from_secs(4), "one does not wait for another: {:?}", started.elapsed());
+    let checks = &health["checks"];
+    let silent = json!("does not answer within 2 seconds");
+    assert_eq!((status, &checks["a"], &checks["b"], &checks["c"]), (503, &silent, &silent, &json!("ok")));
+    assert!(checks["sqs"].as_str().is_some_and(|told| told != "ok"), "{health}");
+}
+
+#[test]
+fn a_wrong_setting_is_named_with_the_place_in_it() {
+    let error = |transports: &str| enqueue(own, &[("ERRAND_TRANSPORTS", transports)]).err().unwrap();
+    for (transports, told) in [
+        ("[]", "ERRAND_TRANSPORTS: expected a JSON object, got an array"),
+        (r#"{"a":{}}"#, "ERRAND_TRANSPORTS: /a/backend: is required"),
+        (r#"{"a":{"backend":"mine","option":{}}}"#, "ERRAND_TRANSPORTS: /a/option: "),
+        (r#"{"a b":{"backend":"mine"}}"#, "ERRAND_TRANSPORTS: /a b/backend: stands under no name of a transport"),
+        (r#"{"a":{"backend":"kafka"}}"#, "ERRAND_TRANSPORTS: /a/backend: this build has no transport kafka; it has: console, mine, sqs"),
+        (r#"{"a":{"backend":"mine","options":{"broker":7}}}"#, "ERRAND_TRANSPORTS: /a/options/broker: expected a string, got a number"),
+        (r#"{"a":{"backend":"mine","options":{"broker":""}}}"#, "ERRAND_TRANSPORTS: /a/options/broker: expected the broker of a"),
+        (r#"{"a":{"backend":"mine","options":{"broker":"x","surprise":1}}}"#, "ERRAND_TRANSPORTS: /a/options/surprise: "),
+        (r#"{"a":{"backend":"sqs"}}"#, "ERRAND_TRANSPORTS: /a/options/url: is required"),
+        (r#"{"sqs":{"backend":"console"}}"#, "ERRAND_TRANSPORTS: /sqs: is what this deployment's own consumer works off"),
+    ] {
+        let error = error(transports);
+        assert!(error.starts_with(told), "{transports}: {error}");
+    }
+    let routes = |routes: &str| enqueue(backends, &[("ERRAND_ROUTES", routes)]).err().unwrap_or_default();
+    assert_eq!(routes(r#"{"a":{"transport":"x"}}"#), "ERRAND_ROUTES: a: x is no transport that is known here; known are: sqs");
+    assert!(routes(r#"{"a":{"transport":"sqs","topic":"x"}}"#).starts_with("ERRAND_ROUTES: a: /topic: "));
+    assert_eq!(routes(r#"{"email":{"transport":"sqs"}}"#), "", "our own consumer does it by what it has");
+    let default = enqueue(backends, &[("ERRAND_TRANSPORT", "x")]).err().unwrap();
+    assert_eq!(default, "ERRAND_TRANSPORT: there is no transport x; ERRAND_TRANSPORTS names: sqs");
+}

@@ -1,0 +1,308 @@
+use std::{
+    collections::BTreeMap,
+    iter::{repeat_with, zip},
+    ptr,
+    sync::Arc,
+};
+
+use futures_util::future::join_all;
+use serde_json::value::RawValue;
+
+use super::backends::Alias;
+use crate::{
+    Backends, Digest, DynCheck, DynHold, DynObjects, DynTransport, Envelope, Environment, HandOver, Init, PublishError, Published,
+    SettingsError, Timestamp, TransportLimits, Transports, settings::all::TRANSPORT,
+};
+
+/// Hands each envelope to the transport that it names: one of these aliases; and to what can hold it back until then, where that transport cannot.
+///
+/// One alias is home: what this deployment's own consumer works off. An envelope that names none goes there, as do callbacks, moves and replays. What is too large for
+/// home goes to the object store first, which only our own consumer reads.
+#[derive(Clone)]
+pub struct Dispatch {
+    aliases: Arc<BTreeMap<Arc<str>, Alias>>,
+    home: Arc<str>,
+    default: Arc<str>,
+    hold: Option<Arc<dyn DynHold>>,
+    objects: Option<Arc<dyn DynObjects>>,
+}
+
+/// How an envelope goes.
+#[derive(Clone, Copy)]
+enum Way<'a> {
+    /// To this alias, at once.
+    To(&'a str, &'a dyn DynTransport),
+    /// To what holds it until it is due, for this alias where that is not home.
+    Held(&'a dyn DynHold, Option<&'a str>),
+}
+
+/// Envelopes that go the same way, and whose answers they are.
+struct Batch<'a> {
+    way: Way<'a>,
+    places: Vec<usize>,
+    envelopes: Vec<Envelope>,
+}
+
+type Sent = Vec<Result<Published, PublishError>>;
+
+impl Dispatch {
+    /// Of one transport alone, under this name: what this deployment's own consumer works off.
+    #[must_use]
+    pub fn of(home: &str, transport: Arc<dyn DynTransport>) -> Self {
+        let home: Arc<str> = Arc::from(home);
+        let aliases = BTreeMap::from([(Arc::clone(&home), Alias { transport, check: None })]);
+        Self { aliases: Arc::new(aliases), default: Arc::clone(&home), home, hold: None, objects: None }
+    }
+
+    /// `fill` adds the kinds of transports. The aliases of `ERRAND_TRANSPORTS`, and the one named as `home`, which is of the kind of that name and has no options. `ERRAND_TRANSPORT` says which is taken where
+    /// nothing is said: home, unless it is set.
+    ///
+    /// # Errors
+    /// A setting is wrong, names what there is not, or is missing.
+    pub fn from_env<const CHECKED: bool>(
+        env: &Environment,
+        fill: impl FnOnce(&mut Backends<CHECKED>),
+        home: &str,
+        cx: &Init,
+    ) -> Result<Self, SettingsError> {
+        let mut backends = Backends::default();
+        fill(&mut backends);
+        let mut aliases = BTreeMap::from([(Arc::from(home), backends.plain(home, cx)?)]);
+        aliases.extend(backends.read(env, home, cx)?);
+        let default = Arc::from(env.get(&TRANSPORT).unwrap_or(home));
+        if !aliases.contains_key(&default) {
+            let known: Vec<&str> = aliases.keys().map(AsRef::as_ref).collect();
+            let problem = format!("there is no transport {default}; ERRAND_TRANSPORTS names: {}", known.join(", "));
+            return Err(SettingsError::invalid(TRANSPORT.name, &problem));
+        }
+        Ok(Self { aliases: Arc::new(aliases), default, home: Arc::from(home), hold: None, objects: None })
+    }
+
+    /// With one more alias.
+    #[must_use]
+    pub fn with(mut self, alias: &str, transport: Arc<dyn DynTransport>) -> Self {
+        Arc::make_mut(&mut self.aliases).insert(Arc::from(alias), Alias { transport, check: None });
+        self
+    }
+
+    /// With what holds envelopes that are due later than their transport can wait.
+    #[must_use]
+    pub fn with_hold(self, hold: Option<Arc<dyn DynHold>>) -> Self {
+        Self { hold, ..self }
+    }
+
+    /// With what takes arguments that no transport can carry.
+    #[must_use]
+    pub fn with_objects(self, objects: Option<Arc<dyn DynObjects>>) -> Self {
+        Self { objects, ..self }
+    }
+
+    /// Their names, and which of them is home and which the default.
+    #[must_use]
+    pub fn names(&self) -> Transports {
+        Transports { names: self.aliases.keys().cloned().collect(), home: Arc::clone(&self.home), default: Arc::clone(&self.default) }
+    }
+
+    /// The transport of this name, but the one that is home.
+    pub(crate) fn elsewhere(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<dyn DynTransport>)> {
+        self.aliases.iter().filter(|(name, _)| **name != self.home).map(|(name, alias)| (name, &alias.transport))
+    }
+
+    /// What tells whether each alias works, by its name, as far as this build asks.
+    pub fn checks(&self) -> impl Iterator<Item = (&str, Arc<dyn DynCheck>)> {
+        self.aliases.iter().filter_map(|(name, alias)| Some((name.as_ref(), Arc::clone(alias.check.as_ref()?))))
+    }
+
+    /// Whether there is an object store.
+    #[must_use]
+    pub fn has_objects(&self) -> bool {
+        self.objects.is_some()
+    }
+
+    /// Sends an envelope; answers the name of what took it. Its arguments may have gone to the object store on the way.
+    ///
+    /// # Errors
+    /// It was not sent, or not surely.
+    pub async fn publish(&self, envelope: &mut Envelope, now: Timestamp) -> Result<&str, PublishError> {
+        let way = self.way(envelope, now)?;
+        let sent = self.publish_one(way, envelope).await;
+        match (sent, &self.objects) {
+            (Err(PublishError::TooLarge { .. }), Some(objects)) if self.comes_back(way) && envelope.claim_check.is_none() => {
+                let key = object_key(envelope, now);
+                let content = envelope.check_in(key.clone());
+                objects.put(&key, content).await.map_err(|error| PublishError::Unavailable(error.0))?;
+                self.publish_one(way, envelope).await
+            }
+            (sent, _) => sent,
+        }?;
+        Ok(way.name())
+    }
+
+    /// Sends envelopes together; answers each with the name of what took it, in their order.
+    pub async fn publish_all(&self, envelopes: Vec<Envelope>, now: Timestamp) -> Vec<(Envelope, Result<&str, PublishError>)> {
+        let mut answers: Vec<Option<(Envelope, Result<&str, PublishError>)>> = envelopes.iter().map(|_| None).collect();
+        let mut batches: Vec<Batch<'_>> = Vec::new();
+        for (place, envelope) in envelopes.into_iter().enumerate() {
+            match self.way(&envelope, now) {
+                Err(error) => answers[place] = Some((envelope, Err(error))),
+                Ok(way) => match batches.iter_mut().find(|batch| batch.way.is(way)) {
+                    Some(batch) => {
+                        batch.places.push(place);
+                        batch.envelopes.push(envelope);
+                    }
+                    None => batches.push(Batch { way, places: vec![place], envelopes: vec![envelope] }),
+                },
+            }
+        }
+        for (Batch { way, places, envelopes }, sent) in join_all(batches.into_iter().map(|batch| self.hand_over_all(batch))).await {
+            let sent = sent.into_iter().map(|sent| sent.map(|_| way.name())).chain(repeat_with(unanswered));
+            for (place, answer) in zip(places, zip(envelopes, sent)) {
+                answers[place] = Some(answer);
+            }
+        }
+        let mut answers: Vec<_> = answers.into_iter().flatten().collect();
+        // What no transport can carry goes by the object store, where there is one.
+        for (envelope, sent) in &mut answers {
+            if matches!(sent, Err(PublishError::TooLarge { .. })) && self.objects.is_some() {
+                *sent = self.publish(envelope, now).await;
+            }
+        }
+        answers
+    }
+
+    /// Puts envelopes on their own queue again, whatever they wait for: what is due later than a queue can wait comes early, and is hidden then.
+    pub async fn requeue(&self, envelopes: &[Envelope]) -> Vec<Result<Published, PublishError>> {
+        match self.aliases.get(&self.home) {
+            Some(alias) => alias.transport.publish(envelopes).await,
+            None => envelopes.iter().map(|_| unanswered()).collect(),
+        }
+    }
+
+    /// Takes back what waits for its time outside of a queue, as far as that can be done. What comes all the same finds its id ended or moved.
+    ///
+    /// # Errors
+    /// It may still come.
+    pub async fn withdraw(&self, id: &str, run_after: Timestamp) -> Result<(), PublishError> {
+        match &self.hold {
+            Some(hold) => hold.withdraw(id, run_after).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The name of what an envelope is handed to.
+    ///
+    /// # Errors
+    /// It can go nowhere.
+    pub fn route(&self, envelope: &Envelope, now: Timestamp) -> Result<&str, PublishError> {
+        self.way(envelope, now).map(|way| way.name())
+    }
+
+    /// Writes into an envelope what it is handed to: what it says itself, else what its task's route says, else the default. Of what goes home that is nothing.
+    pub fn choose(&self, envelope: &mut Envelope, route: Option<&HandOver>) {
+        match route {
+            Some(HandOver { transport, destination }) if envelope.backend.is_none() => {
+                envelope.backend = Some(transport.clone());
+                envelope.destination = envelope.destination.take().or_else(|| destination.clone());
+            }
+            _ => {}
+        }
+        let chosen = envelope.backend.take().unwrap_or_else(|| self.default.to_string());
+        envelope.backend = (chosen != *self.home).then_some(chosen);
+    }
+
+    fn way(&self, envelope: &Envelope, now: Timestamp) -> Result<Way<'_>, PublishError> {
+        let wanted = envelope.backend.as_deref().unwrap_or(&self.home);
+        let (name, alias) =
+            self.aliases.get_key_value(wanted).ok_or_else(|| PublishError::Refused(format!("{wanted} {}", self.names().unknown())))?;
+        let TransportLimits { delay: longest, bytes, destinations } = alias.transport.limits();
+        if envelope.destination.is_some() && !destinations {
+            return Err(PublishError::Refused(format!("{name} takes no destination: there a task names a queue")));
+        }
+        let delay = envelope.delay(now);
+        if delay <= longest {
+            return Ok(Way::To(name, alias.transport.as_ref()));
+        }
+        match &self.hold {
+            // It would only be told when it is due.
+            Some(_) if envelope.backend.is_some() && envelope.arguments() > bytes => Err(PublishError::TooLarge { limit: bytes }),
+            Some(hold) if delay <= hold.limits().delay => Ok(Way::Held(hold.as_ref(), envelope.backend.as_ref().map(|_| name.as_ref()))),
+            hold => {
+                let longest = hold.as_ref().map_or(longest, |hold| hold.limits().delay).as_secs();
+                let hint = if hold.is_none() { "; for more, the operator sets ERRAND_QUEUE_ARN and ERRAND_SCHEDULER_ROLE_ARN" } else { "" };
+                Err(PublishError::Refused(format!("a task can be delayed by {longest} seconds at most{hint}")))
+            }
+        }
+    }
+
+    /// Whether what goes this way comes to our own consumer first.
+    fn comes_back(&self, way: Way<'_>) -> bool {
+        match way {
+            Way::To(name, _) => name == &*self.home,
+            Way::Held(..) => true,
+        }
+    }
+
+    async fn publish_one(&self, way: Way<'_>, envelope: &mut Envelope) -> Result<Published, PublishError> {
+        self.hand_over(way, std::slice::from_mut(envelope)).await.pop().unwrap_or_else(unanswered)
+    }
+
+    async fn hand_over_all<'a>(&'a self, mut batch: Batch<'a>) -> (Batch<'a>, Sent) {
+        let sent = self.hand_over(batch.way, &mut batch.envelopes).await;
+        (batch, sent)
+    }
+
+    /// What an alias is handed says no more that it is for it.
+    async fn hand_over(&self, way: Way<'_>, envelopes: &mut [Envelope]) -> Sent {
+        match way {
+            Way::Held(hold, _) => hold.hold(envelopes).await,
+            Way::To(_, transport) => {
+                let said: Vec<Option<String>> = envelopes.iter_mut().map(|envelope| envelope.backend.take()).collect();
+                let sent = transport.publish(envelopes).await;
+                zip(envelopes, said).for_each(|(envelope, backend)| envelope.backend = backend);
+                sent
+            }
+        }
+    }
+}
+
+impl<'a> Way<'a> {
+    fn name(self) -> &'a str {
+        match self {
+            Self::To(name, _) => name,
+            Self::Held(hold, alias) => alias.unwrap_or(hold.name()),
+        }
+    }
+
+    fn is(self, other: Self) -> bool {
+        matches!(self, Self::To(..)) == matches!(other, Self::To(..)) && ptr::eq(self.name(), other.name())
+    }
+}
+
+fn unanswered<T>() -> Result<T, PublishError> {
+    Err(PublishError::OutcomeUnknown("the transport did not answer".to_owned()))
+}
+/// A key that only the same arguments of the same id at the same time have. Its first part says how long the object must live: what waits on a queue
+/// and then as a dead letter is gone after 24 days, what is scheduled waits up to a year before.
+fn object_key(envelope: &Envelope, now: Timestamp) -> String {
+    let lifetime = if envelope.delay(now).is_zero() { "soon" } else { "late" };
+    let [args, kwargs] = [&envelope.args, &envelope.kwargs].map(|json| json.as_deref().map_or("", RawValue::get));
+    format!("{lifetime}/{}-{}", now.millis(), Digest::of_parts(&[&envelope.id, args, kwargs]).short())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn an_objects_key_is_made_of_the_arguments_in_every_build() {
+        let now = Timestamp::from_millis(1_800_000_000_123);
+        let kwargs = RawValue::from_string(r#"{"n":1e400}"#.to_owned()).ok();
+        let soon = Envelope { kwargs, ..Envelope::new("order-7".to_owned(), "t".to_owned()) };
+        assert_eq!(object_key(&soon, now), "soon/1800000000123-b321ed45436f9d2df3992e2781cb91fc");
+        let late = Envelope { run_after: Some(now + Duration::from_secs(1)), ..soon };
+        assert_eq!(object_key(&late, now), "late/1800000000123-b321ed45436f9d2df3992e2781cb91fc");
+        assert!(crate::limits::object_key(&object_key(&late, now)).is_ok());
+    }
+}
