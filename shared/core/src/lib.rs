@@ -17,7 +17,9 @@ pub use fields::{Aliases, Fields, Problem, Problems, nearest, not_known, segment
 pub use queue::*;
 pub use run::*;
 pub use send::*;
-pub use settings::{CallTimeout, Environment, Init, Invocation, Reader, Secret, Setting, SettingsError, Stranger, Takes, Unread};
+pub use settings::{
+    CallTimeout, Environment, Init, Invocation, Reader, Reference, Secret, Setting, SettingsError, Stranger, Takes, Unread,
+};
 pub use store::*;
 pub use task::*;
 pub use words::*;

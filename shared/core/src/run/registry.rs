@@ -58,6 +58,7 @@ impl Registry {
     /// One that has some of its settings but not all, or a wrong one; or its calls may take longer than an invocation.
     pub fn add<P: Provider>(&mut self, env: &Environment, cx: &Init) -> Result<(), SettingsError> {
         self.settings.extend(P::SETTINGS);
+        env.check_no_references(P::SETTINGS)?;
         match P::new(env, cx) {
             Ok(provider) => {
                 let fits = self.invocation.check(P::NAME, provider.timeout());
@@ -90,6 +91,7 @@ impl Registry {
     /// A setting is wrong.
     pub fn add_runner<R: Runner>(&mut self, env: &Environment, cx: &Init) -> Result<(), SettingsError> {
         self.settings.extend(R::SETTINGS);
+        env.check_no_references(R::SETTINGS)?;
         let runner = Arc::new(R::new(env, cx)?);
         let make = move |options: &Map<String, Value>| {
             let circuit = Value::from(options.clone()).to_string();

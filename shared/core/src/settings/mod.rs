@@ -3,6 +3,7 @@
 pub mod all;
 mod init;
 mod invocation;
+mod reference;
 mod setting;
 mod signing;
 mod stranger;
@@ -11,8 +12,12 @@ use std::{collections::BTreeMap, fmt};
 
 pub use init::{CallTimeout, Init};
 pub use invocation::Invocation;
+pub use reference::Reference;
 pub use setting::{Reader, Setting, Takes};
 pub use stranger::{Stranger, Unread};
+
+/// How the names of all settings begin that are not another's.
+const PREFIX: &str = "ERRAND_";
 
 /// The environment variables that a function was started with. Only `main` makes one of the real environment; an empty value counts
 /// as not set, since a deployment template cannot leave a variable out.

@@ -2,11 +2,8 @@
 
 use std::fmt;
 
-use super::{Environment, Reader, Setting, all};
+use super::{Environment, PREFIX, Reader, Setting, all};
 use crate::nearest;
-
-/// How the names of all settings begin that are not another's.
-const PREFIX: &str = "ERRAND_";
 
 /// A variable `ERRAND_…` that is set, and that whoever starts does not read.
 #[derive(Clone, Debug, PartialEq, Eq)]
