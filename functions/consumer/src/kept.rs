@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use errand_core::{DynForeignObjects, DynObjects, DynResultBackend, Environment, SettingsError};
+use errand_core::{DynForeignObjects, DynObjects, DynResultBackend, Environment, Init, SettingsError};
 use errand_http::aws::SdkConfig;
 
 /// Where arguments are that no queue can carry, if `ERRAND_BUCKET` names it.
@@ -31,12 +31,13 @@ pub(crate) fn foreign_objects(sdk: &SdkConfig) -> Option<Arc<dyn DynForeignObjec
 ///
 /// # Errors
 /// The setting is wrong, or this build has no result backend.
-pub(crate) fn results(env: &Environment) -> Result<Option<Arc<dyn DynResultBackend>>, SettingsError> {
+pub(crate) fn results(env: &Environment, cx: &Init) -> Result<Option<Arc<dyn DynResultBackend>>, SettingsError> {
     #[cfg(feature = "celery-results")]
-    return Ok(errand_result_redis::Redis::from_env(env)?.map(|redis| Arc::new(redis) as _));
+    return Ok(errand_result_redis::Redis::from_env(env, cx)?.map(|redis| Arc::new(redis) as _));
     #[cfg(not(feature = "celery-results"))]
     {
         use errand_core::settings::all::CELERY_RESULT_BACKEND;
+        let _ = cx;
         match env.get(&CELERY_RESULT_BACKEND) {
             None => Ok(None),
             Some(_) => Err(SettingsError::invalid(CELERY_RESULT_BACKEND.name, "build with the feature celery-results")),

@@ -32,7 +32,7 @@ use errand_core::{
     settings::all::{API_URL, AWS_LAMBDA_LOG_STREAM_NAME, MAX_ATTEMPTS, OUTCOME_UNKNOWN, RETENTION_SECONDS, RETRY_BASE_SECONDS},
 };
 use errand_engine::{Circuits, Engine, Log, Policy, Sequel, Unknown, Verdict};
-use errand_http::sns::Verifier;
+use errand_http::{References, sns::Verifier};
 use errand_runtime::TokioClock;
 use errand_store_dynamodb::DynamoStore;
 use errand_transport_sqs::{SqsQueue, SqsTransport};
@@ -49,7 +49,7 @@ pub fn serve_with(
     providers: impl FnOnce(&mut Registry, &Environment, &Init) -> Result<(), SettingsError>,
     backends: impl FnOnce(&mut Backends<false>),
 ) -> ExitCode {
-    errand_runtime::serve_raw(|env| {
+    errand_runtime::serve_raw(Reader::Consumer, |env| {
         let function = Arc::new(Function::with_backends(env, providers, backends)?);
         Ok(move |event| Arc::clone(&function).invoke(event))
     })
@@ -80,10 +80,12 @@ impl Consumer {
         let objects_of_others = kept::foreign_objects(&sdk);
         let cx = Init::default().with(Invocation::from_env(env)?).with(errand_http::Client::new()).with(sdk);
         let cx = cx.with(Queues::from_env(env)?).with(Arc::new(TokioClock) as Arc<dyn Clock>);
+        let references = References::new(env, &cx)?;
+        let cx = cx.with(references);
         let intake = Intake { objects: objects_of_others, verifier: Verifier::from_env(env, &cx)? };
         let dispatch = Dispatch::from_env(env, backends, HOME, &cx)?.with_objects(objects.clone());
         let forward = Arc::new(SqsTransport::own(&cx)?);
-        let sequel = Sequel { follow_ups: errand_wire::celery::follow_ups, forward, results: kept::results(env)? };
+        let sequel = Sequel { follow_ups: errand_wire::celery::follow_ups, forward, results: kept::results(env, &cx)? };
         let worker = env.required(&AWS_LAMBDA_LOG_STREAM_NAME)?.to_owned();
         let registry = registry(env, &cx, &dispatch, providers)?;
         errand_runtime::tell_strangers(&env.strangers(Reader::Consumer, registry.settings(), &errand_payloads::providers()));

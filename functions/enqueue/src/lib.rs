@@ -41,7 +41,7 @@ use crate::{backends::HOME, call::Call};
 
 /// An enqueue function's whole `main`; `backends` adds the kinds of transports that it has.
 pub fn serve(backends: impl FnOnce(&mut Backends<true>)) -> ExitCode {
-    errand_runtime::serve(|env| {
+    errand_runtime::serve(Reader::Enqueue, |env| {
         let enqueue = Arc::new(Enqueue::from_env(env, backends)?);
         Ok(move |event| Arc::clone(&enqueue).invoke(event))
     })

@@ -9,7 +9,7 @@ use crate::{
     guard,
     listen::{self, Patience, Places},
     lock::Lock,
-    smtp, sqs,
+    settings, smtp, sqs,
     system::System,
 };
 
@@ -31,7 +31,7 @@ pub(crate) struct Options {
 
 /// Serves until SIGTERM or SIGINT; then finishes what runs.
 pub(crate) async fn serve(options: &Options, env: &Environment) -> Result<(), Box<dyn Error>> {
-    let env = &guard::with_this_machine(env, options.listen);
+    let env = &guard::with_this_machine(&settings::whole(env).await?, options.listen);
     let open = Access::new(env, None)?.open_without_keys().is_open();
     for address in [Some(options.listen), options.smtp].into_iter().flatten() {
         guard::check_address(address, open)?;

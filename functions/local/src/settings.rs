@@ -1,6 +1,48 @@
-//! What is set, and read by nobody.
+//! What is set: what it refers to, and what is read by nobody.
 
-use errand_core::{Environment, Reader, Setting, Stranger};
+use std::error::Error;
+
+use errand_core::{Environment, Init, Reader, Reference, Secret, Setting, SettingsError, Stranger, settings::all::API_KEY};
+use errand_http::{Credential, References, token};
+
+use crate::aws;
+
+/// The settings, those that are whole by reference with what they refer to.
+///
+/// # Errors
+/// One cannot be read.
+pub(crate) async fn whole(env: &Environment) -> Result<Environment, SettingsError> {
+    let whole = env.whole_references(Reader::Errand)?;
+    let of_aws = whole.iter().find(|(_, reference)| reference.is_of_aws());
+    let cx = with_references(env, Init::default(), of_aws.map(|(setting, _)| setting.name)).await?;
+    cx.shared::<References>()?.whole(env, Reader::Errand).await
+}
+
+/// The key with which commands call.
+///
+/// # Errors
+/// It is none, or cannot be read.
+pub(crate) async fn key(env: &Environment) -> Result<Option<Secret>, Box<dyn Error>> {
+    let of_aws = env.reference(&API_KEY)?.filter(Reference::is_of_aws);
+    let cx = with_references(env, Init::default(), of_aws.map(|_| API_KEY.name)).await?;
+    match Credential::from_env(env, &API_KEY, &cx, token)? {
+        Some(key) => Ok(Some(key.get().await.map_err(|error| error.message)?)),
+        None => Ok(None),
+    }
+}
+
+/// What is started with, with what reads references; with AWS where anything `wants` it.
+///
+/// # Errors
+/// This machine has no AWS.
+pub(crate) async fn with_references(env: &Environment, cx: Init, wants: Option<&str>) -> Result<Init, SettingsError> {
+    let cx = match wants {
+        Some(wants) => cx.with(aws::sdk_config(env, wants).await?),
+        None => cx,
+    };
+    let references = References::new(env, &cx)?;
+    Ok(cx.with(references))
+}
 
 /// Refuses variables `ERRAND_…` that are no settings: whoever started this is there to mend them. Those that are others' settings are told of.
 ///
@@ -29,6 +71,24 @@ mod tests {
 
 Environment variables. They are read when a function starts, and again never; one that is wrong stops it with one line that names it, and an empty one is not set. A variable
 `ERRAND_…` that is no setting is an error in the log, with the name that was probably meant, and stops `errand`. Secrets reach no log.
+
+In place of its value, a setting may have a reference to it:
+
+| reference | is |
+|---|---|
+| `ssm:/name` | a parameter of AWS Systems Manager, encrypted (`SecureString`) or not, as it is now: no version, no label |
+| `secretsmanager:name`, `secretsmanager:name#field` | a secret of AWS Secrets Manager, all of its text, or the field of this name where it is a JSON object; no ARN |
+| `file:/path` | a file: on one machine, or a mounted secret |
+
+The end of a line at the end of what is read is left out. Parameters and secrets are those of the region and account of what reads them.
+
+- **Secrets**, which are so marked below, are read at their first use, kept for five minutes, and read again when the service refuses them: to rotate one is to put the new one where it is kept. A start does not wait for them. Where one cannot be read in 2 seconds nothing is sent, and
+  its tasks wait; what was read before goes on being used meanwhile.
+- **Errand's own settings that are no secrets**, such as `ERRAND_ROUTES` and `ERRAND_API_KEYS`, are read whole, once, when a function starts: it waits for that, and does not start without. They are for what is too long for a function's environment, which holds 4 KB. A new value is
+  taken by functions that start from then on.
+- Providers' and runners' other settings, and those of AWS, take none.
+
+[Secrets](deploy.md#secrets-and-long-settings) tells what a deployment needs for it.
 
 `BLESS=1 cargo test --workspace --bin errand settings` writes this page, which is made of the settings' declarations: [`all.rs`](../shared/core/src/settings/all.rs), and for providers
 and runners `settings.rs` beside each.

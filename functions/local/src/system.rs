@@ -6,8 +6,8 @@ use axum::Router;
 use errand_api::Access;
 use errand_consumer::{Consumer, Intake};
 use errand_core::{
-    Backends, Clock, Dispatch, DynCheck, Environment, Init, Invocation, Registry, Routes, SettingsError, Target, Transport, backends_of,
-    settings::all::API_URL,
+    Backends, Clock, Dispatch, DynCheck, Environment, Init, Invocation, Reader, Registry, Routes, SettingsError, Target, Transport,
+    backends_of, settings::all::API_URL,
 };
 use errand_engine::{Circuits, Engine, Log, Sequel};
 use errand_enqueue::Enqueue;
@@ -21,7 +21,6 @@ use ses::FROM;
 use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
-    aws,
     listen::Places,
     mail::{Catcher, LocalMail},
     objects::Files,
@@ -164,13 +163,9 @@ async fn init(env: &Environment, invocation: Invocation, queue: SqliteQueue) -> 
         (invokes, "a Lambda function in ERRAND_ROUTES"),
         (backends_of(env)?.iter().any(|backend| backend == SqsTransport::BACKEND), "a transport of SQS in ERRAND_TRANSPORTS"),
     ];
-    let wants_aws = wants_aws.into_iter().find_map(|(wants, what)| wants.then_some(what));
+    let wants_aws = wants_aws.into_iter().find_map(|(wants, what)| wants.then_some(what)).or_else(|| env.refers_to_aws(Reader::Errand));
     let cx = Init::default().with(invocation).with(Client::new()).with(queue);
-    let mut cx = cx.with(Arc::new(TokioClock) as Arc<dyn Clock>);
-    if let Some(wants) = wants_aws {
-        cx = cx.with(aws::sdk_config(env, wants).await?);
-    }
-    Ok(cx)
+    settings::with_references(env, cx.with(Arc::new(TokioClock) as Arc<dyn Clock>), wants_aws).await
 }
 
 /// The providers, the runners and the catcher of mail.

@@ -230,3 +230,41 @@ fn it_says_in_one_line_why_it_does_not_start() {
     let taken = held.url.trim_start_matches("http://");
     assert!(complaint(&["--listen", taken, "--data", other.path().to_str().unwrap()], &[]).contains("cannot listen on"));
 }
+
+#[tokio::test]
+async fn a_setting_by_reference_is_read_of_a_file() {
+    let data = tempfile::tempdir().unwrap();
+    let (keys, secret) = (data.path().join("keys"), data.path().join("secret"));
+    // `hunter2`
+    std::fs::write(&keys, "root:admin:f52fbd32b2b3b86ff88ef6c490628285f482af15ddcb29541f94bcf526a3f6c7\n").unwrap();
+    std::fs::write(&secret, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n").unwrap();
+    let (keys, secret) = (format!("file:{}", keys.display()), format!("file:{}", secret.display()));
+    let server = Server::start_with(&data.path().join("errand"), &[("ERRAND_API_KEYS", &keys), ("ERRAND_WEBHOOK_SECRET", &secret)]);
+    let url = format!("{}/v1/tasks", server.url);
+    let get =
+        async |request: http::request::Builder| Client::new().send(request.body(Bytes::new()).unwrap(), PATIENCE).await.unwrap().status();
+    assert_eq!(get(http::Request::get(&url)).await, 401);
+    assert_eq!(get(http::Request::get(&url).header("authorization", "Bearer hunter2")).await, 200);
+    let key = data.path().join("key");
+    let mut list = Command::new(env!("CARGO_BIN_EXE_errand"));
+    list.args(["keys", "list", "--url", &server.url]).env_clear().env("ERRAND_API_KEY", format!("file:{}", key.display()));
+    let told = String::from_utf8(list.output().unwrap().stderr).unwrap();
+    assert_eq!(told, "errand: ERRAND_API_KEY: refers to a file that cannot be read: entity not found\n");
+    std::fs::write(&key, "hunter2\n").unwrap();
+    let told = String::from_utf8(list.output().unwrap().stdout).unwrap();
+    assert!(told.contains("root"), "{told}");
+}
+
+#[test]
+fn a_reference_that_cannot_be_read_stops_the_start_and_one_to_aws_needs_aws() {
+    let data = tempfile::tempdir().unwrap();
+    let told = |name: &str, value: &str| {
+        let output = server::command(data.path(), &[("HOME", "/none"), (name, value)]).output().unwrap();
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert_eq!(told("ERRAND_ROUTES", "file:/none/such"), "errand: ERRAND_ROUTES: refers to a file that cannot be read: entity not found\n");
+    for name in ["ERRAND_ROUTES", "ERRAND_SLACK_TOKEN"] {
+        assert_eq!(told(name, "ssm:/x"), format!("errand: AWS_REGION: must be set for {name}, or the profile's region\n"));
+    }
+}

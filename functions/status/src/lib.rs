@@ -32,7 +32,7 @@ use crate::backends::HOME;
 
 /// A status function's whole `main`; `backends` adds the kinds of transports that it has.
 pub fn serve(backends: impl FnOnce(&mut Backends<false>)) -> ExitCode {
-    errand_runtime::serve(|env| {
+    errand_runtime::serve(Reader::Status, |env| {
         let operations = Arc::new(Operations::from_env(env, backends)?);
         Ok(move |event| Arc::clone(&operations).invoke(event))
     })

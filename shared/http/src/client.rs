@@ -1,6 +1,7 @@
 use std::{
     error::Error,
     fmt,
+    path::PathBuf,
     sync::{Arc, LazyLock},
     time::Duration,
 };
@@ -12,8 +13,9 @@ use aws_smithy_runtime_api::client::{
 };
 use aws_smithy_types::body::SdkBody;
 use bytes::{Bytes, BytesMut};
-use errand_core::{DeliveryError, Environment, ErrorKind, Setting, SettingsError};
+use errand_core::{DeliveryError, Environment, ErrorKind, Setting, SettingsError, settings::all::AWS_CA_BUNDLE};
 use http_body_util::BodyExt;
+use rustls::RootCertStore;
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
@@ -28,7 +30,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How much of an answer is kept, in bytes; the rest of a longer one is dropped. What says how it went stands at the beginning of every answer
 /// that we read.
-const ANSWER_LIMIT: usize = 64 * 1024;
+pub(crate) const ANSWER_LIMIT: usize = 64 * 1024;
 
 /// What is said of a request that no connection can carry.
 const INVALID: &str = "the request is not valid HTTP";
@@ -48,7 +50,14 @@ impl Client {
     /// A client for hosts that the operator names.
     #[must_use]
     pub fn new() -> Self {
-        Self::with(None)
+        Self::with(None, roots::web)
+    }
+
+    /// A client for AWS: it trusts Amazon's roots, and those in the file that `AWS_CA_BUNDLE` names, which is read before the first request.
+    #[must_use]
+    pub fn aws(env: &Environment) -> Self {
+        let ca_bundle = env.get(&AWS_CA_BUNDLE).map(PathBuf::from);
+        Self::with(None, move || roots::amazon(ca_bundle.as_deref()))
     }
 
     /// A client for hosts that callers name: it calls public addresses and those in the networks that a setting has, and checks each when it connects. What it
@@ -59,13 +68,14 @@ impl Client {
     pub fn guarded(env: &Environment, setting: &Setting) -> Result<Self, SettingsError> {
         let allowed = env.get(setting).unwrap_or_default().parse::<AllowList>();
         let allowed = allowed.map_err(|_| SettingsError::invalid(setting.name, "expected networks as 10.1.0.0/16, separated by commas"))?;
-        Ok(Self::with(Some(Guard { allowed, setting: setting.name })))
+        Ok(Self::with(Some(Guard { allowed, setting: setting.name }), roots::web))
     }
 
-    fn with(guard: Option<Guard>) -> Self {
+    /// What trusts whom is known to each constructor alone, so that no function has roots that it does not use.
+    fn with(guard: Option<Guard>, roots: impl FnOnce() -> RootCertStore + Send + 'static) -> Self {
         let dns = Dns(guard.clone());
         let limits = Limits { connect: CONNECT_TIMEOUT, read: None };
-        Self(Arc::new(Inner { connector: LazyLock::new(Box::new(move || connector(limits, roots::web(), dns))), guard }))
+        Self(Arc::new(Inner { connector: LazyLock::new(Box::new(move || connector(limits, roots(), dns))), guard }))
     }
 
     /// Sends a request; the answer has come, with any status, when it is `Ok`. Its body is what came of it within `timeout`, which is for all of

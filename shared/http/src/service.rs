@@ -14,7 +14,7 @@ use http::{
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::{Answer, Client, Retry, aws::Signer, sign};
+use crate::{Answer, Client, Retry, aws::Signer, client::ANSWER_LIMIT, sign};
 
 /// A service: how it is called in messages, where it is, and how long a call of it may take. Clones share connections.
 #[derive(Clone)]
@@ -97,6 +97,7 @@ impl Service {
             work: None,
             webhook: None,
             timeout: self.timeout,
+            limit: ANSWER_LIMIT,
             retry: Retry::NEVER,
         }
     }
@@ -130,11 +131,13 @@ pub struct Call<'a> {
     /// These win over all that is set here.
     headers: HeaderMap,
     body: Option<Bytes>,
-    bearer: Option<&'a Secret>,
+    bearer: Option<Secret>,
     work: Option<Work<'a>>,
     /// The message's id, and what it is signed with.
     webhook: Option<(&'a str, &'a [sign::Key])>,
     timeout: Duration,
+    /// How much of the answer is kept, in bytes.
+    limit: usize,
     retry: Retry,
 }
 
@@ -145,7 +148,7 @@ impl<'a> Call<'a> {
     }
 
     /// With a bearer token (RFC 6750, section 2.1).
-    pub fn bearer(self, token: &'a Secret) -> Self {
+    pub fn bearer(self, token: Secret) -> Self {
         Self { bearer: Some(token), ..self }
     }
 
@@ -181,6 +184,11 @@ impl<'a> Call<'a> {
         Self { timeout: self.service.fixed.map_or(timeout, |CallTimeout(fixed)| fixed), ..self }
     }
 
+    /// For an answer of up to so many bytes, in place of 64 KiB.
+    pub fn up_to(self, limit: usize) -> Self {
+        Self { limit, ..self }
+    }
+
     /// Sent again by this policy, all in the one time-out.
     pub fn retried(self, retry: Retry) -> Self {
         Self { retry, ..self }
@@ -199,7 +207,7 @@ impl<'a> Call<'a> {
             if let Some(signer) = signer {
                 signer.sign(name, &mut request).await?;
             }
-            let answered = client.send(request, deadline.saturating_duration_since(Instant::now())).await;
+            let answered = client.send_for(request, deadline.saturating_duration_since(Instant::now()), self.limit).await;
             let answered = answered.map(|response| Answer::new(name, response, Timestamp::now()));
             tried += 1;
             match self.retry.wait(tried, &answered).filter(|wait| Instant::now() + *wait < deadline) {
@@ -222,7 +230,7 @@ impl<'a> Call<'a> {
             headers.extend(trace.and_then(|trace| Some((HeaderName::from_static("traceparent"), trace.parse().ok()?))));
             headers.extend(self.service.key_header.clone().and_then(|name| Some((name, key.parse().ok()?))));
         }
-        if let Some(token) = self.bearer {
+        if let Some(token) = &self.bearer {
             let value = HeaderValue::try_from(format!("Bearer {}", token.expose()));
             let mut value = value.map_err(|_| cannot(ErrorKind::Misconfigured, "its token holds a character that no token has"))?;
             value.set_sensitive(true);
@@ -233,16 +241,4 @@ impl<'a> Call<'a> {
         (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (self.method.clone(), uri, headers);
         Ok(request)
     }
-}
-
-/// A token or key that is sent in a header.
-///
-/// # Errors
-/// It is set, and no header can hold it.
-pub fn token(env: &Environment, setting: &Setting) -> Result<Option<Secret>, SettingsError> {
-    let token = env.secret(setting);
-    if token.as_ref().is_some_and(|token| !token.expose().bytes().all(|byte| byte.is_ascii_graphic())) {
-        return Err(SettingsError::invalid(setting.name, "holds a character that no token has"));
-    }
-    Ok(token)
 }

@@ -1,26 +1,35 @@
 //! Signatures by the Standard Webhooks specification:
 //! <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use errand_core::{Digest, Environment, Secret, Setting, SettingsError, Timestamp};
+use errand_core::{Digest, Environment, Init, Secret, Setting, SettingsError, Timestamp};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ring::hmac;
 
 pub use ring::hmac::Key;
 
-/// The keys of the secrets that a setting has, separated by spaces or commas: the current one, and others while receivers change over. None, if it is not set.
+use crate::Credential;
+
+/// What messages are signed with: with each of them.
+pub type Keys = Arc<[Key]>;
+
+/// The keys of the secrets that a setting has. None, if it is not set.
 ///
 /// # Errors
 /// One of them is none; or there is none.
-pub fn keys(env: &Environment, setting: &Setting) -> Result<Vec<Key>, SettingsError> {
-    let Some(secrets) = env.secret(setting) else { return Ok(Vec::new()) };
+pub fn keys(env: &Environment, setting: &Setting, cx: &Init) -> Result<Credential<Keys>, SettingsError> {
+    Ok(Credential::from_env(env, setting, cx, keys_of)?.unwrap_or_else(|| Credential::of(Keys::default())))
+}
+
+/// The keys of secrets that are separated by spaces or commas: the current one, and others while receivers change over.
+fn keys_of(secrets: &Secret) -> Result<Keys, String> {
     let secrets = secrets.expose().split([' ', ',']).filter(|secret| !secret.is_empty());
     let keys: Result<Vec<Key>, _> = secrets.map(|secret| key(&Secret::new(secret))).collect();
-    match keys.map_err(|expected| SettingsError::invalid(setting.name, &format!("expected {expected}")))? {
-        none if none.is_empty() => Err(SettingsError::invalid(setting.name, "holds no secret: calls would not be signed")),
-        keys => Ok(keys),
+    match keys.map_err(|expected| format!("expected {expected}"))? {
+        none if none.is_empty() => Err("holds no secret: calls would not be signed".to_owned()),
+        keys => Ok(keys.into()),
     }
 }
 

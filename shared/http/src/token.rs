@@ -4,7 +4,7 @@ use errand_core::{DeliveryError, Secret, Timestamp};
 use futures_util::lock::Mutex;
 
 /// A token is renewed so long before its end, so that it does not end on its way.
-const MARGIN: Duration = Duration::from_secs(60);
+pub(crate) const MARGIN: Duration = Duration::from_secs(60);
 
 /// A token that is called wrong sooner than this after it was issued is not asked for again: another would be as wrong.
 const YOUNG: Duration = Duration::from_secs(60);

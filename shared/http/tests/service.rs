@@ -8,7 +8,7 @@ use std::{
 };
 
 use errand_core::{Attempt, CallTimeout, Environment, ErrorKind, Init, Job, Secret};
-use errand_http::{Client, Retry, Service, aws, sign, token};
+use errand_http::{Client, Credential, Retry, Service, aws, sign, token};
 use errand_testkit::{Answer, Stub, provider::attempt, transport::envelope};
 use http::{HeaderMap, Method, header};
 use serde_json::json;
@@ -41,7 +41,7 @@ async fn a_call_has_what_all_calls_have() {
     let stub = Stub::start(|_| Answer::json(201, r#"{"id":"o1"}"#)).await;
     let (secret, work) = (Secret::new("hunter2"), traced());
     let service = at(&format!("{}/api/", stub.url()));
-    let answer = service.post("/orders?x=1").bearer(&secret).json(&json!({ "n": 1 })).of(&work).send().await.unwrap();
+    let answer = service.post("/orders?x=1").bearer(secret.clone()).json(&json!({ "n": 1 })).of(&work).send().await.unwrap();
     assert_eq!(
         (answer.success(), answer.told().get("id"), answer.receipt().0),
         (true, Some("o1".to_owned()), json!({ "status": 201 }).into())
@@ -74,7 +74,7 @@ async fn what_a_caller_sets_wins_and_a_job_is_worked_for_as_an_attempt_is() {
 async fn a_message_is_signed_as_a_webhook_is() {
     let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     let stub = Stub::start(|_| Answer::json(200, "")).await;
-    let keys = sign::keys(&[(SECRET.name, secret)].into_iter().collect(), &SECRET).unwrap();
+    let keys = sign::keys(&[(SECRET.name, secret)].into_iter().collect(), &SECRET, &init()).unwrap().get().await.unwrap();
     at(stub.url()).post("/").json_text("{}").webhook("order-7", &keys).send().await.unwrap();
     let request = stub.requests().remove(0);
     standardwebhooks::Webhook::new(secret).unwrap().verify(&request.body, &request.headers).unwrap();
@@ -86,7 +86,7 @@ async fn what_cannot_be_sent_is_told_without_being_repeated() {
     let secret = Secret::new("hunter2\n");
     let told = |call: Result<errand_http::Answer, errand_core::DeliveryError>| call.err().map(|error| (error.kind, error.message)).unwrap();
     assert_eq!(
-        told(service.post("/").bearer(&secret).send().await),
+        told(service.post("/").bearer(secret.clone()).send().await),
         (ErrorKind::Misconfigured, "Shop: its token holds a character that no token has".to_owned())
     );
     assert_eq!(
@@ -101,8 +101,8 @@ async fn what_cannot_be_sent_is_told_without_being_repeated() {
     assert_eq!(told(service.post("/").send().await).0, ErrorKind::Unavailable);
 }
 
-#[test]
-fn a_wrong_setting_is_named_with_what_was_expected() {
+#[tokio::test]
+async fn a_wrong_setting_is_named_with_what_was_expected() {
     let service = |vars: &[(&str, &str)]| {
         let env: Environment = vars.iter().copied().collect();
         Service::new("Shop", Duration::from_secs(5), &init()).unwrap().at(&env, &URL).map(drop).map_err(|error| error.to_string())
@@ -112,9 +112,10 @@ fn a_wrong_setting_is_named_with_what_was_expected() {
         service(&[(URL.name, "shop.example/hunter2")]).unwrap_err(),
         "ERRAND_SHOP_URL: expected an http or https URL with a host, without a user, and with no port or one up to 65535, such as https://shop.example/api"
     );
-    let read = |value: &str| token(&[(TOKEN.name, value)].into_iter().collect(), &TOKEN).map_err(|error| error.to_string());
-    assert_eq!((read(""), read("hunter2")), (Ok(None), Ok(Some(Secret::new("hunter2")))));
-    assert_eq!(read("hunter2\n").unwrap_err(), "ERRAND_SHOP_TOKEN: holds a character that no token has");
+    let read = |value: &str| Credential::from_env(&[(TOKEN.name, value)].into_iter().collect(), &TOKEN, &init(), token);
+    assert!(read("").unwrap().is_none());
+    assert_eq!(read("hunter2").unwrap().unwrap().get().await.unwrap(), Secret::new("hunter2"));
+    assert_eq!(read("hunter2\n").unwrap_err().to_string(), "ERRAND_SHOP_TOKEN: holds a character that no token has");
     assert!(Service::new("Shop", Duration::from_secs(5), &Init::default()).is_err(), "there is no client");
     assert_eq!(SETTINGS.len(), 3);
 }
@@ -167,7 +168,7 @@ async fn a_service_of_aws_is_called_at_its_endpoint_with_a_signature() {
     ]
     .into_iter()
     .collect();
-    let service = STORAGE.service(Duration::from_secs(5), &init().with(aws::sdk_config(&env).unwrap())).unwrap();
+    let service = STORAGE.service(Duration::from_secs(5), &init().with(aws::sdk_config(&env).unwrap()), Client::aws(&env)).unwrap();
     let answer = service.post("/a%3Ab").json_text("{}").send().await.unwrap();
     let error = aws::refused(&answer, &errand_http::Meanings::default());
     assert_eq!((error.kind, error.message.as_str()), (ErrorKind::RateLimited, "Storage answered HTTP 400 ThrottlingException"));
@@ -179,5 +180,5 @@ async fn a_service_of_aws_is_called_at_its_endpoint_with_a_signature() {
         "{authorization}"
     );
     assert_eq!(request.headers["host"], stub.url().trim_start_matches("http://"));
-    assert!(STORAGE.service(Duration::from_secs(5), &init()).is_err(), "there is no AWS");
+    assert!(STORAGE.service(Duration::from_secs(5), &init(), Client::aws(&env)).is_err(), "there is no AWS");
 }

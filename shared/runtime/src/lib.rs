@@ -4,7 +4,8 @@ mod logs;
 
 use std::{process::ExitCode, time::Duration};
 
-use errand_core::{BoxFuture, Clock, Environment, SettingsError, Timestamp};
+use errand_core::{BoxFuture, Clock, Environment, Init, Reader, SettingsError, Timestamp};
+use errand_http::{References, aws};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
@@ -32,17 +33,18 @@ pub fn deadline<T>(event: &LambdaEvent<T>) -> Timestamp {
 }
 
 /// A function's whole `main`: reads the environment, builds the handler from it and runs it on the Lambda runtime until the execution
-/// environment ends. `build` must do no I/O.
+/// environment ends. `build` must do no I/O. Settings of `reader` that are [whole](Environment::whole_references) by reference are read before: the only I/O of an init, and
+/// only where there are any.
 ///
 /// A setting that is missing or wrong ends the process before its first invocation, with one line on standard error that names it.
-pub fn serve<H, In, Out, Fut>(build: impl FnOnce(&Environment) -> Result<H, SettingsError>) -> ExitCode
+pub fn serve<H, In, Out, Fut>(reader: Reader, build: impl FnOnce(&Environment) -> Result<H, SettingsError>) -> ExitCode
 where
     H: Fn(LambdaEvent<In>) -> Fut + Clone + Send + Sync + 'static,
     In: DeserializeOwned + Send + 'static,
     Out: Serialize + Send + 'static,
     Fut: Future<Output = Out> + Send + 'static,
 {
-    serve_raw(|env| {
+    serve_raw(reader, |env| {
         let handler = build(env)?;
         Ok(move |event: LambdaEvent<Box<RawValue>>| {
             // The runtime's own reader notes the path to each value as it goes, which takes code and time for every field.
@@ -54,7 +56,7 @@ where
 }
 
 /// The same for a handler that is given the event's text, and may answer an error.
-pub fn serve_raw<H, Out, Fut>(build: impl FnOnce(&Environment) -> Result<H, SettingsError>) -> ExitCode
+pub fn serve_raw<H, Out, Fut>(reader: Reader, build: impl FnOnce(&Environment) -> Result<H, SettingsError>) -> ExitCode
 where
     H: Fn(LambdaEvent<Box<RawValue>>) -> Fut + Clone + Send + Sync + 'static,
     Out: Serialize + Send + 'static,
@@ -63,12 +65,12 @@ where
     let env: Environment = std::env::vars().collect();
     start_logs(&env);
     hide_panics();
-    let handler = match build(&env) {
-        Ok(handler) => handler,
-        Err(error) => return stop(&error),
-    };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
+        Err(error) => return stop(&error),
+    };
+    let handler = match runtime.block_on(whole(env, reader)).and_then(|env| build(&env)) {
+        Ok(handler) => handler,
         Err(error) => return stop(&error),
     };
     // On the heap: each layer of the runtime would move all of its state.
@@ -77,6 +79,14 @@ where
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => stop(&error),
     }
+}
+
+/// The settings, those that are whole by reference with what they refer to.
+async fn whole(env: Environment, reader: Reader) -> Result<Environment, SettingsError> {
+    if env.whole_references(reader)?.is_empty() {
+        return Ok(env);
+    }
+    References::new(&env, &Init::default().with(aws::sdk_config(&env)?))?.whole(&env, reader).await
 }
 
 #[expect(clippy::print_stderr, reason = "what stops a function is its last word, in any log format")]

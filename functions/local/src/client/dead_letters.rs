@@ -131,7 +131,7 @@ struct Chosen<'a> {
 
 impl DeadLetters {
     pub(crate) async fn run(&self, env: &Environment) -> Result<(), Box<dyn Error>> {
-        let (api, output) = self.endpoint.open(env);
+        let (api, output) = self.endpoint.open(env).await?;
         match &self.action {
             Action::List(selection) => {
                 let found = api.get(&format!("{}?limit=1000{}", path("dead-letters", &[]), selection.query())).await?;

@@ -2,16 +2,14 @@ use std::{collections::BTreeMap, error::Error, time::Duration};
 
 use bytes::Bytes;
 use clap::Args;
-use errand_core::{
-    Environment, Json, Secret, json, percent_encode,
-    settings::all::{API_KEY, URL},
-};
+use errand_core::{Environment, Json, Secret, json, percent_encode, settings::all::URL};
 use errand_http::Client;
 use http::{Method, header};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::output::Output;
+use crate::settings;
 
 /// Larger than any answer of a function.
 const ANSWER_LIMIT: usize = 16 * 1024 * 1024;
@@ -39,10 +37,12 @@ pub(crate) struct Api {
 }
 
 impl Endpoint {
-    pub(super) fn open(&self, env: &Environment) -> (Api, Output) {
+    /// # Errors
+    /// The key is none, or cannot be read.
+    pub(super) async fn open(&self, env: &Environment) -> Result<(Api, Output), Box<dyn Error>> {
         let url = self.url.as_deref().or(env.get(&URL)).unwrap_or_default();
-        let key = env.secret(&API_KEY);
-        (Api { client: Client::new(), url: url.trim_end_matches('/').to_owned(), key }, Output::new(self.json, env))
+        let key = settings::key(env).await?;
+        Ok((Api { client: Client::new(), url: url.trim_end_matches('/').to_owned(), key }, Output::new(self.json, env)))
     }
 }
 

@@ -63,7 +63,7 @@ enum Action {
 
 impl Keys {
     pub(crate) async fn run(&self, env: &Environment) -> Result<(), Box<dyn Error>> {
-        let (api, output) = self.endpoint.open(env);
+        let (api, output) = self.endpoint.open(env).await?;
         match &self.action {
             Action::New { name, scopes, expires, rate, offline: true } => {
                 let (key, hash) = errand_api::generate_key().ok_or("there is no source of random numbers")?;

@@ -73,7 +73,7 @@ fn channel(text: &str) -> Result<(String, Json), String> {
 
 impl Notify {
     pub(crate) async fn run(&self, env: &Environment) -> Result<(), Box<dyn Error>> {
-        let (api, output) = self.endpoint.open(env);
+        let (api, output) = self.endpoint.open(env).await?;
         let body = self.body()?;
         if self.preview {
             let preview = api.send(Method::POST, &path("notifications", &["preview"]), &body).await?;

@@ -152,7 +152,7 @@ struct Change {
 
 impl Schedules {
     pub(crate) async fn run(&self, env: &Environment) -> Result<(), Box<dyn Error>> {
-        let (api, output) = self.endpoint.open(env);
+        let (api, output) = self.endpoint.open(env).await?;
         let one = |name: &str| path("schedules", &[name]);
         let told = match &self.action {
             Action::List => {

@@ -52,7 +52,7 @@ enum Action {
 
 impl Templates {
     pub(crate) async fn run(&self, env: &Environment) -> Result<(), Box<dyn Error>> {
-        let (api, output) = self.endpoint.open(env);
+        let (api, output) = self.endpoint.open(env).await?;
         let told = match &self.action {
             Action::List => {
                 let all = api.all("templates", &format!("{}?limit=100", path("templates", &[]))).await?;

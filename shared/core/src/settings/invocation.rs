@@ -4,7 +4,11 @@ use crate::{Environment, Setting, SettingsError, settings};
 
 /// How long a consumer runs at a time: what bounds every call of a provider or runner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Invocation(Duration);
+pub struct Invocation {
+    length: Duration,
+    /// What no call may take up.
+    reserve: Duration,
+}
 
 impl Invocation {
     /// The function's own time-out in seconds, as the template sets both.
@@ -19,19 +23,30 @@ impl Invocation {
     /// # Errors
     /// It is wrong.
     pub fn from_env(env: &Environment) -> Result<Self, SettingsError> {
-        Ok(env.number(&settings::all::TIMEOUT_SECONDS)?.map_or_else(Self::default, |seconds| Self(Duration::from_secs(seconds.into()))))
+        let seconds = env.number(&settings::all::TIMEOUT_SECONDS)?;
+        Ok(seconds.map_or_else(Self::default, |seconds| Self::of(Duration::from_secs(seconds.into()))))
+    }
+
+    const fn of(length: Duration) -> Self {
+        Self { length, reserve: Self::RESERVE }
+    }
+
+    /// The same, of which a call's own part may take so much less: what it waits for beside its service.
+    #[must_use]
+    pub const fn reserving(self, more: Duration) -> Self {
+        Self { reserve: self.reserve.saturating_add(more), ..self }
     }
 
     /// The whole of it.
     #[must_use]
     pub const fn length(self) -> Duration {
-        self.0
+        self.length
     }
 
     /// The longest that one call may take.
     #[must_use]
     pub const fn longest_call(self) -> Duration {
-        self.0.saturating_sub(Self::RESERVE)
+        self.length.saturating_sub(self.reserve)
     }
 
     /// The time-out that a setting has, in seconds: what one call can take at most; when it is not set `usual`, if that is not too long.
@@ -64,6 +79,6 @@ impl Invocation {
 impl Default for Invocation {
     /// 30 seconds, as in the template.
     fn default() -> Self {
-        Self(Duration::from_secs(30))
+        Self::of(Duration::from_secs(30))
     }
 }

@@ -32,12 +32,6 @@ impl Environment {
         self.0.get(setting.name).map(String::as_str).or(default)
     }
 
-    /// The same for who hides it.
-    #[must_use]
-    pub fn secret(&self, setting: &Setting) -> Option<Secret> {
-        self.get(setting).map(Secret::new)
-    }
-
     /// The value of a setting that must be there.
     ///
     /// # Errors
@@ -190,7 +184,7 @@ mod tests {
         assert_eq!((unset.get(&TOKEN), unset.number(&TRIES), unset.word(&MODE)), (None, Ok(Some(3)), Ok("off")));
         assert_eq!(unset.required(&TOKEN).unwrap_err().to_string(), "ERRAND_X_TOKEN: must be set");
         let set = env(&[("ERRAND_X_TOKEN", "t"), ("ERRAND_X_TRIES", " 10 "), ("ERRAND_X_MODE", "on")]);
-        assert_eq!((set.secret(&TOKEN), set.number(&TRIES), set.word(&MODE)), (Some(Secret::new("t")), Ok(Some(10)), Ok("on")));
+        assert_eq!((set.get(&TOKEN), set.number(&TRIES), set.word(&MODE)), (Some("t"), Ok(Some(10)), Ok("on")));
         for wrong in ["0", "11", "1.5", "hunter2", "-1"] {
             let error = env(&[("ERRAND_X_TRIES", wrong)]).number(&TRIES).unwrap_err();
             assert_eq!((error.to_string().as_str(), error.missing), ("ERRAND_X_TRIES: expected a whole number from 1 to 10", false));

@@ -35,7 +35,7 @@ pub use aws_types::SdkConfig;
 pub use failure::{Failure, refused, throttled};
 pub use signer::Api;
 
-pub(crate) use failure::meaning;
+pub(crate) use failure::{code, meaning};
 pub(crate) use signer::Signer;
 
 use crate::{

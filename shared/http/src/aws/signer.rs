@@ -22,7 +22,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ring::hmac;
 
 use super::endpoint_of;
-use crate::Service;
+use crate::{Client, Service};
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
@@ -48,17 +48,17 @@ pub struct Api {
 }
 
 impl Api {
-    /// The service as it is called by the function's own client, with the region, the credentials and the endpoint that all AWS clients have.
+    /// The service, with the region, the credentials and the endpoint that all AWS clients have. `client` is one [for AWS](Client::aws).
     ///
     /// # Errors
-    /// The function that is starting has no client or no AWS configuration, or that has no region or no credentials.
-    pub fn service(self, timeout: Duration, cx: &Init) -> Result<Service, SettingsError> {
+    /// The function that is starting has no AWS configuration, or that has no region or no credentials.
+    pub fn service(self, timeout: Duration, cx: &Init, client: Client) -> Result<Service, SettingsError> {
         let sdk = cx.shared::<SdkConfig>()?;
         let region = sdk.region().ok_or_else(|| SettingsError::missing(AWS_REGION.name))?.to_string();
         let credentials = sdk.credentials_provider().ok_or_else(|| SettingsError::missing(AWS_ACCESS_KEY_ID.name))?;
         let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
         let base = endpoint_of(sdk, self.id).unwrap_or_else(|| format!("https://{}.{region}.{domain}", self.host));
-        Ok(Service::new(self.name, timeout, cx)?.below(&base).signed(Signer::new(credentials, region, self.signed_as)))
+        Ok(Service::with_client(self.name, timeout, cx, client).below(&base).signed(Signer::new(credentials, region, self.signed_as)))
     }
 }
 

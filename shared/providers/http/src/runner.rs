@@ -4,7 +4,7 @@ use errand_core::{
     DeliveryError, Environment, ErrorKind, HTTP_URL, Init, Invocation, Job, Json, Ran, Runner, Setting, SettingsError, TaskError, http_url,
     runner,
 };
-use errand_http::{Answer, Meanings, Service, sign};
+use errand_http::{Answer, Credential, Meanings, Service, sign};
 use http::{StatusCode, header};
 use serde::Deserialize;
 
@@ -27,7 +27,7 @@ pub struct Route {
 /// Calls the application that a route names. Operators name it, so that any address may be called.
 pub struct Http {
     application: Service,
-    keys: Vec<sign::Key>,
+    keys: Credential<sign::Keys>,
     invocation: Invocation,
 }
 
@@ -38,7 +38,9 @@ impl Runner for Http {
 
     fn new(env: &Environment, cx: &Init) -> Result<Self, SettingsError> {
         let application = Service::new("the application", cx.invocation().longest_call(), cx)?;
-        Ok(Self { application, keys: sign::keys(env, &SECRET)?, invocation: cx.invocation() })
+        let keys = sign::keys(env, &SECRET, cx)?;
+        let invocation = cx.invocation().reserving(keys.patience());
+        Ok(Self { application, keys, invocation })
     }
 
     fn check(&self, route: &Route) -> Result<(), String> {
@@ -47,12 +49,19 @@ impl Runner for Http {
     }
 
     fn timeout(&self, route: &Route) -> Duration {
-        runner::timeout(route.timeout_seconds, self.invocation)
+        runner::timeout(route.timeout_seconds, self.invocation) + self.keys.patience()
     }
 
     async fn run(&self, route: &Route, job: &Job<'_>) -> Result<Ran, DeliveryError> {
-        let call = self.application.post(&route.url).json_text(job.to_json()).webhook(&job.envelope.id, &self.keys).of(job);
-        let answer = call.header(header::ACCEPT, "application/json").within(self.timeout(route)).send().await?;
+        self.keys.with(|keys| self.call(route, job, keys)).await
+    }
+}
+
+impl Http {
+    async fn call(&self, route: &Route, job: &Job<'_>, keys: sign::Keys) -> Result<Ran, DeliveryError> {
+        let timeout = runner::timeout(route.timeout_seconds, self.invocation);
+        let call = self.application.post(&route.url).json_text(job.to_json()).webhook(&job.envelope.id, &keys).of(job);
+        let answer = call.header(header::ACCEPT, "application/json").within(timeout).send().await?;
         match answer.status() {
             StatusCode::ACCEPTED if job.report.is_some() => Ok(Ran::Handed(Duration::from_secs(route.report_seconds))),
             status if status.is_success() => Ok(Ran::Done(Json::parse(answer.body()).unwrap_or_default())),

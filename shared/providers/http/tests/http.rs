@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use errand_core::{DeliveryError, Envelope, Environment, ErrorKind, Init, Job, Json, Ran, ReportTo, Runner, Secret};
-use errand_http::Client;
+use errand_http::{Client, References, aws};
 use errand_provider_http::{Http, Route};
 use errand_testkit::{Answer, Stub, transport::envelope, written};
 use serde_json::{Value, json};
@@ -107,4 +107,33 @@ fn a_wrong_setting_or_route_is_refused() {
     let env: Environment = [("ERRAND_HTTP_SECRET", "hunter2")].into_iter().collect();
     let error = Http::new(&env, &Init::default().with(Client::new())).err().unwrap().to_string();
     assert!(error.starts_with("ERRAND_HTTP_SECRET: ") && !error.contains("hunter2"), "{error}");
+}
+
+#[tokio::test]
+async fn a_secret_by_reference_signs_and_its_time_is_taken_from_the_applications() {
+    let kept = Stub::always(&Answer::json(200, &json!({ "SecretString": SECRET }).to_string())).await;
+    let application = Stub::always(&Answer::json(200, "1")).await;
+    let env: Environment = [
+        ("AWS_REGION", "eu-west-1"),
+        ("AWS_ACCESS_KEY_ID", "AKID"),
+        ("AWS_SECRET_ACCESS_KEY", "key"),
+        ("AWS_ENDPOINT_URL_SECRETS_MANAGER", kept.url()),
+        ("ERRAND_HTTP_SECRET", "secretsmanager:errand/http"),
+    ]
+    .into_iter()
+    .collect();
+    let cx = Init::default().with(Client::new()).with(aws::sdk_config(&env).unwrap());
+    let references = References::new(&env, &cx).unwrap();
+    let runner = Http::new(&env, &cx.with(references)).unwrap();
+    let of = |seconds: u64| serde_json::from_value(json!({ "http": "https://x", "timeout_seconds": seconds })).unwrap();
+    assert_eq!((runner.timeout(&of(2)).as_secs(), runner.check(&of(22))), (5, Ok(())));
+    assert_eq!(runner.check(&of(23)).unwrap_err(), "timeout_seconds: expected 1 to 22, since ERRAND_TIMEOUT_SECONDS is 30");
+    for id in ["order.7", "order.8"] {
+        let envelope = Envelope { id: id.to_owned(), ..task() };
+        runner.run(&route(application.url()), &Job { envelope: &envelope, number: 1, report: None }).await.unwrap();
+    }
+    for request in application.requests() {
+        standardwebhooks::Webhook::new(SECRET).unwrap().verify(&request.body, &request.headers).unwrap();
+    }
+    assert_eq!((application.requests().len(), kept.requests().len()), (2, 1));
 }

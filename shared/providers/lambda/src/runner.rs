@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use errand_core::{DeliveryError, Environment, ErrorKind, Init, Invocation, Job, Json, Ran, Runner, SettingsError, TaskError, runner};
-use errand_http::{Answer, Meanings, Service, aws, is};
+use errand_http::{Answer, Client, Meanings, Service, aws, is};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -43,8 +43,9 @@ impl Runner for Lambda {
     const NAME: &'static str = "lambda";
     type Route = Route;
 
-    fn new(_: &Environment, cx: &Init) -> Result<Self, SettingsError> {
-        Ok(Self { lambda: LAMBDA.service(cx.invocation().longest_call(), cx)?, invocation: cx.invocation() })
+    fn new(env: &Environment, cx: &Init) -> Result<Self, SettingsError> {
+        let lambda = LAMBDA.service(cx.invocation().longest_call(), cx, Client::aws(env))?;
+        Ok(Self { lambda, invocation: cx.invocation() })
     }
 
     fn check(&self, route: &Route) -> Result<(), String> {

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use errand_core::{Attempt, DeliveryError, Environment, ErrorKind, Init, Lack, Provider, Receipt, Secret, Setting, SettingsError};
-use errand_http::{Answer, Meanings, Service, Told, is, is_code, stops, token};
+use errand_http::{Answer, Call, Credential, Meanings, Service, Told, is, is_code, stops, token};
 use errand_payloads::slack::{self, Message};
 use http::header::CONTENT_TYPE;
 use serde::Deserialize;
@@ -19,9 +19,9 @@ const TIMEOUT: Duration = Duration::from_secs(8);
 pub struct Slack {
     slack: Service,
     /// A bot token, for messages that name a channel.
-    token: Option<Secret>,
+    token: Option<Credential>,
     /// An incoming webhook, for messages that do not.
-    webhook_url: Option<Secret>,
+    webhook_url: Option<Credential>,
 }
 
 impl Provider for Slack {
@@ -31,31 +31,43 @@ impl Provider for Slack {
     type Payload = Message;
 
     fn new(env: &Environment, cx: &Init) -> Result<Self, SettingsError> {
-        let (token, webhook_url) = (token(env, &settings::TOKEN)?, env.secret(&settings::WEBHOOK_URL));
+        let token = Credential::from_env(env, &settings::TOKEN, cx, token)?;
+        let webhook_url = Credential::from_env(env, &settings::WEBHOOK_URL, cx, webhook_url)?;
         if token.is_none() && webhook_url.is_none() {
             return Err(SettingsError { problem: "must be set, or ERRAND_SLACK_WEBHOOK_URL".to_owned(), ..SettingsError::missing(TOKEN) });
-        }
-        if let Some(Err(expected)) = webhook_url.as_ref().map(|url| slack::webhook_url(url.expose())) {
-            return Err(SettingsError::invalid(WEBHOOK_URL, &format!("expected {expected}")));
         }
         Ok(Self { slack: Service::new("Slack", TIMEOUT, cx)?.at(env, &settings::URL)?, token, webhook_url })
     }
 
-    async fn deliver(&self, message: Message, attempt: &Attempt) -> Result<Receipt, DeliveryError> {
-        let (own, ours) = (message.webhook_url.as_deref(), self.webhook_url.as_ref().filter(|_| message.channel.is_none()));
-        let hook = own.or_else(|| ours.map(Secret::expose));
-        let call = match (hook, &self.token) {
-            (Some(url), _) => self.slack.post(url),
-            (None, Some(token)) if message.channel.is_some() => self.slack.post("/chat.postMessage").bearer(token),
-            (None, _) => return Err(self.lack(&message)),
-        };
-        let answer = call.json(&message).header(CONTENT_TYPE, "application/json; charset=utf-8").of(attempt).send().await?;
-        judge(&answer, hook.is_some()).map_err(|mut error| {
-            // A message's own webhook that does not work stops no other message.
-            error.stops &= own.is_none();
-            error
-        })
+    fn timeout(&self) -> Duration {
+        self.slack.timeout() + self.token.iter().chain(&self.webhook_url).map(Credential::patience).max().unwrap_or_default()
     }
+
+    async fn deliver(&self, message: Message, attempt: &Attempt) -> Result<Receipt, DeliveryError> {
+        let post = |to: &str| self.slack.post(to).json(&message).header(CONTENT_TYPE, "application/json; charset=utf-8").of(attempt);
+        let ours = self.webhook_url.as_ref().filter(|_| message.channel.is_none());
+        match (&message.webhook_url, ours, &self.token) {
+            (Some(url), ..) => send(post(url), true).await.map_err(|mut error| {
+                // A message's own webhook that does not work stops no other message.
+                error.stops = false;
+                error
+            }),
+            (None, Some(ours), _) => ours.with(|url| send(post(url.expose()), true)).await,
+            (None, None, Some(token)) if message.channel.is_some() => {
+                token.with(|token| send(post("/chat.postMessage").bearer(token), false)).await
+            }
+            _ => Err(self.lack(&message)),
+        }
+    }
+}
+
+async fn send(call: Call<'_>, by_webhook: bool) -> Result<Receipt, DeliveryError> {
+    judge(&call.send().await?, by_webhook)
+}
+
+/// The form of an incoming webhook.
+fn webhook_url(url: &Secret) -> Result<Secret, String> {
+    slack::webhook_url(url.expose()).map(|()| url.clone()).map_err(|expected| format!("expected {expected}"))
 }
 
 impl Slack {
@@ -71,11 +83,11 @@ impl Slack {
 
 /// What an answer means: of the Web API, and of a workflow's webhook, JSON whose status is nearly always 200; of an incoming webhook a word, `ok` or an error code.
 /// <https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks#handling_errors>
-fn judge(answer: &Answer, of_webhook: bool) -> Result<Receipt, DeliveryError> {
+fn judge(answer: &Answer, by_webhook: bool) -> Result<Receipt, DeliveryError> {
     let told = answer.told();
     match (told.get("ok"), told.get::<String>("error")) {
         (Some(false), Some(code)) => Err(answer.refused(&MEANINGS, Some(&code), &causes(&told))),
-        _ if answer.success() && of_webhook => Ok(Receipt::default()),
+        _ if answer.success() && by_webhook => Ok(Receipt::default()),
         (Some(true), _) if answer.success() => {
             Ok(Receipt(json!({ "channel": told.get::<String>("channel"), "ts": told.get::<String>("ts") }).into()))
         }
@@ -129,7 +141,7 @@ mod tests {
     /// One whose incoming webhook is not Slack's.
     fn slack(webhook_url: &str) -> Slack {
         let slack = Service::new("Slack", TIMEOUT, &Init::default().with(Client::new())).unwrap();
-        Slack { slack, token: None, webhook_url: Some(Secret::new(webhook_url)) }
+        Slack { slack, token: None, webhook_url: Some(Credential::of(Secret::new(webhook_url))) }
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use errand_core::{Environment, ErrorKind, Init, Payload, Provider, Registry};
+use errand_http::References;
 use errand_payloads::webhook::Call;
 use errand_provider_webhook::Webhook;
 use errand_testkit::{
@@ -109,4 +110,26 @@ fn settings_are_checked_when_the_function_starts() {
     assert!(add("ERRAND_WEBHOOK_TIMEOUT_SECONDS", "60").unwrap_err().starts_with("ERRAND_WEBHOOK_TIMEOUT_SECONDS: "));
     assert!(add("ERRAND_WEBHOOK_TIMEOUT_SECONDS", "x").unwrap_err().starts_with("ERRAND_WEBHOOK_TIMEOUT_SECONDS: "));
     assert!(add("ERRAND_OTHER", "x").is_ok());
+}
+
+#[tokio::test]
+async fn a_secret_by_reference_is_read_for_calls_that_bring_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secret");
+    let vars = [("ERRAND_WEBHOOK_ALLOW", "127.0.0.0/8"), ("ERRAND_WEBHOOK_SECRET", &format!("file:{}", path.display()))];
+    let cx = Init::default();
+    let references = References::new(&Environment::default(), &cx).unwrap();
+    let webhook = webhook(&vars, &cx.with(references));
+    assert_eq!(webhook.timeout().as_secs(), 18, "a receiver has its 15 seconds");
+    let stub = Stub::always(&Answer::json(200, "")).await;
+    let own = Call::from_json(&format!(r#"{{"url":"{}","secret":"whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"}}"#, stub.url())).unwrap();
+    webhook.deliver(own, &attempt("k")).await.unwrap();
+    let error = webhook.deliver(call(stub.url()), &attempt("k")).await.unwrap_err();
+    assert_eq!((error.kind, error.stops, stub.requests().len()), (ErrorKind::Misconfigured, true, 1));
+    std::fs::write(&path, SECRETS).unwrap();
+    webhook.deliver(call(stub.url()), &attempt("k")).await.unwrap();
+    let request = stub.requests().remove(1);
+    for secret in SECRETS.split(", ") {
+        standardwebhooks::Webhook::new(secret).unwrap().verify(&request.body, &request.headers).unwrap();
+    }
 }

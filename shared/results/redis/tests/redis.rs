@@ -2,7 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use errand_core::{Environment, ForeignResult, PublishError, ResultBackend};
+use errand_core::{Environment, ForeignResult, Init, PublishError, ResultBackend};
+use errand_http::References;
 use errand_result_redis::Redis;
 use errand_testkit::Peer;
 use futures_util::StreamExt;
@@ -10,7 +11,7 @@ use futures_util::StreamExt;
 const BACKEND: &str = "ERRAND_CELERY_RESULT_BACKEND";
 
 fn redis(vars: &[(&str, &str)]) -> Result<Option<Redis>, String> {
-    Redis::from_env(&vars.iter().copied().collect::<Environment>()).map_err(|error| error.to_string())
+    Redis::from_env(&vars.iter().copied().collect::<Environment>(), &Init::default()).map_err(|error| error.to_string())
 }
 
 fn result(key: &str, value: &str) -> ForeignResult {
@@ -38,6 +39,25 @@ async fn a_server_that_is_not_there_or_says_nothing_is_waited_for_a_moment() {
     let silent = redis(&[(BACKEND, &format!("redis://{}/0", peer.address()))]).unwrap().unwrap();
     let error = silent.keep(&result("k", "hunter2")).await.unwrap_err();
     assert!(matches!(&error, PublishError::Unavailable(why) if !why.contains("hunter2")), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_by_reference_is_read_when_it_is_connected_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("url");
+    let env: Environment = [(BACKEND, format!("file:{}", path.display()))].into_iter().collect();
+    let cx = Init::default();
+    let references = References::new(&env, &cx).unwrap();
+    let backend = Redis::from_env(&env, &cx.with(references)).unwrap().unwrap();
+    let told = async || backend.keep(&result("k", "v")).await.unwrap_err();
+    let missing = "ERRAND_CELERY_RESULT_BACKEND: refers to a file that cannot be read: entity not found";
+    assert_eq!(told().await, PublishError::Misconfigured(missing.to_owned()));
+    std::fs::write(&path, "postgres://user:hunter2@host/0\n").unwrap();
+    let wrong =
+        "ERRAND_CELERY_RESULT_BACKEND: what it refers to is wrong: expected a URL such as redis://host:6379/0, or rediss:// for TLS";
+    assert_eq!(told().await, PublishError::Misconfigured(wrong.to_owned()));
+    std::fs::write(&path, "redis://:hunter2@127.0.0.1:1/0\n").unwrap();
+    assert!(matches!(told().await, PublishError::Unavailable(why) if why.starts_with("Redis: ")));
 }
 
 #[tokio::test]

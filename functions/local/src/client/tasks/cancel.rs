@@ -20,7 +20,7 @@ pub(crate) struct Cancel {
 
 impl Cancel {
     pub(crate) async fn run(&self, env: &Environment) -> Result<(), Box<dyn Error>> {
-        let (api, output) = self.endpoint.open(env);
+        let (api, output) = self.endpoint.open(env).await?;
         output.one(&api.act(Method::DELETE, &path("tasks", &[&self.id])).await?, FIELDS);
         Ok(())
     }

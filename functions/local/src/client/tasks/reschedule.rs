@@ -31,7 +31,7 @@ pub(crate) struct Move {
 
 impl Move {
     pub(crate) async fn run(&self, env: &Environment) -> Result<(), Box<dyn Error>> {
-        let (api, output) = self.endpoint.open(env);
+        let (api, output) = self.endpoint.open(env).await?;
         output.one(&api.send(Method::PATCH, &path("tasks", &[&self.id]), &said(self)).await?, FIELDS);
         Ok(())
     }

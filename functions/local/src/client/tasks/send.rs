@@ -46,7 +46,7 @@ pub(crate) struct Send {
 
 impl Send {
     pub(crate) async fn run(&self, env: &Environment) -> Result<(), Box<dyn Error>> {
-        let (api, output) = self.endpoint.open(env);
+        let (api, output) = self.endpoint.open(env).await?;
         let task = api.send(Method::POST, &path("tasks", &[]), &said(self)).await?;
         if self.wait { wait(&api, &output, &part::<String>(&task, "/id")).await } else { told(&output, &task) }
     }

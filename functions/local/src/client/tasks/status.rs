@@ -25,7 +25,7 @@ pub(crate) struct Status {
 
 impl Status {
     pub(crate) async fn run(&self, env: &Environment) -> Result<(), Box<dyn Error>> {
-        let (api, output) = self.endpoint.open(env);
+        let (api, output) = self.endpoint.open(env).await?;
         if self.wait { wait(&api, &output, &self.id).await } else { told(&output, &api.get(&path("tasks", &[&self.id])).await?) }
     }
 }

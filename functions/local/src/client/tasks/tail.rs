@@ -47,7 +47,7 @@ pub(crate) struct Tail {
 
 impl Tail {
     pub(crate) async fn run(&self, env: &Environment) -> Result<(), Box<dyn Error>> {
-        let (api, output) = self.endpoint.open(env);
+        let (api, output) = self.endpoint.open(env).await?;
         let filter: String = [("task", &self.task), ("status", &self.status), ("user", &self.user)]
             .into_iter()
             .filter_map(|(name, value)| Some(format!("&{name}={}", percent_encode(value.as_ref()?))))
