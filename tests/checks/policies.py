@@ -1,6 +1,7 @@
 """Checks the permissions of the transformed template.yaml and queue.yaml, and the numbers that must fit each other. Says what is wrong and exits with 1."""
 
 import json
+import re
 import sys
 import tomllib
 
@@ -37,8 +38,63 @@ def everywhere(resources):
             yield f"{name}: what it holds is lost with an update that replaces it"
 
 
+# What settings may be that take references, and what of each may be read: a parameter, a secret. Anything that is no reference must not show in a policy.
+REFERENCES = {
+    "": ("none", "none"),
+    "xoxb-hunter2": ("none", "none"),
+    "ssm:send:9f86d081": ("none", "none"),
+    '{"shop.*":{"http":"https://shop.example.com/a#b"}}': ("none", "none"),
+    "rediss://ssm:hunter2@host:6379/0#x": ("none", "none"),
+    "ssm:/errand/prod/slack": ("errand/prod/slack", "none"),
+    "secretsmanager:errand/slack": ("none", "errand/slack"),
+    "secretsmanager:rds!db-1#password": ("none", "rds!db-1"),
+}
+NO_REFERENCES = ["hunter2ssm:/other", "hunter2 secretsmanager:other", "ssm:/a\nssm:/other", "ssm:/*", "ssm:/a:3", "secretsmanager:a*", "secretsmanager:a#ssm:/other"]
+
+
+def value_of(node, names):
+    """What CloudFormation makes of an expression of Sub, Split and Select, with these values of its parameters."""
+    if isinstance(node, str):
+        return node
+    ((function, given),) = node.items()
+    if function == "Fn::Sub":
+        text, own = given if isinstance(given, list) else (given, {})
+        known = names | {name: value_of(node, names) for name, node in own.items()}
+        return re.sub(r"\$\{([A-Za-z:]+)\}", lambda name: known[name[1]], text)
+    if function == "Fn::Split":
+        return value_of(given[1], names).split(given[0])
+    return value_of(given[1], names)[given[0]]
+
+
+def references(template):
+    """The permissions of what settings refer to: for each that a function is given, and for what it refers to alone."""
+    resources = template["Resources"]
+    pseudo = {"AWS::Partition": "aws", "AWS::Region": "eu-west-1", "AWS::AccountId": "1"}
+    takers = {name for name, parameter in template["Parameters"].items() if "ssm:/" in parameter.get("AllowedPattern", "")}
+    for name in takers:
+        pattern = re.compile(template["Parameters"][name]["AllowedPattern"])
+        yield from (f"{name}: does not take {value}" for value in REFERENCES if not pattern.fullmatch(value))
+        yield from (f"{name}: takes {value}" for value in NO_REFERENCES if pattern.fullmatch(value))
+    for function, role in (("EnqueueFunction", "EnqueueRole"), ("StatusFunction", "StatusRole"), ("ConsumerFunction", "ConsumerRole")):
+        given = [value["Ref"] for value in resources[function]["Properties"]["Environment"]["Variables"].values() if isinstance(value, dict) and value.get("Ref") in takers]
+        for place, action in enumerate(("ssm:GetParameter", "secretsmanager:GetSecretValue")):
+            found = [arn for name, statement in statements(resources) if name == role and statement["Action"] == action for arn in statement["Resource"]]
+            if len(found) != len(given):
+                yield f"{role}: allows {action} for {len(found)} settings, and {function} is given {len(given)} that may refer to their values"
+            for taker in given:
+                for value, readable in REFERENCES.items():
+                    values = pseudo | {name: "" for name in takers} | {taker: value}
+                    wanted = "parameter/{}" if place == 0 else "secret:{}-??????"
+                    service = action.split(":")[0]
+                    arns = sorted(f"arn:aws:{service}:eu-west-1:1:{wanted.format(what)}" for what in [readable[place]] + ["none"] * (len(given) - 1))
+                    if sorted(value_of(arn, values) for arn in found) != arns:
+                        yield f"{role}: allows {action} of something else than what {taker} refers to"
+                        break
+
+
 def problems(template, more):
     resources = template["Resources"]
+    yield from references(template)
     yield from everywhere(resources)
     yield from everywhere(more["Resources"])
     if resources["Table"]["Properties"].get("DeletionProtectionEnabled") != {"Fn::If": ["TableIsProtected", True, False]}:
