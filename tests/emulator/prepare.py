@@ -63,7 +63,7 @@ def let_slack_be_the_application():
     told = client.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
     # The emulator tells a number of the template as a number, and AWS as text.
     variables = {setting: str(value) for setting, value in told.items()}
-    slack = {"ERRAND_SLACK_TOKEN": "xoxb-test", "ERRAND_SLACK_URL": f"http://127.0.0.1:{os.environ['TEST_APP_PORT']}/slack"}
+    slack = {"ERRAND_SLACK_URL": f"http://127.0.0.1:{os.environ['TEST_APP_PORT']}/slack"}
     client.update_function_configuration(FunctionName=name, Environment={"Variables": variables | slack})
 
 

@@ -10,7 +10,7 @@ use axum::{
     Router,
     body::Bytes,
     extract::State,
-    http::{HeaderMap, StatusCode, Uri},
+    http::{HeaderMap, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
@@ -18,11 +18,14 @@ use serde_json::{Value, json};
 /// The secret that calls to the application are signed with.
 pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
+/// The token that the deployed consumer's settings refer to.
+pub const SLACK_TOKEN: &str = "xoxb-test";
+
 /// What the application was called with, by the id of the task.
 type Calls = Arc<Mutex<HashMap<String, Vec<(HeaderMap, Bytes)>>>>;
 
 /// The application. It runs `app.echo`, which returns what it was given; `app.refuse`, which fails for good; `app.flaky`, which fails the first time; and
-/// `app.later`, which says that it will report; and whatever else is routed to it, as `app.echo`. It also stands for Slack.
+/// `app.later`, which says that it will report; and whatever else is routed to it, as `app.echo`. It also stands for Slack, and takes the token [`SLACK_TOKEN`] alone.
 pub struct Application {
     /// Where it is called.
     pub url: String,
@@ -79,12 +82,14 @@ impl Application {
 async fn run(State(calls): State<Calls>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
     let call: Value = serde_json::from_slice(&body).unwrap_or_default();
     let id = call["id"].as_str().unwrap_or_default().to_owned();
+    let has_token = headers.get(header::AUTHORIZATION).is_some_and(|value| *value == format!("Bearer {SLACK_TOKEN}"));
     calls.lock().expect("calls").entry(id).or_default().push((headers, body));
     let failed = |status, kind: &str| {
         let errors = json!({ "errors": [{ "exception_class_path": kind, "traceback": "Traceback: line 1" }] });
         (status, axum::Json(errors)).into_response()
     };
     match call["task"].as_str() {
+        _ if uri.path().starts_with("/slack") && !has_token => axum::Json(json!({ "ok": false, "error": "invalid_auth" })).into_response(),
         _ if uri.path().starts_with("/slack") => axum::Json(json!({ "ok": true, "channel": "C1", "ts": "1.2" })).into_response(),
         Some("app.echo") => axum::Json(call).into_response(),
         Some("app.refuse") => failed(StatusCode::UNPROCESSABLE_ENTITY, "shop.errors.OutOfStock"),

@@ -6,7 +6,11 @@ use std::time::Duration;
 
 use errand_core::Timestamp;
 use errand_testkit::{Answer, Stub};
-use errand_tests::{Stack, id, mail, until};
+use errand_tests::{
+    Stack,
+    application::{Application, SECRET},
+    id, mail, until,
+};
 use serde_json::{Value, json};
 
 fn time(task: &Value, name: &str) -> Timestamp {
@@ -33,6 +37,22 @@ async fn a_message_put_straight_on_the_queue_is_delivered() {
     let sent = stack.sqs().send_message().queue_url(&stack.queue_url).message_body(body.to_string()).send().await.unwrap();
     stack.wait_for(sent.message_id().unwrap(), "SUCCESSFUL").await;
     assert_eq!(stack.mails(&subject).await.len(), 1);
+}
+
+/// The routes are a parameter, read when a function starts; what calls are signed with is one too, and Slack's token a field of a secret: both are read when they
+/// are needed. The emulator checks that the template allows each.
+#[tokio::test]
+#[ignore = "needs the deployed stack"]
+async fn what_settings_refer_to_is_read_by_who_needs_it() {
+    let (stack, app) = (Stack::new(), Application::get());
+    let (message, task) = (id("slack"), id("routed"));
+    stack.send(&json!({ "id": message, "task": "slack", "kwargs": { "channel": "#general", "text": message } })).await;
+    stack.send(&json!({ "id": task, "task": "app.echo" })).await;
+    let sent = stack.wait_for(&message, "SUCCESSFUL").await;
+    assert_eq!((&sent["attempts"], &sent["return_value"]["ts"]), (&json!(1), &json!("1.2")), "Slack's token was the right one");
+    stack.wait_for(&task, "SUCCESSFUL").await;
+    let (headers, body) = app.calls(&task).remove(0);
+    standardwebhooks::Webhook::new(SECRET).unwrap().verify(&body, &headers).unwrap();
 }
 
 #[tokio::test]

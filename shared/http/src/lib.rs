@@ -1,5 +1,5 @@
-//! Calls to services: the one HTTP client, what all calls have in common ([`Service`]), what answers mean ([`Answer`]), tokens and kept connections; and the AWS
-//! clients' settings. One TLS stack for all: rustls on ring.
+//! Calls to services: the one HTTP client, what all calls have in common ([`Service`]), what answers mean ([`Answer`]), tokens, kept connections and what
+//! settings refer to; and the AWS clients' settings. One TLS stack for all: rustls on ring.
 
 mod answer;
 pub mod aws;
