@@ -37,7 +37,7 @@ impl Transports {
 }
 
 /// The kinds of transports that a build has: a plain map, filled by visible calls. `CHECKED`: the health of their aliases is told as well; a function that tells of none
-/// does not link what that takes, as it links of a [`Store`](crate::Store) what it uses.
+/// does not link what that takes, as it links of a store the roles that it uses.
 #[derive(Default)]
 pub struct Backends<const CHECKED: bool>(BTreeMap<&'static str, Make>);
 
