@@ -60,7 +60,8 @@ pub(crate) fn check(env: &Environment, settings: &[Setting]) -> Result<(), Strin
 mod tests {
     use std::{fmt::Write, fs};
 
-    use errand_core::{Init, Registry, settings::all};
+    use errand_core::{Init, Payload, Refusal, Registry, Taker, settings::all};
+    use errand_payloads::Visit;
 
     use super::*;
     use crate::providers::providers;
@@ -94,14 +95,19 @@ The end of a line at the end of what is read is left out. Parameters and secrets
 and runners `settings.rs` beside each.
 ";
 
-    /// The settings of every provider and runner.
-    fn of_providers() -> Vec<Setting> {
+    /// Every provider and runner, with no setting.
+    fn registry() -> Registry {
         let aws = [("AWS_REGION", "x"), ("AWS_ACCESS_KEY_ID", "x"), ("AWS_SECRET_ACCESS_KEY", "x")].into_iter().collect();
         let env = Environment::default();
         let cx = Init::default().with(errand_http::Client::new()).with(errand_http::aws::sdk_config(&aws).unwrap());
         let mut registry = Registry::default();
         providers(&mut registry, &env, &cx).unwrap();
-        registry.settings().to_vec()
+        registry
+    }
+
+    /// The settings of every provider and runner.
+    fn of_providers() -> Vec<Setting> {
+        registry().settings().to_vec()
     }
 
     fn page() -> String {
@@ -134,5 +140,29 @@ and runners `settings.rs` beside each.
             check(&[("ERRAND_SLAK_TOKEN", "hunter2"), ("ERRAND_API_KEY_S", "x")]).unwrap_err(),
             "ERRAND_API_KEY_S: is no setting; did you mean ERRAND_API_KEYS?; ERRAND_SLAK_TOKEN: is no setting; did you mean ERRAND_SLACK_TOKEN?"
         );
+    }
+
+    /// The first example of each task's payload.
+    #[derive(Default)]
+    struct Examples(Vec<(&'static str, String)>);
+
+    impl Visit for Examples {
+        fn payload<P: Payload>(&mut self, task: &'static str, _: Vec<Taker<P>>) {
+            let schema: serde_json::Value = serde_json::from_str(P::SCHEMA).unwrap();
+            self.0.push((task, schema["examples"][0].to_string()));
+        }
+    }
+
+    /// A provider that needs a setting says so to who checks calls.
+    #[test]
+    fn what_would_be_off_is_refused_when_it_is_sent() {
+        let (registry, mut examples) = (registry(), Examples::default());
+        let off: Vec<&str> = registry.off().map(|(task, _)| task).collect();
+        errand_payloads::each(&mut examples);
+        let payloads = errand_payloads::payloads().with_settings([]);
+        for (task, example) in examples.0 {
+            let refused = matches!(payloads.check(task, &example, false), Err(Refusal::Off(_)));
+            assert_eq!(refused, off.contains(&task), "{task}");
+        }
     }
 }

@@ -64,7 +64,8 @@ pub(super) fn read<P: Payload>(fields: &mut Fields<'_>, limits: Limits<P>) -> Op
 /// A provider, as far as those need to know it who check calls for it.
 pub struct Taker<P> {
     pub(super) provider: &'static str,
-    pub(super) lacks: Lacks<P>,
+    needs: &'static [&'static str],
+    lacks: Lacks<P>,
     pub(super) limits: Limits<P>,
 }
 
@@ -72,7 +73,7 @@ impl<P: Payload> Taker<P> {
     /// The provider of this name, which takes every payload and needs no setting.
     #[must_use]
     pub const fn of(provider: &'static str) -> Self {
-        Self { provider, lacks: |_, _| None, limits: |_, _| {} }
+        Self { provider, needs: &[], lacks: |_, _| None, limits: |_, _| {} }
     }
 
     /// Its name.
@@ -91,10 +92,22 @@ impl<P: Payload> Taker<P> {
         fields.finish(payload)
     }
 
-    /// With what is missing to deliver a payload.
+    /// With the settings that it needs for every payload.
+    #[must_use]
+    pub const fn needing(self, settings: &'static [&'static str]) -> Self {
+        Self { needs: settings, ..self }
+    }
+
+    /// With what is missing to deliver a payload, where that depends on it.
     #[must_use]
     pub const fn lacking(self, lacks: Lacks<P>) -> Self {
         Self { lacks, ..self }
+    }
+
+    /// What is missing to deliver a payload, where `has` tells the settings that there are.
+    pub(super) fn lack(&self, payload: &P, has: &dyn Fn(&str) -> bool) -> Option<Lack> {
+        let needed = self.needs.iter().find(|setting| !has(setting));
+        needed.map(|setting| Lack::Setting(setting)).or_else(|| (self.lacks)(payload, has))
     }
 
     /// With what of a payload it cannot do.

@@ -51,7 +51,7 @@ impl<P: Payload> Take for Taker<P> {
     fn check(&self, mut fields: Fields<'_>, settings: Option<&BTreeSet<String>>) -> Result<(), Refusal> {
         let payload = read(&mut fields, self.limits);
         let payload = fields.finish(payload).map_err(Refusal::Payload)?;
-        match settings.and_then(|settings| (self.lacks)(&payload, &|name| settings.contains(name))) {
+        match settings.and_then(|settings| self.lack(&payload, &|name| settings.contains(name))) {
             None => Ok(()),
             Some(lack @ Lack::Field(field, _)) => Err(Refusal::Payload(Problems::at(&format!("/{field}"), lack.to_string()))),
             Some(lack) => Err(Refusal::Off(lack)),

@@ -1,12 +1,12 @@
 //! What Amazon SES takes of a mail.
 
-use errand_core::{Fields, Lack, Taker, segment};
+use errand_core::{Fields, Taker, segment};
 use serde_json::{Map, Value};
 
 use super::{Email, mime};
 
 /// SES, as those need to know it who check calls for it.
-pub const SES: Taker<Email> = Taker::of("ses").lacking(lacks).within(within_ses);
+pub const SES: Taker<Email> = Taker::of("ses").needing(&["ERRAND_SES_FROM"]).within(within_ses);
 
 /// The most recipients of one mail, `to`, `cc` and `bcc` together.
 /// <https://docs.aws.amazon.com/ses/latest/dg/quotas.html>
@@ -20,11 +20,6 @@ const LONGEST_HEADER_VALUE: usize = 870;
 
 /// The tag that every mail has: the key of its attempt, so that SES's events can be joined with the task.
 pub const KEY_TAG: &str = "errand-id";
-
-fn lacks(_: &Email, has: &dyn Fn(&str) -> bool) -> Option<Lack> {
-    const FROM: &str = "ERRAND_SES_FROM";
-    (!has(FROM)).then_some(Lack::Setting(FROM))
-}
 
 /// What of a mail SES cannot do.
 pub fn within_ses(email: &Email, fields: &mut Fields<'_>) {
