@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use errand_core::{
-    Environment, Json, Timestamp, json,
+    Environment, Json, Status, Timestamp, json,
     settings::all::{NO_COLOR, TERM},
 };
 use jiff::tz::TimeZone;
@@ -113,11 +113,11 @@ impl Cell {
 }
 
 fn colour(status: &str) -> Option<u8> {
-    match status {
-        "SUCCESSFUL" => Some(GREEN),
-        "FAILED" | "EXPIRED" => Some(RED),
-        "RUNNING" | "CANCELLED" => Some(YELLOW),
-        _ => None,
+    match Status::named(status)? {
+        Status::Successful => Some(GREEN),
+        Status::Failed | Status::Expired => Some(RED),
+        Status::Running | Status::Cancelled => Some(YELLOW),
+        Status::Ready | Status::Scheduled => None,
     }
 }
 

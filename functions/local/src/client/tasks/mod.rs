@@ -17,7 +17,7 @@ pub(super) use work::{Conditions, json_value};
 use std::error::Error;
 
 use errand_api::LONGEST_WAIT;
-use errand_core::Json;
+use errand_core::{Json, Status as TaskStatus};
 
 use super::{
     endpoint::{Api, part, path},
@@ -53,7 +53,7 @@ async fn wait(api: &Api, output: &Output, id: &str) -> Result<(), Box<dyn Error>
     loop {
         let task = api.get(&format!("{}?wait={}", path("tasks", &[id]), LONGEST_WAIT.as_secs())).await?;
         let status: String = part(&task, "/status");
-        if ["SUCCESSFUL", "FAILED", "CANCELLED", "EXPIRED"].contains(&status.as_str()) {
+        if TaskStatus::named(&status).is_some_and(TaskStatus::ended) {
             return told(output, &task);
         }
         tell(&format!("{id} is {status}"));
@@ -63,10 +63,10 @@ async fn wait(api: &Api, output: &Output, id: &str) -> Result<(), Box<dyn Error>
 /// Tells of a task. One that was not done, and will not be, is the command's failure as well.
 pub(super) fn told(output: &Output, task: &Json) -> Result<(), Box<dyn Error>> {
     output.one(task, FIELDS);
-    match part::<String>(task, "/status").as_str() {
-        "FAILED" => Err(why(task).into()),
-        ended @ ("CANCELLED" | "EXPIRED") => Err(format!("the task is {ended}: it was not done").into()),
-        _ => Ok(()),
+    match TaskStatus::named(&part::<String>(task, "/status")) {
+        Some(TaskStatus::Failed) => Err(why(task).into()),
+        Some(ended @ (TaskStatus::Cancelled | TaskStatus::Expired)) => Err(format!("the task is {ended}: it was not done").into()),
+        Some(TaskStatus::Ready | TaskStatus::Running | TaskStatus::Successful | TaskStatus::Scheduled) | None => Ok(()),
     }
 }
 
