@@ -1,43 +1,41 @@
 use std::{error::Error, fmt, time::Duration};
 
-use serde::{Deserialize, Serialize};
-
 use crate::TaskError;
 
-/// Why a delivery failed. What follows from it is [`ErrorKind::consequence`]. Written as [`ErrorKind::as_str`] says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ErrorKind {
-    /// The message on the queue is no envelope, or one that is too large.
-    Malformed,
-    /// The payload is not what the provider takes.
-    InvalidPayload,
-    /// The service refused this message for good.
-    Rejected,
-    /// The recipient does not exist any more or does not want to be reached.
-    RecipientGone,
-    /// The service asks to be called less often.
-    RateLimited,
-    /// The service cannot be reached or fails.
-    Unavailable,
-    /// The provider did not end in the time it has.
-    Timeout,
-    /// A setting, credential or permission is missing or wrong: an operator must act.
-    Misconfigured,
-    /// This build has no provider for the task.
-    UnknownProvider,
-    /// No route says what is done about a notice: see [`Sender::is_notice`](crate::Sender::is_notice).
-    Unrouted,
-    /// The task's own code failed.
-    TaskFailed,
-    /// The provider's code panicked.
-    Panicked,
-    /// The request left and no answer came: it may have been done.
-    OutcomeUnknown,
-    /// Every allowed attempt began and none ended: the process died each time.
-    Crashed,
-    /// The queue would forget the message before it could be run.
-    RetentionEnds,
+crate::named! {
+    /// Why a delivery failed. What follows from it is [`ErrorKind::consequence`]. Its name is that in dead letters, results and logs.
+    pub enum ErrorKind {
+        /// The message on the queue is no envelope, or one that is too large.
+        Malformed = "malformed",
+        /// The payload is not what the provider takes.
+        InvalidPayload = "invalid_payload",
+        /// The service refused this message for good.
+        Rejected = "rejected",
+        /// The recipient does not exist any more or does not want to be reached.
+        RecipientGone = "recipient_gone",
+        /// The service asks to be called less often.
+        RateLimited = "rate_limited",
+        /// The service cannot be reached or fails.
+        Unavailable = "unavailable",
+        /// The provider did not end in the time it has.
+        Timeout = "timeout",
+        /// A setting, credential or permission is missing or wrong: an operator must act.
+        Misconfigured = "misconfigured",
+        /// This build has no provider for the task.
+        UnknownProvider = "unknown_provider",
+        /// No route says what is done about a notice: see [`Sender::is_notice`](crate::Sender::is_notice).
+        Unrouted = "unrouted",
+        /// The task's own code failed.
+        TaskFailed = "task_failed",
+        /// The provider's code panicked.
+        Panicked = "panicked",
+        /// The request left and no answer came: it may have been done.
+        OutcomeUnknown = "outcome_unknown",
+        /// Every allowed attempt began and none ended: the process died each time.
+        Crashed = "crashed",
+        /// The queue would forget the message before it could be run.
+        RetentionEnds = "retention_ends",
+    }
 }
 
 /// What the engine does about a failure.
@@ -117,28 +115,6 @@ impl ErrorKind {
     pub const fn alarms(self) -> bool {
         matches!(self.consequence().advice, Advice::LaterAndAlarm)
     }
-
-    /// The kind's name in dead letters, results and logs.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Malformed => "malformed",
-            Self::InvalidPayload => "invalid_payload",
-            Self::Rejected => "rejected",
-            Self::RecipientGone => "recipient_gone",
-            Self::RateLimited => "rate_limited",
-            Self::Unavailable => "unavailable",
-            Self::Timeout => "timeout",
-            Self::Misconfigured => "misconfigured",
-            Self::UnknownProvider => "unknown_provider",
-            Self::Unrouted => "unrouted",
-            Self::TaskFailed => "task_failed",
-            Self::Panicked => "panicked",
-            Self::OutcomeUnknown => "outcome_unknown",
-            Self::Crashed => "crashed",
-            Self::RetentionEnds => "retention_ends",
-        }
-    }
 }
 
 impl fmt::Display for ErrorKind {
@@ -212,5 +188,19 @@ impl fmt::Display for DeliveryError {
 impl Error for DeliveryError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.source.as_deref().map(|source| source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operators_are_told_of_every_kind() {
+        let page = include_str!("../../../../docs/dead-letters.md");
+        let (_, kinds) = page.split_once("## Kinds").unwrap();
+        for kind in ErrorKind::ALL {
+            assert!(kinds.contains(&format!("`{kind}`")), "docs/dead-letters.md does not tell of {kind}");
+        }
     }
 }
