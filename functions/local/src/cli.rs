@@ -87,3 +87,20 @@ impl Cli {
 pub(crate) fn complain(error: &dyn Error) {
     eprintln!("errand: {error}");
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_page_of_the_command_line_has_every_word() {
+        let page = include_str!("../../../docs/cli.md");
+        // Serving is what it does without a word.
+        for command in Cli::command().get_subcommands().filter(|command| command.get_name() != "serve") {
+            let word = format!("errand {} ", command.get_name());
+            assert!(page.contains(&word), "docs/cli.md does not tell of {word}");
+        }
+    }
+}
