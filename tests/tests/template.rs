@@ -5,7 +5,8 @@
 use std::collections::BTreeSet;
 
 use errand_api::Operation;
-use errand_core::{Reader, settings::all::ALL};
+use errand_core::{Environment, Init, Reader, Registry, Setting, settings::all::ALL};
+use errand_http::{Client, aws::sdk_config};
 
 /// What enqueue does and what anyone may call has a route of its own; all else is the status function's, by the one that takes the rest.
 #[test]
@@ -27,23 +28,67 @@ fn the_gateway_leads_each_call_to_the_function_that_does_it() {
     assert_eq!(deployed, wanted);
 }
 
-#[test]
-fn functions_are_given_the_settings_that_they_read() {
+/// What a function reads and the template does not set, and why.
+const LEFT_OUT: [(&str, &str); 1] = [("ERRAND_SLACK_URL", "Slack has one address; another is for tests")];
+
+/// The settings that the template gives all functions, and those that it gives each, by who reads them.
+fn deployed() -> (BTreeSet<String>, Vec<(Reader, String)>) {
     let template = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml")).unwrap();
-    let (mut reader, mut seen) = (None, 0);
+    let (mut part, mut of_all, mut of_one) = (String::new(), BTreeSet::new(), Vec::new());
     for line in template.lines() {
-        if line.starts_with("  ") && !line.starts_with("   ") {
-            let name = line.trim().trim_end_matches(':').to_lowercase();
-            reader = [Reader::Enqueue, Reader::Consumer, Reader::Status].into_iter().find(|reader| name.starts_with(reader.as_str()));
-        }
-        let name = line.trim().split(':').next().unwrap();
-        let (Some(reader), true) = (reader, line.starts_with("          ERRAND_")) else { continue };
-        seen += 1;
-        match ALL.iter().find(|setting| setting.name == name) {
-            Some(setting) => assert!(setting.readers.contains(&reader), "{} does not read {name}", reader.as_str()),
-            // A provider's.
-            None => assert_eq!(reader, Reader::Consumer, "{name}"),
+        let (depth, name) = (line.len() - line.trim_start().len(), line.trim().split(':').next().unwrap());
+        match depth {
+            0 if name == "Globals" => name.clone_into(&mut part),
+            2 if part != "Globals" || name != "Function" => part = name.to_lowercase(),
+            8 if part == "Globals" && name.starts_with("ERRAND_") => assert!(of_all.insert(name.to_owned()), "{name} is said twice"),
+            10 if name.starts_with("ERRAND_") => {
+                let reader = FUNCTIONS.into_iter().find(|reader| part.starts_with(reader.as_str()));
+                of_one.push((reader.unwrap_or_else(|| panic!("{name} is given to {part}")), name.to_owned()));
+            }
+            _ => {}
         }
     }
-    assert!(seen >= 40, "{seen} settings were found");
+    (of_all, of_one)
+}
+
+const FUNCTIONS: [Reader; 3] = [Reader::Enqueue, Reader::Consumer, Reader::Status];
+
+/// Every setting: core's, and those of the providers and runners of the deployed consumer.
+fn settings() -> Vec<Setting> {
+    let aws = [("AWS_REGION", "x"), ("AWS_ACCESS_KEY_ID", "x"), ("AWS_SECRET_ACCESS_KEY", "x")].into_iter().collect();
+    let cx = Init::default().with(Client::new()).with(sdk_config(&aws).unwrap());
+    let mut registry = Registry::default();
+    errand_consumer::providers(&mut registry, &Environment::default(), &cx).unwrap();
+    [ALL, registry.settings()].concat()
+}
+
+#[test]
+fn functions_are_given_the_settings_that_they_read() {
+    let ((of_all, of_one), settings) = (deployed(), settings());
+    let readers = |name: &str| settings.iter().find(|setting| setting.name == name).map(|setting| setting.readers);
+    for name in &of_all {
+        let readers = readers(name).unwrap_or_else(|| panic!("{name} is no setting"));
+        assert!(FUNCTIONS.iter().all(|function| readers.contains(function)), "{name} is not read by all");
+    }
+    for (function, name) in &of_one {
+        let readers = readers(name).unwrap_or_else(|| panic!("{name} is no setting"));
+        assert!(readers.contains(function), "{} does not read {name}", function.as_str());
+        assert!(!FUNCTIONS.iter().all(|function| readers.contains(function)), "{name} is read by all: it stands in Globals");
+    }
+}
+
+#[test]
+fn the_template_can_set_what_functions_read() {
+    let ((of_all, of_one), settings) = (deployed(), settings());
+    for (name, why) in LEFT_OUT {
+        assert!(!why.is_empty() && settings.iter().any(|setting| setting.name == name), "{name} is no setting");
+    }
+    // Of AWS's, Lambda sets what is needed.
+    for setting in settings.iter().filter(|setting| setting.name.starts_with("ERRAND_")) {
+        for function in FUNCTIONS.into_iter().filter(|function| setting.readers.contains(function)) {
+            let given = of_all.contains(setting.name) || of_one.iter().any(|(reader, name)| *reader == function && name == setting.name);
+            let left_out = LEFT_OUT.iter().any(|(name, _)| *name == setting.name);
+            assert!(given != left_out, "{} is given to {}: {given}, is left out: {left_out}", setting.name, function.as_str());
+        }
+    }
 }

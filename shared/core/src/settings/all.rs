@@ -34,8 +34,9 @@ crate::settings! {
     URL = "ERRAND_URL", Text("a URL"), "http://127.0.0.1:3000", [Errand];
     /// Which tasks run where: [Your own code](tasks.md).
     ROUTES = "ERRAND_ROUTES", Json("what does a task, by its name, `prefix.*` or `*`"), "", [Enqueue, Consumer, Status, Errand];
-    /// The names of the settings that the consumer has, separated by commas, as the template sets it: what lacks one is refused when it is sent.
-    CONSUMER_SETTINGS = "ERRAND_CONSUMER_SETTINGS", Text("names of settings"), "", [Enqueue, Status];
+    /// The names of the settings that the consumer has, separated by commas, as the template sets it: what lacks one is refused when it is sent. The consumer is given it with what all are
+    /// given, and knows better itself.
+    CONSUMER_SETTINGS = "ERRAND_CONSUMER_SETTINGS", Text("names of settings"), "", [Enqueue, Consumer, Status];
     /// The consumer's own time-out, as the template sets both: no call of a provider may take longer than that less 5 seconds.
     TIMEOUT_SECONDS = "ERRAND_TIMEOUT_SECONDS", Number(6, 900), "30", [Consumer, Errand];
     /// `on`: what SNS wraps is taken with its signature alone: [SNS](senders.md#sns).
