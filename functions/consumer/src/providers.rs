@@ -24,6 +24,6 @@ providers! {
     "ses": add::<ses::Ses>,
     "slack": add::<slack::Slack>,
     "webhook": add::<webhook::Webhook>,
-    "http": add_runner::<errand_provider_http::Http>,
-    "lambda": add_runner::<errand_provider_lambda::Lambda>,
+    "http": add_runner::<errand_runner_http::Http>,
+    "lambda": add_runner::<errand_runner_lambda::Lambda>,
 }

@@ -12,10 +12,10 @@ pub(crate) fn providers(registry: &mut Registry, env: &Environment, cx: &Init) -
     registry.add::<ses::Ses>(env, cx)?;
     registry.add::<slack::Slack>(env, cx)?;
     registry.add::<webhook::Webhook>(env, cx)?;
-    registry.add_runner::<errand_provider_http::Http>(env, cx)?;
+    registry.add_runner::<errand_runner_http::Http>(env, cx)?;
     // One machine need not know AWS.
     if cx.shared::<SdkConfig>().is_ok() {
-        registry.add_runner::<errand_provider_lambda::Lambda>(env, cx)?;
+        registry.add_runner::<errand_runner_lambda::Lambda>(env, cx)?;
     }
     Ok(())
 }

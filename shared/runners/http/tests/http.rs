@@ -4,7 +4,7 @@
 
 use errand_core::{DeliveryError, Envelope, Environment, ErrorKind, Init, Job, Json, Ran, ReportTo, Runner, Secret};
 use errand_http::{Client, References, aws};
-use errand_provider_http::{Http, Route};
+use errand_runner_http::{Http, Route};
 use errand_testkit::{Answer, Stub, transport::envelope, written};
 use serde_json::{Value, json};
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use errand_core::{DeliveryError, Envelope, Environment, ErrorKind, Init, Job, Ran, ReportTo, Runner, Secret};
 use errand_http::{Client, aws::sdk_config};
-use errand_provider_lambda::{Lambda, Route};
+use errand_runner_lambda::{Lambda, Route};
 use errand_testkit::{Answer, Request, Stub, transport::envelope, written};
 use serde_json::{Value, json};
 
