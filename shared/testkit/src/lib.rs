@@ -1,4 +1,4 @@
-//! Conformance kits for providers, transports and stores, and what their tests need. A dev-dependency only.
+//! Conformance kits for providers, runners, transports and stores, and what their tests need. A dev-dependency only.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a kit fails its test by panicking")]
 
@@ -12,6 +12,7 @@ pub mod model;
 pub mod notes;
 pub mod objects;
 pub mod provider;
+pub mod runner;
 pub mod schedules;
 pub mod schema;
 pub mod store;

@@ -1,4 +1,4 @@
-//! What every provider must do, tested over a [`Stub`] and a [`Peer`].
+//! What every provider must do, and as [`crate::runner::Running`] every runner, tested over a [`Stub`] and a [`Peer`].
 
 use std::{
     sync::{

@@ -5,31 +5,55 @@
 use errand_core::{DeliveryError, Envelope, Environment, ErrorKind, Init, Job, Json, Ran, ReportTo, Runner, Secret};
 use errand_http::{Client, References, aws};
 use errand_runner_http::{Http, Route};
-use errand_testkit::{Answer, Stub, transport::envelope, written};
+use errand_testkit::{
+    Answer, Request, Stub,
+    provider::{Contract, case, conformance},
+    runner::{ARGUMENT, Running, task},
+    written,
+};
 use serde_json::{Value, json};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
-fn runner(vars: &[(&str, &str)]) -> Http {
-    let env: Environment = vars.iter().copied().collect();
-    Http::new(&env, &Init::default().with(Client::new())).unwrap()
+fn runner_of(vars: &[(&str, &str)], cx: Init) -> Http {
+    Http::new(&vars.iter().copied().collect(), &cx.with(Client::new())).unwrap()
 }
 
-fn route(url: &str) -> Route {
-    serde_json::from_value(json!({ "http": url, "timeout_seconds": 2 })).unwrap()
+fn runner() -> Http {
+    runner_of(&[("ERRAND_HTTP_SECRET", SECRET)], Init::default())
 }
 
-fn task() -> Envelope {
-    let raw = |value: Value| serde_json::value::to_raw_value(&value).ok();
-    Envelope { task: "shop.ship".to_owned(), args: raw(json!([1])), kwargs: raw(json!({ "to": "secret-text" })), ..envelope("order.7") }
-}
-
-async fn answered(answer: Answer, report: bool) -> (Result<Ran, DeliveryError>, errand_testkit::Request) {
-    let stub = Stub::start(move |_| answer.clone()).await;
+async fn answered(answer: Answer, report: bool) -> (Result<Ran, DeliveryError>, Request) {
+    let stub = Stub::always(&answer).await;
+    let route = serde_json::from_value(json!({ "http": stub.url() })).unwrap();
     let report = report.then(|| ReportTo { url: "https://api/v1/tasks/x/result".to_owned(), token: Secret::new("token") });
-    let job = Job { envelope: &task(), number: 2, report: report.as_ref() };
-    let ran = runner(&[("ERRAND_HTTP_SECRET", SECRET)]).run(&route(stub.url()), &job).await;
+    let ran = runner().run(&route, &Job { envelope: &task("order.7"), number: 2, report: report.as_ref() }).await;
     (ran, stub.requests().remove(0))
+}
+
+#[tokio::test]
+async fn it_keeps_the_contract_of_a_provider_and_every_answer_has_its_consequence() {
+    let table = [
+        (301, ErrorKind::Rejected),
+        (400, ErrorKind::Rejected),
+        (401, ErrorKind::Misconfigured),
+        (403, ErrorKind::Misconfigured),
+        (404, ErrorKind::Misconfigured),
+        (405, ErrorKind::Misconfigured),
+        (408, ErrorKind::Unavailable),
+        (409, ErrorKind::Rejected),
+        (425, ErrorKind::Unavailable),
+        (429, ErrorKind::RateLimited),
+        (500, ErrorKind::Unavailable),
+        (504, ErrorKind::Unavailable),
+    ];
+    let contract = Contract {
+        payload: r#"{"http":"{url}"}"#,
+        secrets: &[SECRET, ARGUMENT],
+        accepted: Answer::json(200, "{}"),
+        cases: table.map(|(status, kind)| case(status, ARGUMENT, kind).after("retry-after", "7", 7)).into(),
+    };
+    conformance(|_, cx| Running(runner_of(&[("ERRAND_HTTP_SECRET", SECRET)], cx)), contract).await;
 }
 
 #[tokio::test]
@@ -55,45 +79,25 @@ async fn an_application_that_accepts_reports_by_itself_where_that_is_possible() 
 }
 
 #[tokio::test]
-async fn every_answer_has_its_consequence() {
+async fn what_the_application_raises_is_the_tasks_error() {
     let errors = r#"{"errors":[{"exception_class_path":"shop.OutOfStock","traceback":"line 1"}]}"#;
-    let table = [
-        (301, "", ErrorKind::Rejected, None),
-        (400, "", ErrorKind::Rejected, None),
-        (401, "", ErrorKind::Misconfigured, None),
-        (403, "", ErrorKind::Misconfigured, None),
-        (404, "", ErrorKind::Misconfigured, None),
-        (405, "", ErrorKind::Misconfigured, None),
-        (408, "", ErrorKind::Unavailable, None),
-        (409, "", ErrorKind::Rejected, None),
+    for (status, body, kind, exception) in [
         (422, errors, ErrorKind::Rejected, Some("shop.OutOfStock")),
         (422, "{", ErrorKind::Rejected, None),
-        (425, "", ErrorKind::Unavailable, None),
-        (429, "", ErrorKind::RateLimited, None),
-        (500, "", ErrorKind::Unavailable, None),
         (500, errors, ErrorKind::TaskFailed, Some("shop.OutOfStock")),
         (503, errors, ErrorKind::TaskFailed, Some("shop.OutOfStock")),
-        (504, "", ErrorKind::Unavailable, None),
-    ];
-    for (status, body, kind, exception) in table {
-        let (ran, _) = answered(Answer::json(status, body).header("retry-after", "7"), true).await;
-        let error = ran.unwrap_err();
-        assert_eq!((error.kind, error.retry_after.map(|delay| delay.as_secs())), (kind, Some(7)), "{status} {body}");
-        assert_eq!(error.exception.as_ref().map(|error| error.exception_class_path.as_str()), exception, "{status} {body}");
+    ] {
+        let error = answered(Answer::json(status, body), true).await.0.unwrap_err();
+        let told = error.exception.as_ref().map(|error| error.exception_class_path.as_str());
+        assert_eq!((error.kind, told), (kind, exception), "{status} {body}");
         assert!(!error.message.contains("OutOfStock") && !error.message.contains("127.0.0.1"), "{}", error.message);
     }
-    let error = answered(Answer::Silence, true).await.0.unwrap_err();
-    assert_eq!(error.kind, ErrorKind::OutcomeUnknown);
-    let job = Job { envelope: &task(), number: 1, report: None };
-    let error = runner(&[]).run(&route("http://127.0.0.1:1"), &job).await.unwrap_err();
-    assert_eq!(error.kind, ErrorKind::Unavailable);
 }
 
 #[test]
 fn a_wrong_setting_or_route_is_refused() {
-    let check = |route: Value| {
-        serde_json::from_value::<Route>(route).map_err(|error| error.to_string()).and_then(|route| runner(&[]).check(&route))
-    };
+    let check =
+        |route: Value| serde_json::from_value::<Route>(route).map_err(|error| error.to_string()).and_then(|route| runner().check(&route));
     for wrong in [
         json!({ "http": "ftp://x" }),
         json!({ "http": "/tasks" }),

@@ -4,13 +4,18 @@
 
 use std::time::Duration;
 
-use errand_core::{DeliveryError, Envelope, Environment, ErrorKind, Init, Job, Ran, ReportTo, Runner, Secret};
+use errand_core::{DeliveryError, Environment, ErrorKind, Init, Job, Ran, ReportTo, Runner, Secret};
 use errand_http::{Client, aws::sdk_config};
 use errand_runner_lambda::{Lambda, Route};
-use errand_testkit::{Answer, Request, Stub, transport::envelope, written};
+use errand_testkit::{
+    Answer, Request, Stub, answers,
+    provider::{Contract, conformance},
+    runner::{ARGUMENT, Running, task},
+    written,
+};
 use serde_json::{Value, json};
 
-fn runner(url: &str) -> Lambda {
+fn runner_of(url: &str, cx: Init) -> Lambda {
     let vars = [
         ("AWS_REGION", "eu-west-1"),
         ("AWS_ACCESS_KEY_ID", "AKID"),
@@ -19,26 +24,19 @@ fn runner(url: &str) -> Lambda {
         ("AWS_ENDPOINT_URL_LAMBDA", url),
     ];
     let env: Environment = vars.into_iter().collect();
-    let cx = Init::default().with(Client::new()).with(sdk_config(&env).unwrap());
-    Lambda::new(&env, &cx).unwrap()
+    Lambda::new(&env, &cx.with(Client::new()).with(sdk_config(&env).unwrap())).unwrap()
 }
 
-fn route(route: Value) -> Route {
-    serde_json::from_value(route).unwrap()
-}
-
-fn task() -> Envelope {
-    let raw = |value: Value| serde_json::value::to_raw_value(&value).ok();
-    Envelope { task: "reports.total".to_owned(), args: raw(json!([1])), kwargs: raw(json!({ "to": "secret-text" })), ..envelope("r-7") }
+fn runner(url: &str) -> Lambda {
+    runner_of(url, Init::default())
 }
 
 async fn answered(answer: Answer, wait: bool, report: bool) -> (Result<Ran, DeliveryError>, Request) {
-    let stub = Stub::start(move |_| answer.clone()).await;
+    let stub = Stub::always(&answer).await;
+    let route = json!({ "lambda": "arn:aws:lambda:eu-west-1:1:function:reports:live", "wait": wait });
     let report = report.then(|| ReportTo { url: "https://api/v1/tasks/r-7/result".to_owned(), token: Secret::new("token") });
-    let job = Job { envelope: &task(), number: 1, report: report.as_ref() };
-    let ran = runner(stub.url())
-        .run(&route(json!({ "lambda": "arn:aws:lambda:eu-west-1:1:function:reports:live", "wait": wait, "timeout_seconds": 2 })), &job)
-        .await;
+    let job = Job { envelope: &task("r-7"), number: 1, report: report.as_ref() };
+    let ran = runner(stub.url()).run(&serde_json::from_value(route).unwrap(), &job).await;
     (ran, stub.requests().remove(0))
 }
 
@@ -59,7 +57,7 @@ async fn a_function_is_invoked_by_a_signed_call_and_its_answer_is_the_value() {
     let sent: Value = serde_json::from_slice(&request.body).unwrap();
     assert_eq!(
         sent,
-        json!({ "task": "reports.total", "args": [1], "kwargs": { "to": "secret-text" }, "id": "r-7", "attempt": 1 }),
+        json!({ "task": "shop.ship", "args": [1], "kwargs": { "to": "secret-text" }, "id": "r-7", "attempt": 1 }),
         "who is waited for reports nothing"
     );
 }
@@ -74,37 +72,18 @@ async fn a_function_that_is_not_waited_for_reports_by_itself() {
     assert_eq!(answered(Answer::json(202, ""), false, false).await.0.unwrap(), Ran::Done(json!({ "status": 202 }).into()));
 }
 
+const ROUTE: &str = r#"{"lambda":"reports"}"#;
+
 #[tokio::test]
 async fn every_answer_has_its_consequence() {
-    // https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html#API_Invoke_Errors
-    let table = [
-        (400, "InvalidRequestContentException", ErrorKind::InvalidPayload),
-        (400, "InvalidParameterValueException", ErrorKind::InvalidPayload),
-        (400, "InvalidRuntimeException", ErrorKind::Misconfigured),
-        (403, "AccessDeniedException", ErrorKind::Misconfigured),
-        (403, "ExpiredTokenException", ErrorKind::Misconfigured),
-        (404, "ResourceNotFoundException", ErrorKind::Misconfigured),
-        (409, "ResourceConflictException", ErrorKind::Unavailable),
-        (409, "SnapStartNotReadyException", ErrorKind::Unavailable),
-        (410, "SnapStartException", ErrorKind::Rejected),
-        (413, "RequestTooLargeException", ErrorKind::InvalidPayload),
-        (415, "UnsupportedMediaTypeException", ErrorKind::Misconfigured),
-        (429, "TooManyRequestsException", ErrorKind::RateLimited),
-        (500, "ServiceException", ErrorKind::Unavailable),
-        (502, "ENILimitReachedException", ErrorKind::Unavailable),
-        (503, "EC2ThrottledException", ErrorKind::Unavailable),
-    ];
-    for (status, code, kind) in table {
-        let answer = Answer::json(status, r#"{"Message":"secret-text"}"#).header("x-amzn-errortype", code);
-        let error = answered(answer, true, true).await.0.unwrap_err();
-        assert_eq!(error.kind, kind, "{status} {code}");
-        assert!(
-            error.message.contains(code) && !error.message.contains("secret") && !error.message.contains("hunter2"),
-            "{}",
-            error.message
-        );
-    }
-    assert_eq!(answered(Answer::Silence, true, true).await.0.unwrap_err().kind, ErrorKind::OutcomeUnknown);
+    answers::check(|url| Running(runner(url)), ROUTE, include_str!("answers.json"), 16).await;
+}
+
+#[tokio::test]
+async fn it_keeps_the_contract_of_a_provider() {
+    let secrets = &["hunter2", "session", ARGUMENT];
+    let contract = Contract { payload: ROUTE, secrets, accepted: Answer::json(200, "{}"), cases: Vec::new() };
+    conformance(|url, cx| Running(runner_of(url, cx)), contract).await;
 }
 
 #[tokio::test]
