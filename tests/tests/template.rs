@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use errand_api::Operation;
-use errand_core::{Environment, Init, Reader, Registry, Setting, settings::all::ALL};
+use errand_core::{Environment, Reader, Registry, Setting, settings::all::ALL};
 use errand_http::{Client, aws::sdk_config};
 
 /// What enqueue does and what anyone may call has a route of its own; all else is the status function's, by the one that takes the rest.
@@ -56,7 +56,7 @@ const FUNCTIONS: [Reader; 3] = [Reader::Enqueue, Reader::Consumer, Reader::Statu
 /// Every setting: core's, and those of the providers and runners of the deployed consumer.
 fn settings() -> Vec<Setting> {
     let aws = [("AWS_REGION", "x"), ("AWS_ACCESS_KEY_ID", "x"), ("AWS_SECRET_ACCESS_KEY", "x")].into_iter().collect();
-    let cx = Init::default().with(Client::new()).with(sdk_config(&aws).unwrap());
+    let cx = errand_testkit::init().with(Client::new()).with(sdk_config(&aws).unwrap());
     let mut registry = Registry::default();
     errand_consumer::providers(&mut registry, &Environment::default(), &cx).unwrap();
     [ALL, registry.settings()].concat()

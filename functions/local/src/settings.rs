@@ -1,9 +1,10 @@
 //! What is set: what it refers to, and what is read by nobody.
 
-use std::error::Error;
+use std::{error::Error, sync::Arc};
 
-use errand_core::{Environment, Init, Reader, Reference, Secret, Setting, SettingsError, Stranger, settings::all::API_KEY};
+use errand_core::{Clock, Environment, Init, Reader, Reference, Secret, Setting, SettingsError, Stranger, settings::all::API_KEY};
 use errand_http::{Credential, References, token};
+use errand_runtime::TokioClock;
 
 use crate::aws;
 
@@ -31,11 +32,12 @@ pub(crate) async fn key(env: &Environment) -> Result<Option<Secret>, Box<dyn Err
     }
 }
 
-/// What is started with, with what reads references; with AWS where anything `wants` it.
+/// What is started with, with the clock and what reads references; with AWS where anything `wants` it.
 ///
 /// # Errors
 /// This machine has no AWS.
 pub(crate) async fn with_references(env: &Environment, cx: Init, wants: Option<&str>) -> Result<Init, SettingsError> {
+    let cx = cx.with(Arc::new(TokioClock) as Arc<dyn Clock>);
     let cx = match wants {
         Some(wants) => cx.with(aws::sdk_config(env, wants).await?),
         None => cx,
@@ -60,7 +62,7 @@ pub(crate) fn check(env: &Environment, settings: &[Setting]) -> Result<(), Strin
 mod tests {
     use std::{fmt::Write, fs};
 
-    use errand_core::{Init, Payload, Refusal, Registry, Taker, settings::all};
+    use errand_core::{Payload, Refusal, Registry, Taker, settings::all};
     use errand_payloads::Visit;
 
     use super::*;
@@ -99,7 +101,7 @@ and runners `settings.rs` beside each.
     fn registry() -> Registry {
         let aws = [("AWS_REGION", "x"), ("AWS_ACCESS_KEY_ID", "x"), ("AWS_SECRET_ACCESS_KEY", "x")].into_iter().collect();
         let env = Environment::default();
-        let cx = Init::default().with(errand_http::Client::new()).with(errand_http::aws::sdk_config(&aws).unwrap());
+        let cx = errand_testkit::init().with(errand_http::Client::new()).with(errand_http::aws::sdk_config(&aws).unwrap());
         let mut registry = Registry::default();
         providers(&mut registry, &env, &cx).unwrap();
         registry

@@ -6,8 +6,8 @@ use axum::Router;
 use errand_api::Access;
 use errand_consumer::{Consumer, Intake};
 use errand_core::{
-    Backends, Clock, Dispatch, DynCheck, Environment, Init, Invocation, Reader, Registry, Routes, SettingsError, Target, Transport,
-    backends_of, settings::all::API_URL,
+    Backends, Dispatch, DynCheck, Environment, Init, Invocation, Reader, Registry, Routes, SettingsError, Target, Transport, backends_of,
+    settings::all::API_URL,
 };
 use errand_engine::{Circuits, Engine, Log, Sequel};
 use errand_enqueue::Enqueue;
@@ -165,7 +165,7 @@ async fn init(env: &Environment, invocation: Invocation, queue: SqliteQueue) -> 
     ];
     let wants_aws = wants_aws.into_iter().find_map(|(wants, what)| wants.then_some(what)).or_else(|| env.refers_to_aws(Reader::Errand));
     let cx = Init::default().with(invocation).with(Client::new()).with(queue);
-    settings::with_references(env, cx.with(Arc::new(TokioClock) as Arc<dyn Clock>), wants_aws).await
+    settings::with_references(env, cx, wants_aws).await
 }
 
 /// The providers, the runners and the catcher of mail.

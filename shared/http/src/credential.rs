@@ -242,7 +242,7 @@ mod tests {
             ]
             .into_iter()
             .collect();
-            let cx = Init::default().with(aws::sdk_config(&env).unwrap()).with(CallTimeout(Duration::from_millis(300)));
+            let cx = errand_testkit::init().with(aws::sdk_config(&env).unwrap()).with(CallTimeout(Duration::from_millis(300)));
             let references = References::new(&env, &cx).unwrap();
             let token = Credential::from_env(&env, &TOKEN, &cx.with(references), token).unwrap().unwrap();
             assert!(!format!("{token:?}").contains("ssm") && SETTINGS.len() == 1);

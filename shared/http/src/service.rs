@@ -1,10 +1,10 @@
 //! A service that is called over HTTP: what all calls of all services have in common is here, and what one of them means is its provider's.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use errand_core::{
-    Attempt, CallTimeout, DeliveryError, Environment, ErrorKind, HTTP_URL, Init, Job, Secret, Setting, SettingsError, Timestamp, ascii_url,
+    Attempt, CallTimeout, Clock, DeliveryError, Environment, ErrorKind, HTTP_URL, Init, Job, Secret, Setting, SettingsError, ascii_url,
     http_url,
 };
 use http::{
@@ -23,6 +23,7 @@ pub struct Service {
     /// What paths begin with; empty: all its URLs are whole.
     base: String,
     client: Client,
+    clock: Arc<dyn Clock>,
     timeout: Duration,
     /// What every call has in place of its own time-out.
     fixed: Option<CallTimeout>,
@@ -35,16 +36,18 @@ impl Service {
     /// A service that is called by the function's own client. A call takes `timeout` at most, from the connection to the end of the answer.
     ///
     /// # Errors
-    /// The function that is starting has no client.
+    /// The function that is starting has no client or no clock.
     pub fn new(name: &'static str, timeout: Duration, cx: &Init) -> Result<Self, SettingsError> {
-        Ok(Self::with_client(name, timeout, cx, cx.shared::<Client>()?.clone()))
+        Self::with_client(name, timeout, cx, cx.shared::<Client>()?.clone())
     }
 
     /// A service that is called by a client of its own.
-    #[must_use]
-    pub fn with_client(name: &'static str, timeout: Duration, cx: &Init, client: Client) -> Self {
-        let fixed = cx.shared::<CallTimeout>().ok().copied();
-        Self { name, base: String::new(), client, timeout: cx.call_timeout(timeout), fixed, key_header: None, signer: None }
+    ///
+    /// # Errors
+    /// The function that is starting has no clock.
+    pub fn with_client(name: &'static str, timeout: Duration, cx: &Init, client: Client) -> Result<Self, SettingsError> {
+        let (clock, fixed) = (cx.clock()?, cx.shared::<CallTimeout>().ok().copied());
+        Ok(Self { name, base: String::new(), client, clock, timeout: cx.call_timeout(timeout), fixed, key_header: None, signer: None })
     }
 
     /// A service whose paths are below the URL that a setting has.
@@ -199,16 +202,16 @@ impl<'a> Call<'a> {
     /// # Errors
     /// There is no answer; or no request can be made.
     pub async fn send(self) -> Result<Answer, DeliveryError> {
-        let Service { name, client, signer, .. } = self.service;
+        let Service { name, client, clock, signer, .. } = self.service;
         let deadline = Instant::now() + self.timeout;
         let mut tried = 0;
         loop {
             let mut request = self.request()?;
             if let Some(signer) = signer {
-                signer.sign(name, &mut request).await?;
+                signer.sign(name, &mut request, clock.now()).await?;
             }
             let answered = client.send_for(request, deadline.saturating_duration_since(Instant::now()), self.limit).await;
-            let answered = answered.map(|response| Answer::new(name, response, Timestamp::now()));
+            let answered = answered.map(|response| Answer::new(name, response, clock.now()));
             tried += 1;
             match self.retry.wait(tried, &answered).filter(|wait| Instant::now() + *wait < deadline) {
                 Some(wait) => tokio::time::sleep(wait).await,
@@ -221,7 +224,7 @@ impl<'a> Call<'a> {
         let cannot = |kind, what: &str| DeliveryError::new(kind, format!("{}: {what}", self.service.name));
         let body = self.body.clone().ok_or_else(|| cannot(ErrorKind::InvalidPayload, "it cannot be written as JSON"))?;
         let uri = self.url.clone().ok_or_else(|| cannot(ErrorKind::Misconfigured, "no HTTP request can be made with its URL"))?;
-        let mut headers = self.webhook.map(|(id, keys)| sign::headers(keys, id, Timestamp::now(), &body)).unwrap_or_default();
+        let mut headers = self.webhook.map(|(id, keys)| sign::headers(keys, id, self.service.clock.now(), &body)).unwrap_or_default();
         headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("errand/", env!("CARGO_PKG_VERSION"))));
         if !body.is_empty() {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

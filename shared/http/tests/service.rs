@@ -7,9 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use errand_core::{Attempt, CallTimeout, Environment, ErrorKind, Init, Job, Secret};
-use errand_http::{Client, Credential, Retry, Service, aws, sign, token};
-use errand_testkit::{Answer, Stub, provider::attempt, transport::envelope};
+use errand_core::{Attempt, CallTimeout, Environment, ErrorKind, Init, Job, Secret, Timestamp};
+use errand_http::{Client, Credential, Meanings, Retry, Service, aws, sign, token};
+use errand_testkit::{Answer, Stopped, Stub, provider::attempt, transport::envelope};
 use http::{HeaderMap, Method, header};
 use serde_json::json;
 
@@ -23,8 +23,11 @@ errand_core::settings! {
     TOKEN = "ERRAND_SHOP_TOKEN", Secret("a token"), "", [Consumer];
 }
 
+/// 2026-11-30T12:00:00Z.
+const NOW: Timestamp = Timestamp::from_millis(1_796_040_000_000);
+
 fn init() -> Init {
-    Init::default().with(Client::new())
+    Stopped(NOW).init().with(Client::new())
 }
 
 fn at(url: &str) -> Service {
@@ -77,7 +80,20 @@ async fn a_message_is_signed_as_a_webhook_is() {
     let keys = sign::keys(&[(SECRET.name, secret)].into_iter().collect(), &SECRET, &init()).unwrap().get().await.unwrap();
     at(stub.url()).post("/").json_text("{}").webhook("order-7", &keys).send().await.unwrap();
     let request = stub.requests().remove(0);
-    standardwebhooks::Webhook::new(secret).unwrap().verify(&request.body, &request.headers).unwrap();
+    assert_eq!(request.headers["webhook-timestamp"], "1796040000");
+    let theirs = standardwebhooks::Webhook::new(secret).unwrap().sign("order-7", NOW.seconds(), b"{}").unwrap();
+    assert_eq!(request.headers["webhook-signature"], theirs);
+}
+
+#[tokio::test]
+async fn a_date_to_wait_for_is_a_delay_from_now_on() {
+    let at_date = |date: &'static str| async move {
+        let stub = Stub::start(move |_| Answer::json(503, "").header("retry-after", date)).await;
+        let answer = at(stub.url()).post("/").send().await.unwrap();
+        answer.refused(&Meanings::default(), None, &[]).retry_after
+    };
+    assert_eq!(at_date("Mon, 30 Nov 2026 12:01:30 GMT").await, Some(Duration::from_secs(90)));
+    assert_eq!(at_date("Mon, 30 Nov 2026 11:59:59 GMT").await, Some(Duration::ZERO));
 }
 
 #[tokio::test]
@@ -116,7 +132,8 @@ async fn a_wrong_setting_is_named_with_what_was_expected() {
     assert!(read("").unwrap().is_none());
     assert_eq!(read("hunter2").unwrap().unwrap().get().await.unwrap(), Secret::new("hunter2"));
     assert_eq!(read("hunter2\n").unwrap_err().to_string(), "ERRAND_SHOP_TOKEN: holds a character that no token has");
-    assert!(Service::new("Shop", Duration::from_secs(5), &Init::default()).is_err(), "there is no client");
+    assert!(Service::new("Shop", Duration::from_secs(5), &Stopped(NOW).init()).is_err(), "there is no client");
+    assert!(Service::new("Shop", Duration::from_secs(5), &Init::default().with(Client::new())).is_err(), "there is no clock");
     assert_eq!(SETTINGS.len(), 3);
 }
 
@@ -170,15 +187,16 @@ async fn a_service_of_aws_is_called_at_its_endpoint_with_a_signature() {
     .collect();
     let service = STORAGE.service(Duration::from_secs(5), &init().with(aws::sdk_config(&env).unwrap()), Client::aws(&env)).unwrap();
     let answer = service.post("/a%3Ab").json_text("{}").send().await.unwrap();
-    let error = aws::refused(&answer, &errand_http::Meanings::default());
+    let error = aws::refused(&answer, &Meanings::default());
     assert_eq!((error.kind, error.message.as_str()), (ErrorKind::RateLimited, "Storage answered HTTP 400 ThrottlingException"));
     let request = stub.requests().remove(0);
     let authorization = request.headers["authorization"].to_str().unwrap();
-    assert!(authorization.starts_with("AWS4-HMAC-SHA256 Credential=AKID/"), "{authorization}");
     assert!(
-        authorization.contains("/eu-west-1/cold-storage/aws4_request, SignedHeaders=content-type;host;x-amz-date, "),
+        authorization.starts_with("AWS4-HMAC-SHA256 Credential=AKID/20261130/eu-west-1/cold-storage/aws4_request, "),
         "{authorization}"
     );
+    assert!(authorization.contains(" SignedHeaders=content-type;host;x-amz-date, "), "{authorization}");
+    assert_eq!(request.headers["x-amz-date"], "20261130T120000Z");
     assert_eq!(request.headers["host"], stub.url().trim_start_matches("http://"));
     assert!(STORAGE.service(Duration::from_secs(5), &init(), Client::aws(&env)).is_err(), "there is no AWS");
 }

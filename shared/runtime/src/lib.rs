@@ -2,7 +2,7 @@
 
 mod logs;
 
-use std::{process::ExitCode, time::Duration};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use errand_core::{BoxFuture, Clock, Environment, Init, Reader, SettingsError, Timestamp};
 use errand_http::{References, aws};
@@ -86,7 +86,8 @@ async fn whole(env: Environment, reader: Reader) -> Result<Environment, Settings
     if env.whole_references(reader)?.is_empty() {
         return Ok(env);
     }
-    References::new(&env, &Init::default().with(aws::sdk_config(&env)?))?.whole(&env, reader).await
+    let cx = Init::default().with(Arc::new(TokioClock) as Arc<dyn Clock>).with(aws::sdk_config(&env)?);
+    References::new(&env, &cx)?.whole(&env, reader).await
 }
 
 #[expect(clippy::print_stderr, reason = "what stops a function is its last word, in any log format")]

@@ -19,6 +19,6 @@ pub mod store;
 pub mod transport;
 pub mod written;
 
-pub use clock::Stopped;
+pub use clock::{Stopped, init};
 pub use peer::{Peer, Talk};
 pub use stub::{Answer, Request, Stub};

@@ -13,7 +13,7 @@ use errand_core::{Attempt, CallTimeout, DeliveryError, ErrorKind, Init, Payload,
 use futures_util::future::join_all;
 use tokio::sync::Notify;
 
-use crate::{Answer, Peer, Stub};
+use crate::{Answer, Peer, Stub, init};
 
 /// A service's answer and what must follow from it.
 pub struct Case {
@@ -76,7 +76,7 @@ pub struct Contract<'a> {
 /// The provider breaks the contract; the message says how.
 pub async fn conformance<P: Provider>(build: impl Fn(&str, Init) -> P + Sync, contract: Contract<'_>) {
     let Contract { payload, secrets, accepted, cases } = contract;
-    let provider = std::thread::scope(|scope| scope.spawn(|| build(NOBODY, Init::default().with(LONG))).join());
+    let provider = std::thread::scope(|scope| scope.spawn(|| build(NOBODY, init().with(LONG))).join());
     let provider = provider.expect("`new` does no I/O: it needs no runtime and nobody who listens");
     let refused = deliver(&provider, payload, NOBODY, "key-1").await.expect_err("nobody listens there");
     assert_eq!(refused.kind, ErrorKind::Unavailable, "a connection that was refused carried nothing");
@@ -103,7 +103,7 @@ pub async fn conformance<P: Provider>(build: impl Fn(&str, Init) -> P + Sync, co
 async fn works_on_many_at_once<P: Provider>(build: &impl Fn(&str, Init) -> P, payload: &str, accepted: &Answer) {
     const MANY: usize = 8;
     let stub = Stub::always(accepted).await;
-    let provider = build(stub.url(), Init::default().with(LONG));
+    let provider = build(stub.url(), init().with(LONG));
     let one = deliver(&provider, payload, stub.url(), "key").await;
     one.expect("a delivery that the service has accepted");
     let for_one = stub.requests().len();
@@ -124,7 +124,7 @@ async fn survives_a_call_that_is_dropped<P: Provider>(build: &impl Fn(&str, Init
         if first.swap(false, Ordering::Relaxed) { Answer::Silence } else { accepted.clone() }
     })
     .await;
-    let provider = build(stub.url(), Init::default().with(LONG));
+    let provider = build(stub.url(), init().with(LONG));
     tokio::select! {
         _ = deliver(&provider, payload, stub.url(), "dropped") => panic!("the service has not answered"),
         () = asked.notified() => {}
@@ -132,7 +132,7 @@ async fn survives_a_call_that_is_dropped<P: Provider>(build: &impl Fn(&str, Init
     let next = tokio::time::timeout(LONG.0, deliver(&provider, payload, stub.url(), "next")).await;
     next.expect("a delivery waits for none that was dropped").expect("a delivery after one that was dropped");
     let fresh = Stub::always(accepted_by).await;
-    deliver(&build(fresh.url(), Init::default().with(LONG)), payload, fresh.url(), "next").await.expect("a delivery");
+    deliver(&build(fresh.url(), init().with(LONG)), payload, fresh.url(), "next").await.expect("a delivery");
     assert_eq!(stub.requests().len(), 1 + fresh.requests().len(), "what was dropped is not sent again");
 }
 
@@ -151,7 +151,7 @@ async fn survives_a_connection_that_dies_between_calls<P: Provider>(build: &impl
         }
     });
     let url = format!("http://{}", peer.address());
-    let provider = build(&url, Init::default().with(LONG));
+    let provider = build(&url, init().with(LONG));
     deliver(&provider, payload, &url, "key-1").await.expect("a delivery");
     // This blocks the runtime, until something arrives.
     dead.recv_timeout(LONG.0).expect("the connection was used");
@@ -165,7 +165,7 @@ async fn survives_a_connection_that_dies_between_calls<P: Provider>(build: &impl
 async fn answered<P: Provider>(build: impl Fn(&str, Init) -> P, payload: &str, answer: Answer, timeout: CallTimeout) -> DeliveryError {
     let told = format!("{answer:?}");
     let stub = Stub::always(&answer).await;
-    let error = deliver(&build(stub.url(), Init::default().with(timeout)), payload, stub.url(), "key-1").await.expect_err(&told);
+    let error = deliver(&build(stub.url(), init().with(timeout)), payload, stub.url(), "key-1").await.expect_err(&told);
     let seen = stub.requests();
     assert!(!seen.is_empty(), "the service was asked: {told}");
     let again =

@@ -51,14 +51,14 @@ impl Api {
     /// The service, with the region, the credentials and the endpoint that all AWS clients have. `client` is one [for AWS](Client::aws).
     ///
     /// # Errors
-    /// The function that is starting has no AWS configuration, or that has no region or no credentials.
+    /// The function that is starting has no clock or no AWS configuration, or that has no region or no credentials.
     pub fn service(self, timeout: Duration, cx: &Init, client: Client) -> Result<Service, SettingsError> {
         let sdk = cx.shared::<SdkConfig>()?;
         let region = sdk.region().ok_or_else(|| SettingsError::missing(AWS_REGION.name))?.to_string();
         let credentials = sdk.credentials_provider().ok_or_else(|| SettingsError::missing(AWS_ACCESS_KEY_ID.name))?;
         let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
         let base = endpoint_of(sdk, self.id).unwrap_or_else(|| format!("https://{}.{region}.{domain}", self.host));
-        Ok(Service::with_client(self.name, timeout, cx, client).below(&base).signed(Signer::new(credentials, region, self.signed_as)))
+        Ok(Service::with_client(self.name, timeout, cx, client)?.below(&base).signed(Signer::new(credentials, region, self.signed_as)))
     }
 }
 
@@ -85,14 +85,14 @@ impl Signer {
         Self(Arc::new(Inner { credentials, region, service, key: Mutex::default() }))
     }
 
-    /// Signs a request of now; `name` is whose it is, for who is told of a failure.
+    /// Signs a request; `name` is whose it is, for who is told of a failure.
     ///
     /// # Errors
     /// There are no credentials, or they cannot be sent.
-    pub(crate) async fn sign(&self, name: &str, request: &mut http::Request<Bytes>) -> Result<(), DeliveryError> {
+    pub(crate) async fn sign(&self, name: &str, request: &mut http::Request<Bytes>, now: Timestamp) -> Result<(), DeliveryError> {
         let wrong = || DeliveryError::new(ErrorKind::Misconfigured, format!("{name}: there are no AWS credentials"));
         let credentials = self.0.credentials.provide_credentials().await.map_err(|_| wrong())?;
-        self.sign_at(request, &credentials, Timestamp::now()).map_err(|_| wrong())
+        self.sign_at(request, &credentials, now).map_err(|_| wrong())
     }
 
     fn sign_at(

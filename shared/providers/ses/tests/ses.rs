@@ -85,7 +85,7 @@ const MAIL: &str = r#"{"subject":"secret-subject","body":"secret-body","to":["a@
 
 #[tokio::test]
 async fn every_answer_has_its_consequence() {
-    answers::check(ses, MAIL, include_str!("answers.json"), 35).await;
+    answers::check(|url, cx| ses_from(url, FROM, cx), MAIL, include_str!("answers.json"), 35).await;
 }
 
 #[tokio::test]

@@ -132,15 +132,15 @@ static MEANINGS: Meanings = Meanings {
 #[cfg(test)]
 mod tests {
     use errand_http::Client;
-    use errand_testkit::{Answer, Stub, answers, provider::attempt};
+    use errand_testkit::{Answer, Stub, answers, init, provider::attempt};
 
     use errand_core::Payload;
 
     use super::*;
 
     /// One whose incoming webhook is not Slack's.
-    fn slack(webhook_url: &str) -> Slack {
-        let slack = Service::new("Slack", TIMEOUT, &Init::default().with(Client::new())).unwrap();
+    fn slack(webhook_url: &str, cx: Init) -> Slack {
+        let slack = Service::new("Slack", TIMEOUT, &cx.with(Client::new())).unwrap();
         Slack { slack, token: None, webhook_url: Some(Credential::of(Secret::new(webhook_url))) }
     }
 
@@ -153,7 +153,7 @@ mod tests {
     async fn a_messages_own_webhook_stops_no_other_message() {
         let stub = Stub::start(|_| Answer::json(403, "invalid_token")).await;
         let theirs = Message { webhook_url: Some(stub.url().to_owned()), ..Message::from_json(r#"{"text":"x"}"#).unwrap() };
-        let error = slack(stub.url()).deliver(theirs, &attempt("k")).await.unwrap_err();
+        let error = slack(stub.url(), init()).deliver(theirs, &attempt("k")).await.unwrap_err();
         assert_eq!((error.kind, error.stops), (ErrorKind::Misconfigured, false));
     }
 }

@@ -12,13 +12,13 @@ use errand_http::{Client, References, aws};
 use errand_payloads::slack::Message;
 use errand_provider_slack::Slack;
 use errand_testkit::{
-    Answer, Stub, answers,
+    Answer, Stub, answers, init,
     provider::{Contract, attempt, case, conformance},
 };
 use serde_json::json;
 
 fn slack(url: &str) -> Slack {
-    slack_of(url, Init::default())
+    slack_of(url, init())
 }
 
 fn slack_of(url: &str, cx: Init) -> Slack {
@@ -52,7 +52,7 @@ async fn a_message_that_slack_repeats_at_length_is_delivered() {
 
 #[tokio::test]
 async fn every_answer_of_the_web_api_has_its_consequence() {
-    answers::check(slack, MESSAGE, include_str!("web-api.json"), 45).await;
+    answers::check(slack_of, MESSAGE, include_str!("web-api.json"), 45).await;
 }
 
 #[tokio::test]
@@ -69,7 +69,7 @@ async fn it_keeps_the_contract_of_a_provider_and_repeats_no_message() {
 fn add(vars: &[(&str, &str)]) -> Result<Registry, String> {
     let mut registry = Registry::default();
     let env: Environment = vars.iter().copied().collect();
-    registry.add::<Slack>(&env, &Init::default().with(Client::new())).map_err(|error| error.to_string())?;
+    registry.add::<Slack>(&env, &init().with(Client::new())).map_err(|error| error.to_string())?;
     Ok(registry)
 }
 
@@ -95,7 +95,7 @@ async fn a_message_without_a_channel_needs_an_incoming_webhook() {
 #[tokio::test]
 async fn a_channel_without_a_token_is_told_what_to_set() {
     let env: Environment = [("ERRAND_SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/T/B/X")].into_iter().collect();
-    let slack = Slack::new(&env, &Init::default().with(Client::new())).unwrap();
+    let slack = Slack::new(&env, &init().with(Client::new())).unwrap();
     let error = slack.deliver(Message::from_json(MESSAGE).unwrap(), &attempt("k")).await.unwrap_err();
     assert_eq!((error.kind, error.message.as_str()), (ErrorKind::Misconfigured, "not configured: set ERRAND_SLACK_TOKEN"));
 }

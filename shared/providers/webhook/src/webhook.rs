@@ -21,7 +21,7 @@ impl Provider for Webhook {
     fn new(env: &Environment, cx: &Init) -> Result<Self, SettingsError> {
         let keys = sign::keys(env, &SECRET, cx)?;
         let timeout = cx.invocation().reserving(keys.patience()).timeout(env, &TIMEOUT_SECONDS, Duration::from_secs(15))?;
-        let receiver = Service::with_client("the receiver", timeout, cx, Client::guarded(env, &ALLOW)?);
+        let receiver = Service::with_client("the receiver", timeout, cx, Client::guarded(env, &ALLOW)?)?;
         Ok(Self { receiver, keys })
     }
 

@@ -7,7 +7,7 @@ use errand_http::References;
 use errand_payloads::webhook::Call;
 use errand_provider_webhook::Webhook;
 use errand_testkit::{
-    Answer, Stub, answers,
+    Answer, Stub, answers, init,
     provider::{Contract, attempt, case, conformance},
 };
 
@@ -18,7 +18,7 @@ fn webhook(vars: &[(&str, &str)], cx: &Init) -> Webhook {
 }
 
 fn local() -> Webhook {
-    local_of(&Init::default())
+    local_of(&init())
 }
 
 fn local_of(cx: &Init) -> Webhook {
@@ -57,7 +57,7 @@ async fn a_calls_own_secret_takes_the_place_of_the_operators() {
 
 #[tokio::test]
 async fn every_answer_has_its_consequence() {
-    answers::check(|_| local(), CALL, include_str!("answers.json"), 50).await;
+    answers::check(|_, cx| local_of(&cx), CALL, include_str!("answers.json"), 50).await;
 }
 
 #[tokio::test]
@@ -85,21 +85,19 @@ async fn an_address_that_is_not_public_is_called_only_when_the_operator_allows_i
     let stub = Stub::start(|_| Answer::json(200, "")).await;
     let by_name = stub.url().replace("127.0.0.1", "localhost");
     for url in [stub.url(), &by_name] {
-        let error = webhook(&[], &Init::default()).deliver(call(url), &attempt("k")).await.unwrap_err();
+        let error = webhook(&[], &init()).deliver(call(url), &attempt("k")).await.unwrap_err();
         let told = "the host's address is not public, and ERRAND_WEBHOOK_ALLOW does not name it";
         assert_eq!((error.kind, error.message.as_str()), (ErrorKind::Rejected, told), "{url}");
     }
     assert!(stub.requests().is_empty());
-    assert!(
-        webhook(&[("ERRAND_WEBHOOK_ALLOW", "127.0.0.1/32,::1/128")], &Init::default()).deliver(call(&by_name), &attempt("k")).await.is_ok()
-    );
+    assert!(webhook(&[("ERRAND_WEBHOOK_ALLOW", "127.0.0.1/32,::1/128")], &init()).deliver(call(&by_name), &attempt("k")).await.is_ok());
 }
 
 #[test]
 fn settings_are_checked_when_the_function_starts() {
     let add = |name: &str, value: &str| {
         let env: Environment = [(name, value)].into_iter().collect();
-        Registry::default().add::<Webhook>(&env, &Init::default()).map_err(|error| error.to_string())
+        Registry::default().add::<Webhook>(&env, &init()).map_err(|error| error.to_string())
     };
     assert_eq!(
         add("ERRAND_WEBHOOK_SECRET", "hunter2").unwrap_err(),

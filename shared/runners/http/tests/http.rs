@@ -2,11 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use errand_core::{DeliveryError, Envelope, Environment, ErrorKind, Init, Job, Json, Ran, ReportTo, Runner, Secret};
+use errand_core::{DeliveryError, Environment, ErrorKind, Init, Job, Json, Ran, ReportTo, Runner, Secret};
 use errand_http::{Client, References, aws};
 use errand_runner_http::{Http, Route};
 use errand_testkit::{
-    Answer, Request, Stub,
+    Answer, Request, Stub, init,
     provider::{Contract, case, conformance},
     runner::{ARGUMENT, Running, task},
     written,
@@ -20,7 +20,7 @@ fn runner_of(vars: &[(&str, &str)], cx: Init) -> Http {
 }
 
 fn runner() -> Http {
-    runner_of(&[("ERRAND_HTTP_SECRET", SECRET)], Init::default())
+    runner_of(&[("ERRAND_HTTP_SECRET", SECRET)], init())
 }
 
 async fn answered(answer: Answer, report: bool) -> (Result<Ran, DeliveryError>, Request) {
@@ -109,7 +109,7 @@ fn a_wrong_setting_or_route_is_refused() {
     }
     assert_eq!(check(json!({ "http": "https://x/tasks", "timeout_seconds": 25, "report_seconds": 604_800 })), Ok(()));
     let env: Environment = [("ERRAND_HTTP_SECRET", "hunter2")].into_iter().collect();
-    let error = Http::new(&env, &Init::default().with(Client::new())).err().unwrap().to_string();
+    let error = Http::new(&env, &init().with(Client::new())).err().unwrap().to_string();
     assert!(error.starts_with("ERRAND_HTTP_SECRET: ") && !error.contains("hunter2"), "{error}");
 }
 
@@ -126,15 +126,16 @@ async fn a_secret_by_reference_signs_and_its_time_is_taken_from_the_applications
     ]
     .into_iter()
     .collect();
-    let cx = Init::default().with(Client::new()).with(aws::sdk_config(&env).unwrap());
+    let cx = init().with(Client::new()).with(aws::sdk_config(&env).unwrap());
     let references = References::new(&env, &cx).unwrap();
     let runner = Http::new(&env, &cx.with(references)).unwrap();
     let of = |seconds: u64| serde_json::from_value(json!({ "http": "https://x", "timeout_seconds": seconds })).unwrap();
     assert_eq!((runner.timeout(&of(2)).as_secs(), runner.check(&of(22))), (5, Ok(())));
     assert_eq!(runner.check(&of(23)).unwrap_err(), "timeout_seconds: expected 1 to 22, since ERRAND_TIMEOUT_SECONDS is 30");
     for id in ["order.7", "order.8"] {
-        let envelope = Envelope { id: id.to_owned(), ..task() };
-        runner.run(&route(application.url()), &Job { envelope: &envelope, number: 1, report: None }).await.unwrap();
+        let envelope = task(id);
+        let route = serde_json::from_value(json!({ "http": application.url() })).unwrap();
+        runner.run(&route, &Job { envelope: &envelope, number: 1, report: None }).await.unwrap();
     }
     for request in application.requests() {
         standardwebhooks::Webhook::new(SECRET).unwrap().verify(&request.body, &request.headers).unwrap();

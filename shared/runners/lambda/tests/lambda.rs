@@ -8,7 +8,7 @@ use errand_core::{DeliveryError, Environment, ErrorKind, Init, Job, Ran, ReportT
 use errand_http::{Client, aws::sdk_config};
 use errand_runner_lambda::{Lambda, Route};
 use errand_testkit::{
-    Answer, Request, Stub, answers,
+    Answer, Request, Stub, answers, init,
     provider::{Contract, conformance},
     runner::{ARGUMENT, Running, task},
     written,
@@ -28,7 +28,7 @@ fn runner_of(url: &str, cx: Init) -> Lambda {
 }
 
 fn runner(url: &str) -> Lambda {
-    runner_of(url, Init::default())
+    runner_of(url, init())
 }
 
 async fn answered(answer: Answer, wait: bool, report: bool) -> (Result<Ran, DeliveryError>, Request) {
@@ -76,7 +76,7 @@ const ROUTE: &str = r#"{"lambda":"reports"}"#;
 
 #[tokio::test]
 async fn every_answer_has_its_consequence() {
-    answers::check(|url| Running(runner(url)), ROUTE, include_str!("answers.json"), 16).await;
+    answers::check(|url, cx| Running(runner_of(url, cx)), ROUTE, include_str!("answers.json"), 16).await;
 }
 
 #[tokio::test]
