@@ -14,21 +14,16 @@ use aws_credential_types::{
 use aws_types::SdkConfig;
 use bytes::Bytes;
 use errand_core::{
-    DeliveryError, Digest, ErrorKind, Init, Secret, SettingsError, Timestamp, hex,
+    DeliveryError, Digest, ErrorKind, Init, Secret, SettingsError, Timestamp, hex, percent_encode,
     settings::all::{AWS_ACCESS_KEY_ID, AWS_REGION},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ring::hmac;
 
 use super::endpoint_of;
 use crate::{Client, Service};
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
-
-/// What no part of a URL need encode (RFC 3986, section 2.3).
-const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-const IN_PATH: &AsciiSet = &UNRESERVED.remove(b'/');
 
 /// What proxies change, and so is not signed.
 const UNSIGNED: [HeaderName; 3] = [header::AUTHORIZATION, header::USER_AGENT, header::TRANSFER_ENCODING];
@@ -164,21 +159,22 @@ fn signed_names(headers: &HeaderMap) -> Vec<&str> {
 
 /// A path without dots and empty segments, encoded once more than it is.
 fn canonical_path(path: &str) -> String {
-    let mut segments: Vec<&str> = Vec::new();
+    let mut segments = Vec::new();
     for segment in path.split('/') {
         match segment {
             "" | "." => {}
             ".." => drop(segments.pop()),
-            segment => segments.push(segment),
+            segment => segments.push(percent_encode(segment)),
         }
     }
     let ends = path.rsplit('/').next().is_none_or(|last| matches!(last, "" | "." | "..")) && !segments.is_empty();
-    utf8_percent_encode(&format!("/{}{}", segments.join("/"), if ends { "/" } else { "" }), IN_PATH).to_string()
+    format!("/{}{}", segments.join("/"), if ends { "/" } else { "" })
 }
 
 /// A query's parameters, each encoded by one rule, in order.
 fn canonical_query(query: &str) -> String {
-    let encode = |text: &str| utf8_percent_encode(text, UNRESERVED).to_string();
+    // A dot is no step here, and nothing else is written so.
+    let encode = |text: &str| percent_encode(text).replace("%2E", ".");
     let mut parameters: Vec<(String, String)> =
         form_urlencoded::parse(query.as_bytes()).map(|(name, value)| (encode(&name), encode(&value))).collect();
     parameters.sort();
@@ -244,7 +240,7 @@ mod tests {
         for (uri, body, token) in [
             ("https://lambda.us-east-1.amazonaws.com/2015-03-31/functions/arn%3Aaws%3Alambda%3A1/invocations", "{}", None),
             ("https://lambda.us-east-1.amazonaws.com/a:b/c d/ü/$x~y".replace(' ', "%20").as_str(), "", Some("session/token==")),
-            ("http://127.0.0.1:4566/a/./b//../c/?z=1&a=ü&a=%2F&b=x+y&empty=", "body", None),
+            ("http://127.0.0.1:4566/a/./b//../c/?z=1&a=ü&a=%2F&b=x+y&empty=&dot=.&dots=..&e=%252E", "body", None),
             ("http://127.0.0.1:80/..", "", None),
             ("https://example.com:443", "", None),
             ("https://example.com/a/.", "", None),

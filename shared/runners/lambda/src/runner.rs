@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use errand_core::{DeliveryError, Environment, ErrorKind, Init, Invocation, Job, Json, Ran, Runner, SettingsError, TaskError, runner};
+use errand_core::{
+    DeliveryError, Environment, ErrorKind, Init, Invocation, Job, Json, Ran, Runner, SettingsError, TaskError, percent_encode, runner,
+};
 use errand_http::{Answer, Client, Meanings, Service, aws, is};
 use serde::Deserialize;
 use serde_json::Value;
@@ -66,8 +68,8 @@ impl Runner for Lambda {
         if !route.wait && body.len() > EVENT_LIMIT {
             return Err(DeliveryError::new(ErrorKind::InvalidPayload, "Lambda takes at most 1 MiB for a function that is not waited for"));
         }
-        // The colons of an ARN must be encoded, or the signature is another.
-        let path = format!("/2015-03-31/functions/{}/invocations", route.function.replace(':', "%3A"));
+        // What an ARN holds must be encoded, or the signature is another.
+        let path = format!("/2015-03-31/functions/{}/invocations", percent_encode(&route.function));
         let call = self.lambda.post(&path).json_text(body).of(&job).within(self.timeout(route));
         let answer = call.header("x-amz-invocation-type", if route.wait { "RequestResponse" } else { "Event" }).send().await?;
         if !answer.success() {
