@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use errand_consumer::{Consumer, Function};
 use errand_core::{
-    Attempt, DeliveryError, DynForeignObjects, Environment, ErrorKind, Fields, ForeignObjects, Init, Message, ObjectError, Payload,
-    Provider, Receipt, Registry, SettingsError, Timestamp,
+    Attempt, DeliveryError, DynForeignObjects, Environment, ErrorKind, Fields, ForeignObjects, Init, Message, Payload, Provider, Receipt,
+    Registry, SettingsError, StorageError, Timestamp,
 };
 use errand_testkit::{Answer, Stub};
 use lambda_runtime::{Context, LambdaEvent};
@@ -216,12 +216,12 @@ async fn a_certificate_that_cannot_be_had_now_leaves_the_message_where_it_is() {
 struct Bucket;
 
 impl ForeignObjects for Bucket {
-    async fn fetch(&self, bucket: &str, key: &str) -> Result<Option<String>, ObjectError> {
+    async fn fetch(&self, bucket: &str, key: &str) -> Result<Option<String>, StorageError> {
         match (bucket, key) {
             ("big", "one") => Ok(Some(format!(r#"{{"task":"keep","args":[],"kwargs":{{"text":"{}"}}}}"#, "x".repeat(2_000_000)))),
             ("big", "pointer") => Ok(Some(pointer("big", "one"))),
             ("big", _) => Ok(None),
-            _ => Err(ObjectError("S3: HTTP 503".to_owned())),
+            _ => Err(StorageError("S3: HTTP 503".to_owned())),
         }
     }
 }

@@ -1,6 +1,6 @@
 use std::{io, path::PathBuf};
 
-use errand_core::{ObjectError, Objects, Timestamp};
+use errand_core::{Objects, StorageError, Timestamp};
 use tokio::fs;
 
 /// Arguments that are too large for the queue, as files in one folder for each lifetime.
@@ -30,7 +30,7 @@ impl Files {
 }
 
 impl Objects for Files {
-    async fn put(&self, key: &str, content: String) -> Result<(), ObjectError> {
+    async fn put(&self, key: &str, content: String) -> Result<(), StorageError> {
         // Whole or not at all: what is answered survives a crash.
         let (path, draft) = (self.0.join(key), self.0.join(format!("{key}.draft")));
         fs::write(&draft, content).await.map_err(|error| failed(&error))?;
@@ -38,7 +38,7 @@ impl Objects for Files {
         fs::rename(draft, path).await.map_err(|error| failed(&error))
     }
 
-    async fn get(&self, key: &str) -> Result<Option<String>, ObjectError> {
+    async fn get(&self, key: &str) -> Result<Option<String>, StorageError> {
         match fs::read_to_string(self.0.join(key)).await {
             Ok(content) => Ok(Some(content)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -46,7 +46,7 @@ impl Objects for Files {
         }
     }
 
-    async fn delete(&self, key: &str) -> Result<(), ObjectError> {
+    async fn delete(&self, key: &str) -> Result<(), StorageError> {
         match fs::remove_file(self.0.join(key)).await {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(&error)),
             _ => Ok(()),
@@ -54,8 +54,8 @@ impl Objects for Files {
     }
 }
 
-fn failed(error: &io::Error) -> ObjectError {
-    ObjectError(format!("the folder of large arguments: {error}"))
+fn failed(error: &io::Error) -> StorageError {
+    StorageError(format!("the folder of large arguments: {error}"))
 }
 
 #[cfg(test)]

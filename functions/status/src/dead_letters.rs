@@ -9,9 +9,9 @@ mod selection;
 use std::{sync::Arc, time::Duration};
 
 use errand_api::{ProblemDocument, Query, Request, Response, json, json_body};
-use errand_core::{BODY_LIMIT, Buried, DynDeadLetters, QueueError, Timestamp};
+use errand_core::{BODY_LIMIT, Buried, DynDeadLetters, StorageError, Timestamp};
 use futures_util::future::join_all;
-use http::StatusCode;
+use http::{StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::Operations;
@@ -42,7 +42,7 @@ impl Operations {
         let letters = self.dead_letters()?;
         let Seen { chosen, others, complete } = look(letters, &Selection::of_query(query)?).await?;
         show_again(letters, &[chosen.clone(), others].concat()).await;
-        let total = letters.count().await?;
+        let total = letters.count().await.map_err(silent)?;
         let told: Vec<Value> = chosen.iter().map(told).collect();
         Ok(json(StatusCode::OK, &json!({ "dead_letters": told, "complete": complete, "total": total })))
     }
@@ -62,7 +62,7 @@ impl Operations {
         let Seen { chosen, others, .. } = look(letters, &Selection::of_id(id)).await?;
         show_again(letters, &others).await;
         let letter = chosen.first().ok_or_else(unknown)?;
-        letters.remove(&chosen).await?;
+        letters.remove(&chosen).await.map_err(silent)?;
         Ok(json(StatusCode::OK, &told(letter)))
     }
 
@@ -70,7 +70,7 @@ impl Operations {
         let letters = self.dead_letters()?;
         let selection = Selection::of_body(json_body(request, BODY_LIMIT)?, false).map_err(ProblemDocument::of_body)?;
         let Seen { chosen, others, complete } = look(letters, &selection).await?;
-        letters.remove(&chosen).await?;
+        letters.remove(&chosen).await.map_err(silent)?;
         if complete {
             show_again(letters, &others).await;
         }
@@ -101,7 +101,7 @@ impl Operations {
                 }
             }
             // Sent before they are removed: one that is sent twice is delivered once.
-            letters.remove(&sent).await?;
+            letters.remove(&sent).await.map_err(silent)?;
         }
         let complete = complete && left.len() == 0;
         if left.len() > 0 {
@@ -120,11 +120,11 @@ impl Operations {
 }
 
 /// Takes letters until there are no more, enough are chosen, or the time is over.
-async fn look(letters: &Arc<dyn DynDeadLetters>, selection: &Selection) -> Result<Seen, QueueError> {
+async fn look(letters: &Arc<dyn DynDeadLetters>, selection: &Selection) -> Result<Seen, ProblemDocument> {
     let until = Timestamp::now() + PATIENCE;
     let mut seen = Seen { chosen: Vec::new(), others: Vec::new(), complete: false };
     while !selection.satisfied(&seen.chosen) && Timestamp::now() < until {
-        let taken = letters.take(LEASE).await?;
+        let taken = letters.take(LEASE).await.map_err(silent)?;
         if taken.is_empty() {
             seen.complete = true;
             break;
@@ -150,6 +150,13 @@ fn told(Buried { key, buried_at, queue, letter, .. }: &Buried) -> Value {
         "key": key, "id": letter.id, "task": letter.task, "queue": queue, "kind": letter.kind, "reason": letter.reason, "attempts": letter.attempts,
         "buried_at": buried_at,
     })
+}
+
+/// For the caller that the dead-letter queue does not answer; for the operator, in the log, why.
+fn silent(error: StorageError) -> ProblemDocument {
+    tracing::error!(%error, "the dead-letter queue does not answer");
+    let detail = "the dead-letter queue does not answer. Try again";
+    ProblemDocument::new(StatusCode::SERVICE_UNAVAILABLE, detail).with_header(header::RETRY_AFTER, "1")
 }
 
 fn unknown() -> ProblemDocument {

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use errand_api::{ProblemDocument, Query, Request, Response, json, json_body, located};
 use errand_core::{
-    BODY_LIMIT, DynSchedules, Envelope, Fields, Json, Payloads, Problems, Recurrence, Schedule, Status, StoreError, TaskResult, Timestamp,
-    json, limits,
+    BODY_LIMIT, DynSchedules, Envelope, Fields, Json, Payloads, Problems, Recurrence, Schedule, Status, StorageError, TaskResult,
+    Timestamp, json, limits,
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
 use http::StatusCode;
@@ -103,7 +103,7 @@ impl Operations {
     }
 
     /// A schedule as its caller wrote it, and how it goes: when it runs next, which is null while it is paused, and its last run.
-    async fn told(&self, schedule: Schedule) -> Result<Json, StoreError> {
+    async fn told(&self, schedule: Schedule) -> Result<Json, StorageError> {
         let now = Timestamp::now();
         let next_run = errand_calendar::next(&schedule, now).filter(|_| !schedule.paused);
         let mut told = said(&schedule);
@@ -112,7 +112,7 @@ impl Operations {
         Ok(told.raw().map(Json::from).unwrap_or_default())
     }
 
-    async fn last_run(&self, schedule: &Schedule, now: Timestamp) -> Result<Option<LastRun>, StoreError> {
+    async fn last_run(&self, schedule: &Schedule, now: Timestamp) -> Result<Option<LastRun>, StorageError> {
         let before = |at: &Timestamp| errand_calendar::last(schedule, *at - Duration::from_millis(1));
         for at in std::iter::successors(errand_calendar::last(schedule, now), before).take(LOOKS) {
             let id = schedule.run_id(at);

@@ -170,7 +170,7 @@ impl Kept<'_> {
     }
 
     /// Keeps an answer, its end first: whoever finds the beginning finds all of it.
-    async fn keep(&self, response: &Response) -> Result<(), errand_core::StoreError> {
+    async fn keep(&self, response: &Response) -> Result<(), errand_core::StorageError> {
         let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned);
         let body = String::from_utf8_lossy(response.body());
         // Room for the first line.

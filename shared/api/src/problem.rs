@@ -1,4 +1,4 @@
-use errand_core::{Problem, Problems, PublishError, QueueError, StoreError};
+use errand_core::{Problem, Problems, PublishError, StorageError};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::{Serialize, Serializer};
 
@@ -83,17 +83,9 @@ impl From<PublishError> for ProblemDocument {
     }
 }
 
-/// For the caller that the dead-letter queue does not answer; for the operator, in the log, why.
-impl From<QueueError> for ProblemDocument {
-    fn from(error: QueueError) -> Self {
-        tracing::error!(%error, "the dead-letter queue does not answer");
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "the dead-letter queue does not answer. Try again").with_header(header::RETRY_AFTER, "1")
-    }
-}
-
 /// For the caller that the store does not answer; for the operator, in the log, why.
-impl From<StoreError> for ProblemDocument {
-    fn from(error: StoreError) -> Self {
+impl From<StorageError> for ProblemDocument {
+    fn from(error: StorageError) -> Self {
         tracing::error!(%error, "the store does not answer");
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "the store does not answer. Try again").with_header(header::RETRY_AFTER, "1")
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use errand_core::{Begin, Claim, DeliveryError, Envelope, ErrorKind, Message, Progress, ReportTo, Secret, StoreError, percent_encode};
+use errand_core::{Begin, Claim, DeliveryError, Envelope, ErrorKind, Message, Progress, ReportTo, Secret, StorageError, percent_encode};
 
 use crate::{Engine, Event, Unknown, Verdict, time::Time};
 
@@ -94,7 +94,7 @@ impl Engine {
     }
 
     /// Leaves a message whose envelope the store could not be asked for.
-    pub(crate) async fn not_claimed(&self, message: &Message, envelope: &Envelope, error: &StoreError) -> Verdict {
+    pub(crate) async fn not_claimed(&self, message: &Message, envelope: &Envelope, error: &StorageError) -> Verdict {
         self.saw(&Event::NotClaimed { envelope, error });
         self.hide_or_bury(message, self.own_wait(message), "the store does not answer").await
     }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use errand_core::{DeliveryError, Envelope, Message, ObjectError, PublishError, QueueError, Status, StoreError, Timestamp};
+use errand_core::{DeliveryError, Envelope, Message, PublishError, Status, StorageError, Timestamp};
 
 use crate::Engine;
 
@@ -13,9 +13,9 @@ pub enum Event<'a> {
     /// The message was given up without its id being claimed.
     Refused { message: &'a Message, error: &'a DeliveryError },
     /// The dead-letter queue did not take it: it stays.
-    NotBuried { message: &'a Message, error: &'a QueueError },
+    NotBuried { message: &'a Message, error: &'a StorageError },
     /// The queue did not hide it: it comes back with the queue's own timeout.
-    NotHidden { message: &'a Message, error: &'a QueueError },
+    NotHidden { message: &'a Message, error: &'a StorageError },
     /// No invocation of this length has the time to begin it.
     NotBegun { message: &'a Message, whole: Duration, needed: Duration },
     /// What it holds was sent on as messages of their own.
@@ -34,7 +34,7 @@ pub enum Event<'a> {
     /// Its id is that of other content.
     LeftOut { envelope: &'a Envelope, status: Status },
     /// The store did not answer a claim.
-    NotClaimed { envelope: &'a Envelope, error: &'a StoreError },
+    NotClaimed { envelope: &'a Envelope, error: &'a StorageError },
     /// It was too late to run.
     Expired { envelope: &'a Envelope },
 
@@ -59,9 +59,9 @@ pub enum Event<'a> {
     /// How the attempt ended is not recorded, since a newer one has the id.
     Overtaken { envelope: &'a Envelope, attempt: u32 },
     /// How the attempt ended is not recorded, since the store did not answer.
-    NotRecorded { envelope: &'a Envelope, attempt: u32, error: &'a StoreError },
+    NotRecorded { envelope: &'a Envelope, attempt: u32, error: &'a StorageError },
     /// It is delivered, and its arguments could not be deleted.
-    NotDiscarded { envelope: &'a Envelope, error: &'a ObjectError },
+    NotDiscarded { envelope: &'a Envelope, error: &'a StorageError },
 
     /// Its callback could not be sent, and will be when its message comes again.
     CallbackWaits { envelope: &'a Envelope, why: &'a str },

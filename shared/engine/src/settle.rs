@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use errand_core::{
-    Begin, DeadLetter, DeliveryError, Envelope, ErrorKind, Finish, Message, Outcome, Progress, StoreError, TaskError, TaskResult,
+    Begin, DeadLetter, DeliveryError, Envelope, ErrorKind, Finish, Message, Outcome, Progress, StorageError, TaskError, TaskResult,
 };
 
 use crate::{
@@ -153,7 +153,7 @@ impl Engine {
         self.recorded(claimed, store.finish(&claimed.envelope.id, claimed.number, outcome, self.clock.now()).await)
     }
 
-    fn recorded(&self, claimed: &Claimed<'_>, finish: Result<Finish, StoreError>) -> bool {
+    fn recorded(&self, claimed: &Claimed<'_>, finish: Result<Finish, StorageError>) -> bool {
         let Claimed { envelope, number: attempt, .. } = *claimed;
         match finish {
             Ok(Finish::Recorded) => return true,

@@ -17,7 +17,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use errand_api::ProblemDocument;
-use errand_core::StoreError;
+use errand_core::StorageError;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
@@ -78,8 +78,8 @@ impl IntoResponse for Refusal {
     }
 }
 
-impl From<StoreError> for Refusal {
-    fn from(error: StoreError) -> Self {
+impl From<StorageError> for Refusal {
+    fn from(error: StorageError) -> Self {
         Self(error.into())
     }
 }

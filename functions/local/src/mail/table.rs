@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use errand_core::{StoreError, Timestamp};
+use errand_core::{StorageError, Timestamp};
 use errand_store_sqlite::Database;
 use rusqlite::{Connection, OptionalExtension, Row, params, types::Type};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -77,7 +77,7 @@ impl LocalMail {
     }
 
     /// Keeps a mail; answers its id.
-    pub(crate) async fn keep(&self, caught: Caught) -> Result<i64, StoreError> {
+    pub(crate) async fn keep(&self, caught: Caught) -> Result<i64, StorageError> {
         let Caught { mail, key, task_id, source } = caught;
         let recipients: Vec<String> = [&mail.to, &mail.cc, &mail.bcc].into_iter().flatten().map(|mailbox| address(mailbox)).collect();
         let recipients = format!(" {} ", recipients.join(" "));
@@ -108,14 +108,14 @@ impl LocalMail {
     }
 
     /// What there is to list, the newest first.
-    pub(super) async fn entries(&self, search: Search) -> Result<Vec<Entry>, StoreError> {
+    pub(super) async fn entries(&self, search: Search) -> Result<Vec<Entry>, StorageError> {
         let entry =
             |row: &Row<'_>| Ok(Entry { id: row.get(0)?, received_at: Timestamp::from_millis(row.get(1)?), head: from_json(row, 2)? });
         self.found("id, received_at, head", search, entry).await
     }
 
     /// Whole mails, the newest first.
-    pub(super) async fn mails(&self, search: Search) -> Result<Vec<Kept>, StoreError> {
+    pub(super) async fn mails(&self, search: Search) -> Result<Vec<Kept>, StorageError> {
         self.found("id, received_at, task_id, mail", search, kept).await
     }
 
@@ -124,7 +124,7 @@ impl LocalMail {
         columns: &'static str,
         search: Search,
         read: impl Fn(&Row<'_>) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<Vec<T>, StoreError> {
+    ) -> Result<Vec<T>, StorageError> {
         let to = search.to.map(|to| format!(" {} ", address(&to)));
         let words: Vec<String> = search.words.to_lowercase().split_whitespace().map(ToOwned::to_owned).collect();
         let (before, after) = (search.before.unwrap_or(i64::MAX), search.after.unwrap_or(0));
@@ -138,7 +138,7 @@ impl LocalMail {
     }
 
     /// One mail.
-    pub(super) async fn get(&self, id: i64) -> Result<Option<Kept>, StoreError> {
+    pub(super) async fn get(&self, id: i64) -> Result<Option<Kept>, StorageError> {
         let get = move |connection: &Connection| {
             connection.query_row("SELECT id, received_at, task_id, mail FROM mail WHERE id = ?1", [id], kept).optional()
         };
@@ -146,7 +146,7 @@ impl LocalMail {
     }
 
     /// One mail's message as it came, where it came as one.
-    pub(super) async fn source(&self, id: i64) -> Result<Option<Vec<u8>>, StoreError> {
+    pub(super) async fn source(&self, id: i64) -> Result<Option<Vec<u8>>, StorageError> {
         let get = move |connection: &Connection| {
             connection.query_row("SELECT source FROM mail WHERE id = ?1", [id], |row| row.get(0)).optional().map(Option::flatten)
         };
@@ -154,7 +154,7 @@ impl LocalMail {
     }
 
     /// Forgets one mail, or all; answers how many there were.
-    pub(super) async fn delete(&self, id: Option<i64>) -> Result<usize, StoreError> {
+    pub(super) async fn delete(&self, id: Option<i64>) -> Result<usize, StorageError> {
         self.database.write(move |connection| connection.execute("DELETE FROM mail WHERE ?1 IS NULL OR id = ?1", [id])).await
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use errand_core::{Dispatch, Envelope, StoreError, Timestamp};
+use errand_core::{Dispatch, Envelope, StorageError, Timestamp};
 use tokio::{sync::watch, time::sleep};
 
 use super::LocalSchedules;
@@ -32,13 +32,13 @@ pub(crate) async fn run(schedules: LocalSchedules, dispatch: Dispatch, mut stop:
 }
 
 /// Runs what is due; answers when the next run is. A run is sent before it is noted: one that is sent twice has the same id twice, and runs once.
-pub(super) async fn run_due(schedules: &LocalSchedules, dispatch: &Dispatch) -> Result<Option<Timestamp>, StoreError> {
+pub(super) async fn run_due(schedules: &LocalSchedules, dispatch: &Dispatch) -> Result<Option<Timestamp>, StorageError> {
     let now = Timestamp::now();
     for (schedule, at) in schedules.due(now).await? {
         let mut envelope = Envelope { id: schedule.run_id(at), ..schedule.envelope };
         match dispatch.publish(&mut envelope, now).await {
             Ok(_) => {}
-            Err(error) if error.passes() => return Err(StoreError(error.to_string())),
+            Err(error) if error.passes() => return Err(StorageError(error.to_string())),
             // It would never be taken: the other schedules do not wait for it.
             Err(error) => tracing::error!(id = envelope.id, %error, "a schedule's run is left out"),
         }

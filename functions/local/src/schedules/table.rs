@@ -1,6 +1,6 @@
 use std::{error::Error, sync::Arc};
 
-use errand_core::{PublishError, Recurrence, Schedule, Schedules, StoreError, Timestamp};
+use errand_core::{PublishError, Recurrence, Schedule, Schedules, StorageError, Timestamp};
 use errand_store_sqlite::Database;
 use rusqlite::{Connection, OptionalExtension, Row, params, types::Type};
 use serde::{Deserialize, Serialize};
@@ -34,14 +34,14 @@ impl LocalSchedules {
     }
 
     /// When the next run is due.
-    pub(super) async fn next_at(&self) -> Result<Option<Timestamp>, StoreError> {
+    pub(super) async fn next_at(&self) -> Result<Option<Timestamp>, StorageError> {
         let next: Option<i64> =
             self.database.read(|connection| connection.query_row("SELECT min(next_at) FROM schedules", [], |row| row.get(0))).await?;
         Ok(next.map(Timestamp::from_millis))
     }
 
     /// The schedules that are due, each with the time of its run: the last one, when several went by while nothing ran.
-    pub(super) async fn due(&self, now: Timestamp) -> Result<Vec<(Schedule, Timestamp)>, StoreError> {
+    pub(super) async fn due(&self, now: Timestamp) -> Result<Vec<(Schedule, Timestamp)>, StorageError> {
         let due = self
             .database
             .read(move |connection| {
@@ -63,7 +63,7 @@ impl LocalSchedules {
     }
 
     /// Notes that a run was sent.
-    pub(super) async fn ran(&self, name: &str, at: Timestamp) -> Result<(), StoreError> {
+    pub(super) async fn ran(&self, name: &str, at: Timestamp) -> Result<(), StorageError> {
         let name = name.to_owned();
         let note = move |connection: &Connection| {
             if let Some((schedule, _)) = load(connection, &name)? {
@@ -172,6 +172,6 @@ fn entry(schedule: &Schedule) -> rusqlite::Result<String> {
     serde_json::to_string(&entry).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
 }
 
-fn unavailable(error: StoreError) -> PublishError {
+fn unavailable(error: StorageError) -> PublishError {
     PublishError::Unavailable(error.0)
 }

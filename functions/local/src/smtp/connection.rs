@@ -1,7 +1,7 @@
 use std::{io, sync::Arc, time::Duration};
 
 use errand_api::Scope;
-use errand_core::{Secret, StoreError};
+use errand_core::{Secret, StorageError};
 use errand_enqueue::Enqueue;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -152,10 +152,10 @@ impl Client {
     }
 }
 
-async fn keep(source: Vec<u8>, envelope: Envelope, caught: &LocalMail) -> Result<i64, StoreError> {
+async fn keep(source: Vec<u8>, envelope: Envelope, caught: &LocalMail) -> Result<i64, StorageError> {
     // A large one takes a while to read, in which others are answered.
     let read = spawn_blocking(move || Caught { mail: message::read(&source, &envelope), source: Some(source), ..Caught::default() });
-    caught.keep(read.await.map_err(|_| StoreError("the message cannot be read".to_owned()))?).await
+    caught.keep(read.await.map_err(|_| StorageError("the message cannot be read".to_owned()))?).await
 }
 
 /// Whether a password is a key that may send; any is, where there are no keys.

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use errand_core::StoreError;
+use errand_core::StorageError;
 use http::StatusCode;
 
 /// What went wrong, for the caller.
@@ -64,8 +64,8 @@ impl Error {
     }
 }
 
-impl From<StoreError> for Error {
-    fn from(error: StoreError) -> Self {
+impl From<StorageError> for Error {
+    fn from(error: StorageError) -> Self {
         tracing::error!(%error, "the queue does not answer");
         Self::new(INTERNAL_ERROR, "the queue does not answer: try again")
     }

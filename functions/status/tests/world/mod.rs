@@ -14,7 +14,7 @@ use std::{
 use errand_api::Access;
 use errand_core::{
     BODY_LIMIT, Buried, DeadLetters, Dispatch, Envelope, Environment, Epitaph, Hold, Init, NoOptions, OptionError, PublishError, Published,
-    QueueError, Register, Schedule, Schedules, Status, Timestamp, Transport, TransportLimits,
+    Register, Schedule, Schedules, Status, StorageError, Timestamp, Transport, TransportLimits,
 };
 use errand_status::Operations;
 use errand_store_memory::{MemoryNotes, MemoryStore};
@@ -109,7 +109,7 @@ impl Graveyard {
 }
 
 impl DeadLetters for Graveyard {
-    async fn take(&self, _: Duration) -> Result<Vec<Buried>, QueueError> {
+    async fn take(&self, _: Duration) -> Result<Vec<Buried>, StorageError> {
         let mut letters = self.0.lock().unwrap();
         let visible = letters.iter_mut().filter(|(_, hidden)| !hidden).take(2);
         Ok(visible
@@ -120,19 +120,19 @@ impl DeadLetters for Graveyard {
             .collect())
     }
 
-    async fn release(&self, letters: &[Buried]) -> Result<(), QueueError> {
+    async fn release(&self, letters: &[Buried]) -> Result<(), StorageError> {
         for (letter, hidden) in self.0.lock().unwrap().iter_mut() {
             *hidden &= !letters.iter().any(|released| released.key == letter.key);
         }
         Ok(())
     }
 
-    async fn remove(&self, letters: &[Buried]) -> Result<(), QueueError> {
+    async fn remove(&self, letters: &[Buried]) -> Result<(), StorageError> {
         self.0.lock().unwrap().retain(|(letter, _)| !letters.iter().any(|removed| removed.key == letter.key));
         Ok(())
     }
 
-    async fn count(&self) -> Result<u64, QueueError> {
+    async fn count(&self) -> Result<u64, StorageError> {
         Ok(self.0.lock().unwrap().len() as u64)
     }
 }

@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, future::Future, time::Duration};
 
-use crate::{DeadLetter, QueueError, Timestamp};
+use crate::{DeadLetter, StorageError, Timestamp};
 
 /// A message on a dead-letter queue.
 #[derive(Clone)]
@@ -79,21 +79,21 @@ impl Epitaph {
 /// The queue of what was given up, for those who look after it.
 pub trait DeadLetters: Send + Sync + 'static {
     /// Takes some letters and hides them for `lease`; none when there are no more to be seen.
-    fn take(&self, lease: Duration) -> impl Future<Output = Result<Vec<Buried>, QueueError>> + Send;
+    fn take(&self, lease: Duration) -> impl Future<Output = Result<Vec<Buried>, StorageError>> + Send;
     /// Shows letters again.
-    fn release(&self, letters: &[Buried]) -> impl Future<Output = Result<(), QueueError>> + Send;
+    fn release(&self, letters: &[Buried]) -> impl Future<Output = Result<(), StorageError>> + Send;
     /// Forgets letters.
-    fn remove(&self, letters: &[Buried]) -> impl Future<Output = Result<(), QueueError>> + Send;
+    fn remove(&self, letters: &[Buried]) -> impl Future<Output = Result<(), StorageError>> + Send;
     /// About how many there are, those that are hidden included.
-    fn count(&self) -> impl Future<Output = Result<u64, QueueError>> + Send;
+    fn count(&self) -> impl Future<Output = Result<u64, StorageError>> + Send;
 }
 
 crate::erased! {
     /// [`DeadLetters`] with its type erased.
     DynDeadLetters of DeadLetters {
-        fn take(lease: Duration) -> Result<Vec<Buried>, QueueError>;
-        fn release(letters: &'a [Buried]) -> Result<(), QueueError>;
-        fn remove(letters: &'a [Buried]) -> Result<(), QueueError>;
-        fn count() -> Result<u64, QueueError>;
+        fn take(lease: Duration) -> Result<Vec<Buried>, StorageError>;
+        fn release(letters: &'a [Buried]) -> Result<(), StorageError>;
+        fn remove(letters: &'a [Buried]) -> Result<(), StorageError>;
+        fn count() -> Result<u64, StorageError>;
     }
 }

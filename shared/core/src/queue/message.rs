@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, fmt, future::Future, time::Duration};
 
-use crate::{ErrorKind, Timestamp};
+use crate::{ErrorKind, StorageError, Timestamp};
 
 /// One message as a queue handed it over.
 #[derive(Clone)]
@@ -95,27 +95,15 @@ impl DeadLetter {
 /// The queue that messages came from, as far as the engine changes it. Acknowledging is not here: that is the engine's answer.
 pub trait Queue: Send + Sync + 'static {
     /// Hides a message that stays on the queue for this long, at most 12 hours; zero shows it at once.
-    fn hide(&self, message: &Message, duration: Duration) -> impl Future<Output = Result<(), QueueError>> + Send;
+    fn hide(&self, message: &Message, duration: Duration) -> impl Future<Output = Result<(), StorageError>> + Send;
     /// Puts a copy of a message with its reason on the dead-letter queue.
-    fn bury(&self, message: &Message, letter: &DeadLetter) -> impl Future<Output = Result<(), QueueError>> + Send;
+    fn bury(&self, message: &Message, letter: &DeadLetter) -> impl Future<Output = Result<(), StorageError>> + Send;
 }
-
-/// The queue did not do what was asked; for an operator.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct QueueError(pub String);
-
-impl fmt::Display for QueueError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for QueueError {}
 
 crate::erased! {
     /// [`Queue`] with its type erased.
     DynQueue of Queue {
-        fn hide(message: &'a Message, duration: Duration) -> Result<(), QueueError>;
-        fn bury(message: &'a Message, letter: &'a DeadLetter) -> Result<(), QueueError>;
+        fn hide(message: &'a Message, duration: Duration) -> Result<(), StorageError>;
+        fn bury(message: &'a Message, letter: &'a DeadLetter) -> Result<(), StorageError>;
     }
 }

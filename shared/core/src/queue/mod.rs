@@ -5,5 +5,5 @@ mod message;
 mod queues;
 
 pub use dead_letters::{Buried, DeadLetters, DynDeadLetters, Epitaph};
-pub use message::{DeadLetter, DynQueue, Message, Queue, QueueError};
+pub use message::{DeadLetter, DynQueue, Message, Queue};
 pub use queues::{Address, QueueSettings, Queues, celery_queue, is_fifo};

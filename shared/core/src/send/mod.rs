@@ -14,7 +14,7 @@ pub use backends::{Backends, Transports, backends_of};
 pub use cron::{Cron, Days, Numbers};
 pub use dispatch::Dispatch;
 pub use follow_ups::{DynForward, DynResultBackend, FollowUps, ForeignMessage, ForeignResult, Forward, ResultBackend};
-pub use objects::{DynForeignObjects, DynObjects, ForeignObjects, ObjectError, Objects};
+pub use objects::{DynForeignObjects, DynObjects, ForeignObjects, Objects};
 pub use recurrence::{Rate, Recurrence, Unit};
 pub use schedule::{DynSchedules, Schedule, Schedules};
 pub use transport::{DynCheck, DynHold, DynTransport, Hold, NoOptions, OptionError, PublishError, Published, Transport, TransportLimits};

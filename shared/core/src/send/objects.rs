@@ -1,39 +1,27 @@
-use std::{fmt, future::Future};
+use std::future::Future;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::Envelope;
+use crate::{Envelope, StorageError};
 
 /// Keeps the arguments that are too large for a queue, until they are delivered. What nobody deletes expires.
 ///
 /// Keys are those of [`limits::object_key`](crate::limits::object_key); their part before the `/` says how long the object is needed.
 pub trait Objects: Send + Sync + 'static {
     /// Keeps a text under a key that is new.
-    fn put(&self, key: &str, content: String) -> impl Future<Output = Result<(), ObjectError>> + Send;
+    fn put(&self, key: &str, content: String) -> impl Future<Output = Result<(), StorageError>> + Send;
     /// The text under a key, if it is there.
-    fn get(&self, key: &str) -> impl Future<Output = Result<Option<String>, ObjectError>> + Send;
+    fn get(&self, key: &str) -> impl Future<Output = Result<Option<String>, StorageError>> + Send;
     /// Forgets what is under a key, if there is something.
-    fn delete(&self, key: &str) -> impl Future<Output = Result<(), ObjectError>> + Send;
+    fn delete(&self, key: &str) -> impl Future<Output = Result<(), StorageError>> + Send;
 }
 
 /// Reads the objects that others' messages point to.
 pub trait ForeignObjects: Send + Sync + 'static {
     /// The text of an object, if it is there; at most [`OBJECT_LIMIT`](crate::OBJECT_LIMIT) bytes.
-    fn fetch(&self, bucket: &str, key: &str) -> impl Future<Output = Result<Option<String>, ObjectError>> + Send;
+    fn fetch(&self, bucket: &str, key: &str) -> impl Future<Output = Result<Option<String>, StorageError>> + Send;
 }
-
-/// The object store did not do what was asked; for an operator.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ObjectError(pub String);
-
-impl fmt::Display for ObjectError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for ObjectError {}
 
 #[derive(Serialize, Deserialize)]
 struct Arguments {
@@ -56,9 +44,9 @@ impl Envelope {
     ///
     /// # Errors
     /// It is no such text.
-    pub fn check_out(&mut self, content: &str) -> Result<(), ObjectError> {
+    pub fn check_out(&mut self, content: &str) -> Result<(), StorageError> {
         let arguments: Arguments =
-            serde_json::from_str(content).map_err(|_| ObjectError("the object is not what was kept there".to_owned()))?;
+            serde_json::from_str(content).map_err(|_| StorageError("the object is not what was kept there".to_owned()))?;
         (self.args, self.kwargs) = (arguments.args, arguments.kwargs);
         Ok(())
     }
@@ -67,15 +55,15 @@ impl Envelope {
 crate::erased! {
     /// [`Objects`] with its type erased.
     DynObjects of Objects {
-        fn put(key: &'a str, content: String) -> Result<(), ObjectError>;
-        fn get(key: &'a str) -> Result<Option<String>, ObjectError>;
-        fn delete(key: &'a str) -> Result<(), ObjectError>;
+        fn put(key: &'a str, content: String) -> Result<(), StorageError>;
+        fn get(key: &'a str) -> Result<Option<String>, StorageError>;
+        fn delete(key: &'a str) -> Result<(), StorageError>;
     }
 }
 
 crate::erased! {
     /// [`ForeignObjects`] with its type erased.
     DynForeignObjects of ForeignObjects {
-        fn fetch(bucket: &'a str, key: &'a str) -> Result<Option<String>, ObjectError>;
+        fn fetch(bucket: &'a str, key: &'a str) -> Result<Option<String>, StorageError>;
     }
 }

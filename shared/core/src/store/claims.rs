@@ -1,6 +1,6 @@
 use std::future::Future;
 
-use crate::{Envelope, Json, Known, Lookup, Progress, Status, StoreError, TaskError, Timestamp};
+use crate::{Envelope, Json, Known, Lookup, Progress, Status, StorageError, TaskError, Timestamp};
 
 /// Lets one attempt have an id for itself, and notes how it ended: what the engine asks of a store.
 ///
@@ -8,14 +8,20 @@ use crate::{Envelope, Json, Known, Lookup, Progress, Status, StoreError, TaskErr
 /// moment; then one that fails fails alone.
 pub trait Claims: Lookup {
     /// Claims an id for one attempt, and counts the attempt.
-    fn begin(&self, claim: &Claim<'_>) -> impl Future<Output = Result<Begin, StoreError>> + Send;
+    fn begin(&self, claim: &Claim<'_>) -> impl Future<Output = Result<Begin, StorageError>> + Send;
 
     /// Notes of an id that was never attempted that its first attempt has given it up, which is known before it begins: claims it and ends it, in one write. Of an id that
     /// was attempted since, has ended, was moved or has other content, nothing is noted.
-    fn refuse(&self, claim: &Claim<'_>, error: &TaskError) -> impl Future<Output = Result<Finish, StoreError>> + Send;
+    fn refuse(&self, claim: &Claim<'_>, error: &TaskError) -> impl Future<Output = Result<Finish, StorageError>> + Send;
 
     /// Notes how an attempt ended and gives the claim back.
-    fn finish(&self, id: &str, attempt: u32, outcome: &Outcome, now: Timestamp) -> impl Future<Output = Result<Finish, StoreError>> + Send;
+    fn finish(
+        &self,
+        id: &str,
+        attempt: u32,
+        outcome: &Outcome,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Finish, StorageError>> + Send;
 }
 
 /// One attempt's wish to have an id for itself.
@@ -137,10 +143,10 @@ crate::erased! {
     /// What an engine asks of [`Claims`], with its type erased. Apart from [`DynRegister`](crate::DynRegister) and [`DynResults`](crate::DynResults), so that
     /// a function links no more of its database's client than it uses.
     DynClaims of Claims {
-        fn begin(claim: &'a Claim<'a>) -> Result<Begin, StoreError>;
-        fn refuse(claim: &'a Claim<'a>, error: &'a TaskError) -> Result<Finish, StoreError>;
-        fn finish(id: &'a str, attempt: u32, outcome: &'a Outcome, now: Timestamp) -> Result<Finish, StoreError>;
+        fn begin(claim: &'a Claim<'a>) -> Result<Begin, StorageError>;
+        fn refuse(claim: &'a Claim<'a>, error: &'a TaskError) -> Result<Finish, StorageError>;
+        fn finish(id: &'a str, attempt: u32, outcome: &'a Outcome, now: Timestamp) -> Result<Finish, StorageError>;
     } and Lookup {
-        fn get(id: &'a str) -> Result<Option<Known>, StoreError>;
+        fn get(id: &'a str) -> Result<Option<Known>, StorageError>;
     }
 }

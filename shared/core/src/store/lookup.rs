@@ -1,6 +1,6 @@
-use std::{fmt, future::Future};
+use std::future::Future;
 
-use crate::{Header, TaskResult};
+use crate::{Header, StorageError, TaskResult};
 
 /// What a store knows of an id: what is told of it, and what that does not tell of its envelope.
 pub type Known = (TaskResult, Header);
@@ -8,17 +8,5 @@ pub type Known = (TaskResult, Header);
 /// Tells what is known of one id: a part of [`Claims`](crate::Claims) and of [`Results`](crate::Results).
 pub trait Lookup: Send + Sync + 'static {
     /// What is known of an id; with its header, [`Header::envelope`] makes its envelope again.
-    fn get(&self, id: &str) -> impl Future<Output = Result<Option<Known>, StoreError>> + Send;
+    fn get(&self, id: &str) -> impl Future<Output = Result<Option<Known>, StorageError>> + Send;
 }
-
-/// The store did not answer, or not as it should; for an operator.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoreError(pub String);
-
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for StoreError {}

@@ -14,7 +14,7 @@ mod results;
 
 pub use claims::{Begin, Claim, Claims, DynClaims, Finish, Outcome};
 pub use header::Header;
-pub use lookup::{Known, Lookup, StoreError};
+pub use lookup::{Known, Lookup};
 pub use notes::{DynNoteList, DynNotes, Note, NoteKind, Notes};
 pub use record::{Record, position};
 pub use register::{DynRegister, Register};

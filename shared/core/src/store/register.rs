@@ -1,6 +1,6 @@
 use std::future::Future;
 
-use crate::{Envelope, Known, Status, StoreError, TaskError, Timestamp};
+use crate::{Envelope, Known, Status, StorageError, TaskError, Timestamp};
 
 /// Notes what is sent, before anyone works on it: what sending asks of a store.
 pub trait Register: Send + Sync + 'static {
@@ -12,21 +12,21 @@ pub trait Register: Send + Sync + 'static {
         status: Status,
         backend: &str,
         now: Timestamp,
-    ) -> impl Future<Output = Result<Option<Known>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Option<Known>, StorageError>> + Send;
 
     /// Notes of an envelope that was registered before it was sent that it was not, and why, unless it was attempted all the same; or that it was after all, or by
     /// the object store. Of an id that has ended or has other content, nothing is noted.
-    fn sent(&self, envelope: &Envelope, failed: Option<&TaskError>) -> impl Future<Output = Result<(), StoreError>> + Send;
+    fn sent(&self, envelope: &Envelope, failed: Option<&TaskError>) -> impl Future<Output = Result<(), StorageError>> + Send;
 
     /// Whether it answers.
-    fn check(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
+    fn check(&self) -> impl Future<Output = Result<(), StorageError>> + Send;
 }
 
 crate::erased! {
     /// What sending asks of [`Register`], with its type erased.
     DynRegister of Register {
-        fn register(envelope: &'a Envelope, status: Status, backend: &'a str, now: Timestamp) -> Result<Option<Known>, StoreError>;
-        fn sent(envelope: &'a Envelope, failed: Option<&'a TaskError>) -> Result<(), StoreError>;
-        fn check() -> Result<(), StoreError>;
+        fn register(envelope: &'a Envelope, status: Status, backend: &'a str, now: Timestamp) -> Result<Option<Known>, StorageError>;
+        fn sent(envelope: &'a Envelope, failed: Option<&'a TaskError>) -> Result<(), StorageError>;
+        fn check() -> Result<(), StorageError>;
     }
 }

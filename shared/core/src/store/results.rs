@@ -1,24 +1,25 @@
 use std::future::Future;
 
-use crate::{Envelope, Known, Lookup, Outcome, Register, Status, StoreError, TaskResult, Timestamp};
+use crate::{Envelope, Known, Lookup, Outcome, Register, Status, StorageError, TaskResult, Timestamp};
 
 /// Tells how ids stand and changes what has not run: what the calls about tasks ask of a store.
 pub trait Results: Lookup + Register {
     /// Notes what a remote worker reports of the attempt that it was given with `token`.
-    fn report(&self, id: &str, token: &str, outcome: &Outcome, now: Timestamp) -> impl Future<Output = Result<Report, StoreError>> + Send;
+    fn report(&self, id: &str, token: &str, outcome: &Outcome, now: Timestamp)
+    -> impl Future<Output = Result<Report, StorageError>> + Send;
 
     /// What is known of many, the newest first.
-    fn list(&self, filter: &Filter) -> impl Future<Output = Result<Page, StoreError>> + Send;
+    fn list(&self, filter: &Filter) -> impl Future<Output = Result<Page, StorageError>> + Send;
 
     /// Cancels an id that waits to be run.
-    fn cancel(&self, id: &str, now: Timestamp) -> impl Future<Output = Result<Change, StoreError>> + Send;
+    fn cancel(&self, id: &str, now: Timestamp) -> impl Future<Output = Result<Change, StorageError>> + Send;
 
     /// Moves an id that waits to another time. Messages that come before it are then turned away: one for that time must be on its way already.
-    fn reschedule(&self, id: &str, run_after: Timestamp, now: Timestamp) -> impl Future<Output = Result<Change, StoreError>> + Send;
+    fn reschedule(&self, id: &str, run_after: Timestamp, now: Timestamp) -> impl Future<Output = Result<Change, StorageError>> + Send;
 
     /// Lets an id that was given up wait again, with all its attempts ahead, as the envelope has it now: what its record told of other content, it tells as
     /// [`TaskResult::replaced`] from then on. An id that waits is only given other content.
-    fn reopen(&self, envelope: &Envelope, now: Timestamp) -> impl Future<Output = Result<Change, StoreError>> + Send;
+    fn reopen(&self, envelope: &Envelope, now: Timestamp) -> impl Future<Output = Result<Change, StorageError>> + Send;
 }
 
 /// The answer to [`Results::report`].
@@ -102,14 +103,14 @@ pub struct Page {
 crate::erased! {
     /// What telling and changing ask of [`Results`], with its type erased.
     DynResults of Results {
-        fn report(id: &'a str, token: &'a str, outcome: &'a Outcome, now: Timestamp) -> Result<Report, StoreError>;
-        fn list(filter: &'a Filter) -> Result<Page, StoreError>;
-        fn cancel(id: &'a str, now: Timestamp) -> Result<Change, StoreError>;
-        fn reschedule(id: &'a str, run_after: Timestamp, now: Timestamp) -> Result<Change, StoreError>;
-        fn reopen(envelope: &'a Envelope, now: Timestamp) -> Result<Change, StoreError>;
+        fn report(id: &'a str, token: &'a str, outcome: &'a Outcome, now: Timestamp) -> Result<Report, StorageError>;
+        fn list(filter: &'a Filter) -> Result<Page, StorageError>;
+        fn cancel(id: &'a str, now: Timestamp) -> Result<Change, StorageError>;
+        fn reschedule(id: &'a str, run_after: Timestamp, now: Timestamp) -> Result<Change, StorageError>;
+        fn reopen(envelope: &'a Envelope, now: Timestamp) -> Result<Change, StorageError>;
     } and Lookup {
-        fn get(id: &'a str) -> Result<Option<Known>, StoreError>;
+        fn get(id: &'a str) -> Result<Option<Known>, StorageError>;
     } and Register {
-        fn register(envelope: &'a Envelope, status: Status, backend: &'a str, now: Timestamp) -> Result<Option<Known>, StoreError>;
+        fn register(envelope: &'a Envelope, status: Status, backend: &'a str, now: Timestamp) -> Result<Option<Known>, StorageError>;
     }
 }

@@ -3,7 +3,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{DEFAULT_QUEUE, DeliveryError, Envelope, Json, Sender, StoreError, Timestamp};
+use crate::{DEFAULT_QUEUE, DeliveryError, Envelope, Json, Sender, StorageError, Timestamp};
 
 crate::named! {
     /// Where an id stands. The first four are Django's `TaskResultStatus`.
@@ -52,9 +52,9 @@ impl fmt::Display for Status {
 }
 
 impl FromStr for Status {
-    type Err = StoreError;
-    fn from_str(text: &str) -> Result<Self, StoreError> {
-        Self::named(text).ok_or_else(|| StoreError("a record has a status that is none".to_owned()))
+    type Err = StorageError;
+    fn from_str(text: &str) -> Result<Self, StorageError> {
+        Self::named(text).ok_or_else(|| StorageError("a record has a status that is none".to_owned()))
     }
 }
 

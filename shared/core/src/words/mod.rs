@@ -7,6 +7,7 @@ mod digest;
 pub mod json;
 mod named;
 mod percent;
+mod storage_error;
 mod timestamp;
 mod unread;
 
@@ -16,5 +17,6 @@ pub use clock::Clock;
 pub use digest::{Digest, hex};
 pub use json::Json;
 pub use percent::percent_encode;
+pub use storage_error::StorageError;
 pub use timestamp::{InvalidTimestamp, Timestamp};
 pub use unread::tell_unread;

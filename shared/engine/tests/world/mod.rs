@@ -13,9 +13,9 @@ use std::{
 
 use errand_core::{
     Attempt, BODY_LIMIT, Begin, BoxFuture, Change, Claim, Claims, Clock, Context, DeadLetter, DeliveryError, Dispatch, Envelope,
-    Environment, ErrorKind, Fields, Filter, Finish, Init, Job, Json, Known, Lookup, Message, NoOptions, ObjectError, Objects, OptionError,
-    Outcome, Page, Payload, Provider, PublishError, Published, Queue, QueueError, Ran, Receipt, Register, Registry, Report, Results,
-    Runner, SettingsError, Status, StoreError, TaskError, Timestamp, Transport, TransportLimits,
+    Environment, ErrorKind, Fields, Filter, Finish, Init, Job, Json, Known, Lookup, Message, NoOptions, Objects, OptionError, Outcome,
+    Page, Payload, Provider, PublishError, Published, Queue, Ran, Receipt, Register, Registry, Report, Results, Runner, SettingsError,
+    Status, StorageError, TaskError, Timestamp, Transport, TransportLimits,
 };
 use errand_engine::{Circuits, Engine, Event, Log, Policy, Record, Verdict, Watch};
 use errand_store_memory::MemoryStore;
@@ -44,14 +44,14 @@ pub struct TestQueue {
 }
 
 impl Queue for TestQueue {
-    async fn hide(&self, message: &Message, duration: Duration) -> Result<(), QueueError> {
+    async fn hide(&self, message: &Message, duration: Duration) -> Result<(), StorageError> {
         self.hidden.lock().unwrap().push((message.id.clone(), duration));
-        if self.broken { Err(QueueError("broken".to_owned())) } else { Ok(()) }
+        if self.broken { Err(StorageError("broken".to_owned())) } else { Ok(()) }
     }
 
-    async fn bury(&self, message: &Message, letter: &DeadLetter) -> Result<(), QueueError> {
+    async fn bury(&self, message: &Message, letter: &DeadLetter) -> Result<(), StorageError> {
         if self.broken {
-            return Err(QueueError("broken".to_owned()));
+            return Err(StorageError("broken".to_owned()));
         }
         self.buried.lock().unwrap().push((message.id.clone(), letter.clone()));
         Ok(())
@@ -332,16 +332,16 @@ impl Push {
 pub struct Shelf(pub Arc<Mutex<BTreeMap<String, String>>>);
 
 impl Objects for Shelf {
-    async fn put(&self, key: &str, content: String) -> Result<(), ObjectError> {
+    async fn put(&self, key: &str, content: String) -> Result<(), StorageError> {
         self.0.lock().unwrap().insert(key.to_owned(), content);
         Ok(())
     }
 
-    async fn get(&self, key: &str) -> Result<Option<String>, ObjectError> {
+    async fn get(&self, key: &str) -> Result<Option<String>, StorageError> {
         Ok(self.0.lock().unwrap().get(key).cloned())
     }
 
-    async fn delete(&self, key: &str) -> Result<(), ObjectError> {
+    async fn delete(&self, key: &str) -> Result<(), StorageError> {
         self.0.lock().unwrap().remove(key);
         Ok(())
     }
@@ -363,33 +363,33 @@ pub struct Faulty {
 }
 
 impl Faulty {
-    fn up(down: &AtomicBool) -> Result<(), StoreError> {
-        if down.load(Ordering::SeqCst) { Err(StoreError("down".to_owned())) } else { Ok(()) }
+    fn up(down: &AtomicBool) -> Result<(), StorageError> {
+        if down.load(Ordering::SeqCst) { Err(StorageError("down".to_owned())) } else { Ok(()) }
     }
 }
 
 impl Faulty {
-    pub fn spares(faulty: &Mutex<BTreeSet<String>>, id: &str) -> Result<(), StoreError> {
-        if faulty.lock().unwrap().contains(id) { Err(StoreError("throttled".to_owned())) } else { Ok(()) }
+    pub fn spares(faulty: &Mutex<BTreeSet<String>>, id: &str) -> Result<(), StorageError> {
+        if faulty.lock().unwrap().contains(id) { Err(StorageError("throttled".to_owned())) } else { Ok(()) }
     }
 }
 
 impl Lookup for Faulty {
-    async fn get(&self, id: &str) -> Result<Option<Known>, StoreError> {
+    async fn get(&self, id: &str) -> Result<Option<Known>, StorageError> {
         Self::up(&self.get_down)?;
         self.inner.get(id).await
     }
 }
 
 impl Claims for Faulty {
-    async fn begin(&self, claim: &Claim<'_>) -> Result<Begin, StoreError> {
+    async fn begin(&self, claim: &Claim<'_>) -> Result<Begin, StorageError> {
         Self::up(&self.begin_down)?;
         Self::spares(&self.unclaimable, &claim.envelope.id)?;
         self.writes.fetch_add(1, Ordering::SeqCst);
         self.inner.begin(claim).await
     }
 
-    async fn refuse(&self, claim: &Claim<'_>, error: &TaskError) -> Result<Finish, StoreError> {
+    async fn refuse(&self, claim: &Claim<'_>, error: &TaskError) -> Result<Finish, StorageError> {
         Self::up(&self.begin_down)?;
         Self::up(&self.finish_down)?;
         Self::spares(&self.unclaimable, &claim.envelope.id)?;
@@ -398,7 +398,7 @@ impl Claims for Faulty {
         self.inner.refuse(claim, error).await
     }
 
-    async fn finish(&self, id: &str, attempt: u32, outcome: &Outcome, now: Timestamp) -> Result<Finish, StoreError> {
+    async fn finish(&self, id: &str, attempt: u32, outcome: &Outcome, now: Timestamp) -> Result<Finish, StorageError> {
         Self::up(&self.finish_down)?;
         Self::spares(&self.unrecordable, id)?;
         self.writes.fetch_add(1, Ordering::SeqCst);
@@ -407,37 +407,37 @@ impl Claims for Faulty {
 }
 
 impl Register for Faulty {
-    async fn register(&self, envelope: &Envelope, status: Status, backend: &str, now: Timestamp) -> Result<Option<Known>, StoreError> {
+    async fn register(&self, envelope: &Envelope, status: Status, backend: &str, now: Timestamp) -> Result<Option<Known>, StorageError> {
         self.inner.register(envelope, status, backend, now).await
     }
 
-    async fn sent(&self, envelope: &Envelope, failed: Option<&TaskError>) -> Result<(), StoreError> {
+    async fn sent(&self, envelope: &Envelope, failed: Option<&TaskError>) -> Result<(), StorageError> {
         self.inner.sent(envelope, failed).await
     }
 
-    async fn check(&self) -> Result<(), StoreError> {
+    async fn check(&self) -> Result<(), StorageError> {
         self.inner.check().await
     }
 }
 
 impl Results for Faulty {
-    async fn report(&self, id: &str, token: &str, outcome: &Outcome, now: Timestamp) -> Result<Report, StoreError> {
+    async fn report(&self, id: &str, token: &str, outcome: &Outcome, now: Timestamp) -> Result<Report, StorageError> {
         self.inner.report(id, token, outcome, now).await
     }
 
-    async fn list(&self, filter: &Filter) -> Result<Page, StoreError> {
+    async fn list(&self, filter: &Filter) -> Result<Page, StorageError> {
         self.inner.list(filter).await
     }
 
-    async fn cancel(&self, id: &str, now: Timestamp) -> Result<Change, StoreError> {
+    async fn cancel(&self, id: &str, now: Timestamp) -> Result<Change, StorageError> {
         self.inner.cancel(id, now).await
     }
 
-    async fn reschedule(&self, id: &str, run_after: Timestamp, now: Timestamp) -> Result<Change, StoreError> {
+    async fn reschedule(&self, id: &str, run_after: Timestamp, now: Timestamp) -> Result<Change, StorageError> {
         self.inner.reschedule(id, run_after, now).await
     }
 
-    async fn reopen(&self, envelope: &Envelope, now: Timestamp) -> Result<Change, StoreError> {
+    async fn reopen(&self, envelope: &Envelope, now: Timestamp) -> Result<Change, StorageError> {
         self.inner.reopen(envelope, now).await
     }
 }

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use errand_core::{
-    DEFAULT_QUEUE, Digest, Envelope, Fingerprint, Header, Json, Known, Progress, Record, Sender, Status, StoreError, TaskError, TaskResult,
-    Timestamp, position,
+    DEFAULT_QUEUE, Digest, Envelope, Fingerprint, Header, Json, Known, Progress, Record, Sender, Status, StorageError, TaskError,
+    TaskResult, Timestamp, position,
 };
 use serde::{Deserialize, Serialize};
 
@@ -139,19 +139,19 @@ fn shard(id: &str) -> u64 {
 pub(crate) struct Reader<'a>(pub(crate) &'a Item);
 
 impl Reader<'_> {
-    pub(crate) fn text(&self, name: &str) -> Result<&str, StoreError> {
+    pub(crate) fn text(&self, name: &str) -> Result<&str, StorageError> {
         self.0.get(name).and_then(|value| value.as_s().ok()).map(String::as_str).ok_or_else(|| wrong(name))
     }
 
-    fn number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, StoreError> {
+    fn number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, StorageError> {
         self.0.get(name).map(|value| value.as_n().ok().and_then(|number| number.parse().ok()).ok_or_else(|| wrong(name))).transpose()
     }
 
-    pub(crate) fn time(&self, name: &str) -> Result<Option<Timestamp>, StoreError> {
+    pub(crate) fn time(&self, name: &str) -> Result<Option<Timestamp>, StorageError> {
         Ok(self.number(name)?.map(Timestamp::from_millis))
     }
 
-    pub(crate) fn status(&self) -> Result<Status, StoreError> {
+    pub(crate) fn status(&self) -> Result<Status, StorageError> {
         self.text("status")?.parse()
     }
 
@@ -160,7 +160,7 @@ impl Reader<'_> {
         self.text("sender").ok().and_then(Sender::named).unwrap_or_default()
     }
 
-    pub(crate) fn count(&self, name: &str) -> Result<u32, StoreError> {
+    pub(crate) fn count(&self, name: &str) -> Result<u32, StorageError> {
         Ok(self.number(name)?.unwrap_or_default())
     }
 
@@ -168,7 +168,7 @@ impl Reader<'_> {
         self.status().is_ok_and(|status| status == Status::Running)
     }
 
-    fn conditions(&self) -> Result<Conditions, StoreError> {
+    fn conditions(&self) -> Result<Conditions, StorageError> {
         match self.0.get("header").map(|_| self.text("header")).transpose()? {
             None | Some("") => Ok(Conditions::default()),
             Some(json) => serde_json::from_str(json).map_err(|_| wrong("header")),
@@ -176,26 +176,26 @@ impl Reader<'_> {
     }
 
     /// Tells the record's content from any other; nothing in records of before it was noted.
-    pub(crate) fn fingerprint(&self) -> Result<Option<Fingerprint>, StoreError> {
+    pub(crate) fn fingerprint(&self) -> Result<Option<Fingerprint>, StorageError> {
         self.0.get("fingerprint").map(|_| self.text("fingerprint")?.parse().map_err(|_| wrong("fingerprint"))).transpose()
     }
 
     /// The record, but for what a remote worker has to show.
-    pub(crate) fn record(&self) -> Result<Record, StoreError> {
+    pub(crate) fn record(&self) -> Result<Record, StorageError> {
         let (result, header) = self.known()?;
         let lease_until = self.time("lease_until")?.unwrap_or(result.enqueued_at);
         Ok(Record { result, header, lease_until, progress: self.progress()?, spared: self.count("spared")?, token: None })
     }
 
     /// What is known of an id.
-    pub(crate) fn known(&self) -> Result<Known, StoreError> {
+    pub(crate) fn known(&self) -> Result<Known, StorageError> {
         let Conditions { claim_check, context, context_too_large, backend, destination, .. } = self.conditions()?;
         let (fingerprint, unsent) = (self.fingerprint()?, self.0.contains_key("unsent"));
         let header = Header { claim_check, context, context_too_large, fingerprint, backend, destination, unsent };
         Ok((self.result()?, header))
     }
 
-    pub(crate) fn progress(&self) -> Result<Progress, StoreError> {
+    pub(crate) fn progress(&self) -> Result<Progress, StorageError> {
         match self.0.get("done") {
             None => Ok(Progress::default()),
             Some(AttributeValue::S(json)) => serde_json::from_str(json).map_err(|_| wrong("done")),
@@ -208,18 +208,18 @@ impl Reader<'_> {
         }
     }
 
-    fn json(&self, name: &str) -> Result<Json, StoreError> {
+    fn json(&self, name: &str) -> Result<Json, StorageError> {
         if self.0.contains_key(name) { serde_json::from_str(self.text(name)?).map_err(|_| wrong(name)) } else { Ok(Json::default()) }
     }
 
     /// The last elements of a list, as many as are told.
-    fn last(&self, name: &str) -> Result<&[AttributeValue], StoreError> {
+    fn last(&self, name: &str) -> Result<&[AttributeValue], StorageError> {
         let Some(value) = self.0.get(name) else { return Ok(&[]) };
         let list = value.as_l().map_err(|_| wrong(name))?;
         Ok(&list[list.len().saturating_sub(TaskResult::ERRORS_LIMIT)..])
     }
 
-    pub(crate) fn result(&self) -> Result<TaskResult, StoreError> {
+    pub(crate) fn result(&self) -> Result<TaskResult, StorageError> {
         let Conditions { queue, expires, max_attempts, callback_url, group, notification_id, user, trace, .. } = self.conditions()?;
         Ok(TaskResult {
             id: self.text("id")?.to_owned(),
@@ -261,8 +261,8 @@ fn error(value: &AttributeValue) -> Option<TaskError> {
     }
 }
 
-fn wrong(name: &str) -> StoreError {
-    StoreError(format!("DynamoDB: a record's {name} is not as this version writes it"))
+fn wrong(name: &str) -> StorageError {
+    StorageError(format!("DynamoDB: a record's {name} is not as this version writes it"))
 }
 
 #[cfg(test)]

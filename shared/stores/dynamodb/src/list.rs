@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, collections::HashMap};
 
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
-use errand_core::{Filter, Page, StoreError, TaskResult};
+use errand_core::{Filter, Page, StorageError, TaskResult};
 use errand_http::aws::Failure;
 use futures_util::future::try_join_all;
 
@@ -29,7 +29,7 @@ const FIRST: &str = "0";
 const LAST: &str = "~";
 
 impl DynamoStore {
-    pub(crate) async fn page(&self, filter: &Filter) -> Result<Page, StoreError> {
+    pub(crate) async fn page(&self, filter: &Filter) -> Result<Page, StorageError> {
         let mut page = Page { results: Vec::new(), cursor: filter.cursor.clone() };
         for _ in 0..ROUNDS {
             let range = Filter { cursor: page.cursor.clone(), ..filter.clone() }.positions();
@@ -58,7 +58,7 @@ impl DynamoStore {
     }
 
     /// Position, task and id of the newest records within a range of positions, the newest first; fewer than `limit` only when there are no more.
-    async fn newest(&self, range: &Range, limit: usize) -> Result<Vec<(String, String, String)>, StoreError> {
+    async fn newest(&self, range: &Range, limit: usize) -> Result<Vec<(String, String, String)>, StorageError> {
         let mut all: Vec<_> =
             try_join_all((0..SHARDS).map(|shard| self.newest_of(shard, range, limit))).await?.into_iter().flatten().collect();
         all.sort_by_key(|(position, _, _)| Reverse(position.clone()));
@@ -66,7 +66,7 @@ impl DynamoStore {
         Ok(all)
     }
 
-    async fn newest_of(&self, shard: u64, (since, before): &Range, limit: usize) -> Result<Vec<(String, String, String)>, StoreError> {
+    async fn newest_of(&self, shard: u64, (since, before): &Range, limit: usize) -> Result<Vec<(String, String, String)>, StorageError> {
         let mut query = self
             .client
             .query()
@@ -96,14 +96,14 @@ impl DynamoStore {
     }
 
     /// The records of these ids, at most 100; those that are gone are left out.
-    async fn read(&self, ids: Vec<String>) -> Result<HashMap<String, TaskResult>, StoreError> {
+    async fn read(&self, ids: Vec<String>) -> Result<HashMap<String, TaskResult>, StorageError> {
         let items = self.items(ids.into_iter().map(text).collect()).await?;
         items.iter().map(|item| Reader(item).result().map(|result| (result.id.clone(), result))).collect()
     }
 
     /// The items of these ids, at most 100, in no particular order; those that are gone are left out. What DynamoDB did not get to, or what is more than
     /// one answer holds, is asked for again.
-    pub(crate) async fn items(&self, ids: Vec<AttributeValue>) -> Result<Vec<Item>, StoreError> {
+    pub(crate) async fn items(&self, ids: Vec<AttributeValue>) -> Result<Vec<Item>, StorageError> {
         let mut items = Vec::with_capacity(ids.len());
         let mut keys: Vec<Item> = ids.into_iter().map(|id| HashMap::from([("id".to_owned(), id)])).collect();
         for _ in 0..TRIES {
@@ -111,12 +111,12 @@ impl DynamoStore {
                 return Ok(items);
             }
             let wanted = KeysAndAttributes::builder().set_keys(Some(std::mem::take(&mut keys))).consistent_read(true).build();
-            let wanted = wanted.map_err(|_| StoreError("DynamoDB: the keys of a page cannot be asked for".to_owned()))?;
+            let wanted = wanted.map_err(|_| StorageError("DynamoDB: the keys of a page cannot be asked for".to_owned()))?;
             let told = self.client.batch_get_item().request_items(&self.table, wanted).send().await;
             let told = told.map_err(|error| failed(&Failure::of(&error)))?;
             items.extend(told.responses.into_iter().flatten().flat_map(|(_, items)| items));
             keys = told.unprocessed_keys.into_iter().flatten().flat_map(|(_, left)| left.keys).collect();
         }
-        if keys.is_empty() { Ok(items) } else { Err(StoreError("DynamoDB: throttled".to_owned())) }
+        if keys.is_empty() { Ok(items) } else { Err(StorageError("DynamoDB: throttled".to_owned())) }
     }
 }

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::{
     operation::put_item::PutItemError,
     types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure},
 };
-use errand_core::{Note, NoteKind, Notes, StoreError, Timestamp};
+use errand_core::{Note, NoteKind, Notes, StorageError, Timestamp};
 use errand_http::aws::Failure;
 
 use crate::{
@@ -42,14 +42,14 @@ fn item(note: &Note) -> Item {
 }
 
 impl Notes for DynamoStore {
-    async fn get(&self, kind: NoteKind, name: &str, now: Timestamp) -> Result<Option<String>, StoreError> {
+    async fn get(&self, kind: NoteKind, name: &str, now: Timestamp) -> Result<Option<String>, StorageError> {
         let told = self.client.get_item().table_name(&self.table).key("id", id(kind, name)).consistent_read(true).send().await;
         let Some(item) = told.map_err(|error| failed(&Failure::of(&error)))?.item else { return Ok(None) };
         let gone = Reader(&item).time("until")?.is_some_and(|until| until <= now);
         if gone { Ok(None) } else { Reader(&item).text("text").map(|text| Some(text.to_owned())) }
     }
 
-    async fn create(&self, note: &Note, now: Timestamp) -> Result<Option<String>, StoreError> {
+    async fn create(&self, note: &Note, now: Timestamp) -> Result<Option<String>, StorageError> {
         let put = self
             .client
             .put_item()
@@ -64,24 +64,24 @@ impl Notes for DynamoStore {
             Err(error) => match error.as_service_error() {
                 Some(PutItemError::ConditionalCheckFailedException(stood)) => {
                     let known = stood.item.as_ref().map(|item| Reader(item).text("text").map(ToOwned::to_owned));
-                    known.transpose()?.map(Some).ok_or_else(|| StoreError("DynamoDB: a note is there and not told".to_owned()))
+                    known.transpose()?.map(Some).ok_or_else(|| StorageError("DynamoDB: a note is there and not told".to_owned()))
                 }
                 _ => Err(failed(&Failure::of(&error))),
             },
         }
     }
 
-    async fn put(&self, note: &Note) -> Result<(), StoreError> {
+    async fn put(&self, note: &Note) -> Result<(), StorageError> {
         let told = self.client.put_item().table_name(&self.table).set_item(Some(item(note))).send().await;
         told.map(drop).map_err(|error| failed(&Failure::of(&error)))
     }
 
-    async fn delete(&self, kind: NoteKind, name: &str) -> Result<bool, StoreError> {
+    async fn delete(&self, kind: NoteKind, name: &str) -> Result<bool, StorageError> {
         let delete = self.client.delete_item().table_name(&self.table).key("id", id(kind, name)).return_values(ReturnValue::AllOld);
         Ok(delete.send().await.map_err(|error| failed(&Failure::of(&error)))?.attributes.is_some_and(|old| !old.is_empty()))
     }
 
-    async fn list(&self, kind: NoteKind, cursor: Option<&str>) -> Result<Vec<(String, String)>, StoreError> {
+    async fn list(&self, kind: NoteKind, cursor: Option<&str>) -> Result<Vec<(String, String)>, StorageError> {
         let told = self
             .client
             .query()
@@ -100,11 +100,11 @@ impl Notes for DynamoStore {
             told.items().iter().map(|item| Reader(item).text("position").map(ToOwned::to_owned)).collect::<Result<_, _>>()?;
         let items = self.items(names.iter().map(|name| id(kind, name)).collect()).await?;
         let note = |item: &Item| Ok((Reader(item).text("position")?.to_owned(), Reader(item).text("text")?.to_owned()));
-        let mut texts: HashMap<String, String> = items.iter().map(note).collect::<Result<_, StoreError>>()?;
+        let mut texts: HashMap<String, String> = items.iter().map(note).collect::<Result<_, StorageError>>()?;
         Ok(names.into_iter().filter_map(|name| texts.remove_entry(&name)).collect())
     }
 
-    async fn count(&self, kind: NoteKind, name: &str, until: Timestamp) -> Result<u64, StoreError> {
+    async fn count(&self, kind: NoteKind, name: &str, until: Timestamp) -> Result<u64, StorageError> {
         let told = self
             .client
             .update_item()

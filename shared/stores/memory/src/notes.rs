@@ -3,7 +3,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use errand_core::{Note, NoteKind, Notes, StoreError, Timestamp};
+use errand_core::{Note, NoteKind, Notes, StorageError, Timestamp};
 
 type Texts = BTreeMap<(NoteKind, String), (String, Option<Timestamp>)>;
 
@@ -24,13 +24,13 @@ impl MemoryNotes {
 }
 
 impl Notes for MemoryNotes {
-    async fn get(&self, kind: NoteKind, name: &str, now: Timestamp) -> Result<Option<String>, StoreError> {
+    async fn get(&self, kind: NoteKind, name: &str, now: Timestamp) -> Result<Option<String>, StorageError> {
         let texts = self.texts();
         let known = texts.get(&(kind, name.to_owned()));
         Ok(known.filter(|(_, until)| until.is_none_or(|until| until > now)).map(|(text, _)| text.clone()))
     }
 
-    async fn create(&self, note: &Note, now: Timestamp) -> Result<Option<String>, StoreError> {
+    async fn create(&self, note: &Note, now: Timestamp) -> Result<Option<String>, StorageError> {
         let known = self.get(note.kind, &note.name, now).await?;
         if known.is_none() {
             self.put(note).await?;
@@ -38,16 +38,16 @@ impl Notes for MemoryNotes {
         Ok(known)
     }
 
-    async fn put(&self, note: &Note) -> Result<(), StoreError> {
+    async fn put(&self, note: &Note) -> Result<(), StorageError> {
         self.texts().insert((note.kind, note.name.clone()), (note.text.clone(), note.until));
         Ok(())
     }
 
-    async fn delete(&self, kind: NoteKind, name: &str) -> Result<bool, StoreError> {
+    async fn delete(&self, kind: NoteKind, name: &str) -> Result<bool, StorageError> {
         Ok(self.texts().remove(&(kind, name.to_owned())).is_some())
     }
 
-    async fn list(&self, kind: NoteKind, cursor: Option<&str>) -> Result<Vec<(String, String)>, StoreError> {
+    async fn list(&self, kind: NoteKind, cursor: Option<&str>) -> Result<Vec<(String, String)>, StorageError> {
         let texts = self.texts();
         let wanted = texts
             .iter()
@@ -55,7 +55,7 @@ impl Notes for MemoryNotes {
         Ok(wanted.take(100).map(|((_, name), (text, _))| (name.clone(), text.clone())).collect())
     }
 
-    async fn count(&self, kind: NoteKind, name: &str, until: Timestamp) -> Result<u64, StoreError> {
+    async fn count(&self, kind: NoteKind, name: &str, until: Timestamp) -> Result<u64, StorageError> {
         let mut texts = self.texts();
         let (text, _) = texts.entry((kind, name.to_owned())).or_insert_with(|| ("0".to_owned(), Some(until)));
         let count = text.parse::<u64>().unwrap_or_default() + 1;

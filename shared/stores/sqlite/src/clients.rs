@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use errand_core::{StoreError, Timestamp};
+use errand_core::{StorageError, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params, types::Type};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -96,7 +96,7 @@ impl SqliteQueue {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub async fn send(&self, queue: &str, messages: Vec<Sent>) -> Result<Vec<Kept>, StoreError> {
+    pub async fn send(&self, queue: &str, messages: Vec<Sent>) -> Result<Vec<Kept>, StorageError> {
         let (name, now) = (queue.to_owned(), Timestamp::now());
         let kept = self.database.write(move |connection| {
             connection.execute("DELETE FROM deduplications WHERE until <= ?1", [now.millis()])?;
@@ -111,7 +111,7 @@ impl SqliteQueue {
     ///
     /// # Errors
     /// The file cannot be read or written.
-    pub async fn take(&self, queue: &str, most: u32, visibility: Duration) -> Result<Vec<Taken>, StoreError> {
+    pub async fn take(&self, queue: &str, most: u32, visibility: Duration) -> Result<Vec<Taken>, StorageError> {
         let (name, now) = (queue.to_owned(), Timestamp::now());
         let taken = self.database.write(move |connection| {
             let mut take = connection.prepare_cached(
@@ -131,7 +131,7 @@ impl SqliteQueue {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub async fn forget(&self, receipt: &str) -> Result<bool, StoreError> {
+    pub async fn forget(&self, receipt: &str) -> Result<bool, StorageError> {
         let (Some((id, count)), now) = (receipt_of(receipt), Timestamp::now().millis()) else { return Ok(false) };
         let forget = move |connection: &Connection| queue::forget(connection, id, count, now);
         if let Some(queue) = self.database.write(forget).await? {
@@ -145,7 +145,7 @@ impl SqliteQueue {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub async fn hide_for(&self, queue: &str, receipt: &str, duration: Duration) -> Result<Option<bool>, StoreError> {
+    pub async fn hide_for(&self, queue: &str, receipt: &str, duration: Duration) -> Result<Option<bool>, StorageError> {
         let Some((id, count)) = receipt_of(receipt) else { return Ok(None) };
         let hidden = self.hide_row(id, count, duration).await?;
         self.arrived(queue);
@@ -156,7 +156,7 @@ impl SqliteQueue {
     ///
     /// # Errors
     /// The file cannot be read.
-    pub async fn counts(&self, queue: &str) -> Result<Counts, StoreError> {
+    pub async fn counts(&self, queue: &str) -> Result<Counts, StorageError> {
         let (queue, now) = (queue.to_owned(), Timestamp::now().millis());
         let count = move |connection: &Connection| {
             let mut count = connection.prepare_cached(
@@ -176,7 +176,7 @@ impl SqliteQueue {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub async fn purge(&self, queue: &str) -> Result<(), StoreError> {
+    pub async fn purge(&self, queue: &str) -> Result<(), StorageError> {
         let queue = queue.to_owned();
         self.database.write(move |connection| connection.execute("DELETE FROM messages WHERE queue = ?1", [queue])).await.map(drop)
     }

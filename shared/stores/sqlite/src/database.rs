@@ -1,6 +1,6 @@
 use std::{path::Path, sync::mpsc, thread, time::Duration};
 
-use errand_core::{StoreError, Timestamp};
+use errand_core::{StorageError, Timestamp};
 use rusqlite::{Connection, Transaction};
 use tokio::sync::oneshot;
 
@@ -28,9 +28,9 @@ type Write = Box<dyn FnOnce(&mut Transaction<'_>) -> Written + Send>;
 
 /// A write that is done, and not yet kept.
 struct Written {
-    failed: Option<StoreError>,
+    failed: Option<StorageError>,
     /// Tells who waits for it, once it is known whether what is done is kept.
-    tell: Box<dyn FnOnce(Result<(), StoreError>)>,
+    tell: Box<dyn FnOnce(Result<(), StorageError>)>,
 }
 
 impl Database {
@@ -38,7 +38,7 @@ impl Database {
     ///
     /// # Errors
     /// The file cannot be opened, is no database, or is of a newer version.
-    pub async fn open(path: &Path) -> Result<Self, StoreError> {
+    pub async fn open(path: &Path) -> Result<Self, StorageError> {
         let ((jobs, asked), (tell, told), path) = (mpsc::channel(), oneshot::channel(), path.to_owned());
         let work = move || {
             let connection = connect(&path);
@@ -48,7 +48,7 @@ impl Database {
                 run(connection, &asked);
             }
         };
-        thread::Builder::new().name("sqlite".to_owned()).spawn(work).map_err(|error| StoreError(format!("SQLite: {error}")))?;
+        thread::Builder::new().name("sqlite".to_owned()).spawn(work).map_err(|error| StorageError(format!("SQLite: {error}")))?;
         told.await.map_err(|_| no_answer())??;
         Ok(Self { jobs })
     }
@@ -60,7 +60,7 @@ impl Database {
     pub async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, StoreError> {
+    ) -> Result<T, StorageError> {
         self.ask(|tell| Job::Read(Box::new(move |connection| drop(tell.send(work(connection).map_err(|error| failed(&error))))))).await
     }
 
@@ -71,7 +71,7 @@ impl Database {
     pub async fn write<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, StoreError> {
+    ) -> Result<T, StorageError> {
         let write = |tell: oneshot::Sender<_>| -> Write {
             Box::new(move |transaction| {
                 let done = apart(transaction, work).map_err(|error| failed(&error));
@@ -81,7 +81,7 @@ impl Database {
         self.ask(|tell| Job::Write(write(tell))).await
     }
 
-    async fn ask<T>(&self, job: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Job) -> Result<T, StoreError> {
+    async fn ask<T>(&self, job: impl FnOnce(oneshot::Sender<Result<T, StorageError>>) -> Job) -> Result<T, StorageError> {
         let (tell, told) = oneshot::channel();
         self.jobs.send(job(tell)).map_err(|_| no_answer())?;
         told.await.map_err(|_| no_answer())?
@@ -91,7 +91,7 @@ impl Database {
     ///
     /// # Errors
     /// Why not, such as a full disk.
-    pub(crate) async fn check(&self) -> Result<(), StoreError> {
+    pub(crate) async fn check(&self) -> Result<(), StorageError> {
         let now = Timestamp::now().millis();
         let write = "UPDATE written SET at = ?1 WHERE at NOT BETWEEN ?1 - 1000 AND ?1";
         self.write(move |connection| connection.execute(write, [now])).await.map(drop)
@@ -102,7 +102,7 @@ impl Database {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub async fn release_all(&self) -> Result<(), StoreError> {
+    pub async fn release_all(&self) -> Result<(), StorageError> {
         let now = Timestamp::now();
         self.write(move |connection| {
             queue::release_all(connection, now)?;
@@ -159,10 +159,10 @@ fn apart<T>(transaction: &mut Transaction<'_>, work: impl FnOnce(&Connection) ->
     Ok(done)
 }
 
-fn connect(path: &Path) -> Result<Connection, StoreError> {
+fn connect(path: &Path) -> Result<Connection, StorageError> {
     let mut connection = Connection::open(path).map_err(|error| failed(&error))?;
     let known = prepare(&mut connection).map_err(|error| failed(&error))?;
-    if known { Ok(connection) } else { Err(StoreError("SQLite: the file is of a newer version of Errand".to_owned())) }
+    if known { Ok(connection) } else { Err(StorageError("SQLite: the file is of a newer version of Errand".to_owned())) }
 }
 
 /// Makes a file ready, if it is of a version that is known.
@@ -179,10 +179,10 @@ fn prepare(connection: &mut Connection) -> rusqlite::Result<bool> {
     Ok(true)
 }
 
-fn no_answer() -> StoreError {
-    StoreError("SQLite: its thread does not answer".to_owned())
+fn no_answer() -> StorageError {
+    StorageError("SQLite: its thread does not answer".to_owned())
 }
 
-fn failed(error: &rusqlite::Error) -> StoreError {
-    StoreError(format!("SQLite: {error}"))
+fn failed(error: &rusqlite::Error) -> StorageError {
+    StorageError(format!("SQLite: {error}"))
 }

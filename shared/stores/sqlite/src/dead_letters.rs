@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, time::Duration};
 
-use errand_core::{Buried, DEFAULT_QUEUE, DeadLetter, DeadLetters, Epitaph, QueueError, Timestamp};
+use errand_core::{Buried, DEFAULT_QUEUE, DeadLetter, DeadLetters, Epitaph, StorageError, Timestamp};
 use rusqlite::{Connection, Row, params, types::Type};
 
 use crate::SqliteQueue;
@@ -9,7 +9,7 @@ use crate::SqliteQueue;
 const MOST: u32 = 100;
 
 impl DeadLetters for SqliteQueue {
-    async fn take(&self, lease: Duration) -> Result<Vec<Buried>, QueueError> {
+    async fn take(&self, lease: Duration) -> Result<Vec<Buried>, StorageError> {
         let now = Timestamp::now();
         self.change(move |connection| {
             let mut take = connection.prepare_cached(
@@ -21,22 +21,22 @@ impl DeadLetters for SqliteQueue {
         .await
     }
 
-    async fn release(&self, letters: &[Buried]) -> Result<(), QueueError> {
+    async fn release(&self, letters: &[Buried]) -> Result<(), StorageError> {
         self.each(letters, "UPDATE dead_letters SET visible_at = 0 WHERE id = ?1").await
     }
 
-    async fn remove(&self, letters: &[Buried]) -> Result<(), QueueError> {
+    async fn remove(&self, letters: &[Buried]) -> Result<(), StorageError> {
         self.each(letters, "DELETE FROM dead_letters WHERE id = ?1").await
     }
 
-    async fn count(&self) -> Result<u64, QueueError> {
+    async fn count(&self) -> Result<u64, StorageError> {
         let count = |connection: &Connection| connection.query_row("SELECT count(*) FROM dead_letters", [], |row| row.get::<_, u32>(0));
-        self.database.read(count).await.map(u64::from).map_err(|error| QueueError(error.0))
+        self.database.read(count).await.map(u64::from)
     }
 }
 
 impl SqliteQueue {
-    async fn each(&self, letters: &[Buried], sql: &'static str) -> Result<(), QueueError> {
+    async fn each(&self, letters: &[Buried], sql: &'static str) -> Result<(), StorageError> {
         let ids: Vec<i64> = letters.iter().filter_map(|letter| letter.receipt.parse().ok()).collect();
         self.change(move |connection| {
             let mut change = connection.prepare_cached(sql)?;
@@ -48,8 +48,8 @@ impl SqliteQueue {
     async fn change<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, QueueError> {
-        self.database.write(work).await.map_err(|error| QueueError(error.0))
+    ) -> Result<T, StorageError> {
+        self.database.write(work).await
     }
 }
 

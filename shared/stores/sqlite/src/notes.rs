@@ -1,4 +1,4 @@
-use errand_core::{Note, NoteKind, Notes, StoreError, Timestamp};
+use errand_core::{Note, NoteKind, Notes, StorageError, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::Database;
@@ -16,12 +16,12 @@ impl SqliteNotes {
 }
 
 impl Notes for SqliteNotes {
-    async fn get(&self, kind: NoteKind, name: &str, now: Timestamp) -> Result<Option<String>, StoreError> {
+    async fn get(&self, kind: NoteKind, name: &str, now: Timestamp) -> Result<Option<String>, StorageError> {
         let name = name.to_owned();
         self.0.read(move |connection| load(connection, kind, &name, now)).await
     }
 
-    async fn create(&self, note: &Note, now: Timestamp) -> Result<Option<String>, StoreError> {
+    async fn create(&self, note: &Note, now: Timestamp) -> Result<Option<String>, StorageError> {
         let note = note.clone();
         self.0
             .write(move |connection| {
@@ -36,12 +36,12 @@ impl Notes for SqliteNotes {
             .await
     }
 
-    async fn put(&self, note: &Note) -> Result<(), StoreError> {
+    async fn put(&self, note: &Note) -> Result<(), StorageError> {
         let note = note.clone();
         self.0.write(move |connection| save(connection, &note)).await
     }
 
-    async fn delete(&self, kind: NoteKind, name: &str) -> Result<bool, StoreError> {
+    async fn delete(&self, kind: NoteKind, name: &str) -> Result<bool, StorageError> {
         let name = name.to_owned();
         let delete = move |connection: &Connection| {
             connection.prepare_cached("DELETE FROM notes WHERE kind = ?1 AND name = ?2")?.execute(params![kind.as_str(), name])
@@ -49,7 +49,7 @@ impl Notes for SqliteNotes {
         Ok(self.0.write(delete).await? == 1)
     }
 
-    async fn list(&self, kind: NoteKind, cursor: Option<&str>) -> Result<Vec<(String, String)>, StoreError> {
+    async fn list(&self, kind: NoteKind, cursor: Option<&str>) -> Result<Vec<(String, String)>, StorageError> {
         let after = cursor.unwrap_or_default().to_owned();
         self.0
             .read(move |connection| {
@@ -60,7 +60,7 @@ impl Notes for SqliteNotes {
             .await
     }
 
-    async fn count(&self, kind: NoteKind, name: &str, until: Timestamp) -> Result<u64, StoreError> {
+    async fn count(&self, kind: NoteKind, name: &str, until: Timestamp) -> Result<u64, StorageError> {
         let name = name.to_owned();
         let sql = "INSERT INTO notes (kind, name, text, until) VALUES (?1, ?2, '1', ?3)
                    ON CONFLICT (kind, name) DO UPDATE SET text = text + 1 RETURNING CAST(text AS INTEGER)";

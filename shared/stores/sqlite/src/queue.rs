@@ -6,7 +6,7 @@ use std::{
 
 use errand_core::{
     BODY_LIMIT, DEFAULT_QUEUE, DeadLetter, Envelope, ForeignMessage, Forward, Hold, Init, Message, NoOptions, OptionError, PublishError,
-    Published, Queue, QueueError, StoreError, Timestamp, Transport, TransportLimits, celery_queue, is_fifo,
+    Published, Queue, StorageError, Timestamp, Transport, TransportLimits, celery_queue, is_fifo,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use tokio::sync::Notify;
@@ -80,7 +80,7 @@ impl SqliteQueue {
     ///
     /// # Errors
     /// The file cannot be read or written.
-    pub async fn receive(&self, queue: &str, most: u32, visibility: Duration) -> Result<Vec<Message>, StoreError> {
+    pub async fn receive(&self, queue: &str, most: u32, visibility: Duration) -> Result<Vec<Message>, StorageError> {
         let (now, name) = (Timestamp::now(), queue.to_owned());
         let received: Vec<Message> = self
             .database
@@ -104,7 +104,7 @@ impl SqliteQueue {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub async fn acknowledge(&self, messages: &[Message]) -> Result<(), StoreError> {
+    pub async fn acknowledge(&self, messages: &[Message]) -> Result<(), StorageError> {
         let (receipts, now): (Vec<(i64, u32)>, _) = (messages.iter().map(receipt).collect(), Timestamp::now().millis());
         let shown: Vec<String> = self
             .database
@@ -124,7 +124,7 @@ impl SqliteQueue {
     ///
     /// # Errors
     /// The file cannot be read.
-    pub async fn next_visible_at(&self, queue: &str) -> Result<Option<Timestamp>, StoreError> {
+    pub async fn next_visible_at(&self, queue: &str) -> Result<Option<Timestamp>, StorageError> {
         let queue = queue.to_owned();
         let next = move |connection: &Connection| {
             let mut next = connection.prepare_cached("SELECT min(visible_at) FROM messages WHERE queue = ?1")?;
@@ -145,7 +145,7 @@ impl SqliteQueue {
     ///
     /// # Errors
     /// The file cannot be read.
-    pub async fn left_behind(&self) -> Result<Vec<(String, u32)>, StoreError> {
+    pub async fn left_behind(&self) -> Result<Vec<(String, u32)>, StorageError> {
         let count = |connection: &Connection| {
             let mut count = connection.prepare("SELECT queue, count(*) FROM messages GROUP BY queue")?;
             count.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<rusqlite::Result<Vec<(String, u32)>>>()
@@ -161,7 +161,7 @@ impl SqliteQueue {
     }
 
     /// Keeps messages, all or none; answers their ids.
-    async fn keep(&self, drafts: Vec<Draft>) -> Result<Vec<i64>, StoreError> {
+    async fn keep(&self, drafts: Vec<Draft>) -> Result<Vec<i64>, StorageError> {
         let queues: BTreeSet<String> = drafts.iter().map(|draft| draft.queue.clone()).collect();
         let now = Timestamp::now();
         let kept = self.database.write(move |connection| drafts.iter().map(|draft| insert(connection, draft, now)).collect());
@@ -171,7 +171,7 @@ impl SqliteQueue {
     }
 
     /// Hides a message, if it was not received again since; answers whether it did.
-    pub(crate) async fn hide_row(&self, id: i64, count: u32, duration: Duration) -> Result<bool, StoreError> {
+    pub(crate) async fn hide_row(&self, id: i64, count: u32, duration: Duration) -> Result<bool, StorageError> {
         let until = (Timestamp::now() + duration).millis();
         let hide = move |connection: &Connection| {
             connection.execute(
@@ -202,16 +202,16 @@ impl SqliteQueue {
 }
 
 impl Queue for SqliteQueue {
-    async fn hide(&self, message: &Message, duration: Duration) -> Result<(), QueueError> {
+    async fn hide(&self, message: &Message, duration: Duration) -> Result<(), StorageError> {
         let (id, count) = receipt(message);
-        let hidden = self.hide_row(id, count, duration).await.map_err(|error| QueueError(error.0))?;
+        let hidden = self.hide_row(id, count, duration).await?;
         self.arrived(&message.queue);
-        if hidden { Ok(()) } else { Err(QueueError("the message is gone, or was received again".to_owned())) }
+        if hidden { Ok(()) } else { Err(StorageError("the message is gone, or was received again".to_owned())) }
     }
 
-    async fn bury(&self, message: &Message, letter: &DeadLetter) -> Result<(), QueueError> {
+    async fn bury(&self, message: &Message, letter: &DeadLetter) -> Result<(), StorageError> {
         let attributes: BTreeMap<&str, String> = letter.attributes(message).into_iter().collect();
-        let attributes = serde_json::to_string(&attributes).map_err(|_| QueueError("a reason cannot be written as JSON".to_owned()))?;
+        let attributes = serde_json::to_string(&attributes).map_err(|_| StorageError("a reason cannot be written as JSON".to_owned()))?;
         let (body, now) = (message.body.clone(), Timestamp::now().millis());
         self.database
             .write(move |connection| {
@@ -220,7 +220,6 @@ impl Queue for SqliteQueue {
             })
             .await
             .map(drop)
-            .map_err(|error| QueueError(error.0))
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::{path::PathBuf, sync::mpsc, time::Duration};
 
-use errand_core::{Begin, Claim, Claims, Envelope, Json, Lookup, Outcome, Progress, Register, Status, StoreError, Timestamp};
+use errand_core::{Begin, Claim, Claims, Envelope, Json, Lookup, Outcome, Progress, Register, Status, StorageError, Timestamp};
 use errand_store_sqlite::{Database, SqliteStore};
 use errand_testkit::transport::envelope;
 use futures_util::future::{join, join_all};
@@ -79,7 +79,7 @@ async fn when_the_disk_is_full_each_is_told_what_is_true() {
     let envelopes: Vec<Envelope> = (0..30).map(|i| Envelope { kwargs: content.clone(), ..envelope(&format!("task-{i}")) }).collect();
     let now = Timestamp::now();
     let told = world.waiting(join_all(envelopes.iter().map(|envelope| world.store.register(envelope, Status::Ready, "local", now)))).await;
-    assert!(told.iter().any(|told| matches!(told, Err(StoreError(why)) if why.contains("full"))), "{told:?}");
+    assert!(told.iter().any(|told| matches!(told, Err(StorageError(why)) if why.contains("full"))), "{told:?}");
     for (told, envelope) in told.iter().zip(&envelopes) {
         assert_eq!(world.store.get(&envelope.id).await.unwrap().is_some(), told.is_ok(), "{told:?}");
     }
@@ -92,6 +92,6 @@ async fn nobody_waits_for_a_thread_that_has_ended() {
     let world = world().await;
     let fault = world.database.write(|_| -> rusqlite::Result<()> { panic!("a fault of ours") });
     let (fault, known) = world.waiting(join(fault, world.store.get("a"))).await;
-    let silent = StoreError("SQLite: its thread does not answer".to_owned());
+    let silent = StorageError("SQLite: its thread does not answer".to_owned());
     assert_eq!((fault, known, world.store.get("a").await), (Err(silent.clone()), Err(silent.clone()), Err(silent)));
 }

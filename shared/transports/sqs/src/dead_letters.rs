@@ -4,7 +4,7 @@ use aws_sdk_sqs::types::{
     ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName, QueueAttributeName,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use errand_core::{Buried, DeadLetter, DeadLetters, Environment, Epitaph, QueueError, Queues, SettingsError, Timestamp};
+use errand_core::{Buried, DeadLetter, DeadLetters, Environment, Epitaph, Queues, SettingsError, StorageError, Timestamp};
 use errand_http::aws::{Failure, SdkConfig};
 use futures_util::{StreamExt, TryFutureExt, TryStreamExt, stream};
 
@@ -47,7 +47,7 @@ impl SqsDeadLetters {
     }
 
     /// Receives up to ten messages; the wait makes SQS ask all of its servers, so that none means none.
-    async fn receive(&self, graveyard: &Graveyard, lease: Duration) -> Result<Vec<Buried>, QueueError> {
+    async fn receive(&self, graveyard: &Graveyard, lease: Duration) -> Result<Vec<Buried>, StorageError> {
         let call = self.client.get().receive_message().queue_url(&graveyard.url).max_number_of_messages(10).wait_time_seconds(1);
         let call = call.visibility_timeout(i32::try_from(lease.as_secs()).unwrap_or(i32::MAX)).message_attribute_names("All");
         let told = call.message_system_attribute_names(MessageSystemAttributeName::SentTimestamp).send().await;
@@ -57,7 +57,7 @@ impl SqsDeadLetters {
 }
 
 impl DeadLetters for SqsDeadLetters {
-    async fn take(&self, lease: Duration) -> Result<Vec<Buried>, QueueError> {
+    async fn take(&self, lease: Duration) -> Result<Vec<Buried>, StorageError> {
         let calls = 0..self.graveyards.len().max(CONCURRENCY);
         stream::iter(calls)
             .map(|call| self.receive(&self.graveyards[call % self.graveyards.len()], lease))
@@ -66,7 +66,7 @@ impl DeadLetters for SqsDeadLetters {
             .await
     }
 
-    async fn release(&self, letters: &[Buried]) -> Result<(), QueueError> {
+    async fn release(&self, letters: &[Buried]) -> Result<(), StorageError> {
         let batches = self.batches(letters, |place, receipt| {
             ChangeMessageVisibilityBatchRequestEntry::builder().id(place).receipt_handle(receipt).visibility_timeout(0).build().ok()
         });
@@ -78,18 +78,18 @@ impl DeadLetters for SqsDeadLetters {
         stream::iter(calls).buffer_unordered(CONCURRENCY).try_collect().await
     }
 
-    async fn remove(&self, letters: &[Buried]) -> Result<(), QueueError> {
+    async fn remove(&self, letters: &[Buried]) -> Result<(), StorageError> {
         let batches = self
             .batches(letters, |place, receipt| DeleteMessageBatchRequestEntry::builder().id(place).receipt_handle(receipt).build().ok());
         let calls = batches.into_iter().map(async |(url, batch)| {
             let call = self.client.get().delete_message_batch().queue_url(url).set_entries(Some(batch));
             let told = call.send().await.map_err(|error| failed(&Failure::of(&error)))?;
-            told.failed().first().map_or(Ok(()), |left| Err(QueueError(format!("SQS: {}", left.code()))))
+            told.failed().first().map_or(Ok(()), |left| Err(StorageError(format!("SQS: {}", left.code()))))
         });
         stream::iter(calls).buffer_unordered(CONCURRENCY).try_collect().await
     }
 
-    async fn count(&self) -> Result<u64, QueueError> {
+    async fn count(&self) -> Result<u64, StorageError> {
         let counts = [QueueAttributeName::ApproximateNumberOfMessages, QueueAttributeName::ApproximateNumberOfMessagesNotVisible];
         let mut total = 0;
         for Graveyard { url, .. } in &self.graveyards {
@@ -135,6 +135,6 @@ fn buried(message: Message, graveyard: &Graveyard) -> Option<Buried> {
     })
 }
 
-fn failed(failure: &Failure) -> QueueError {
-    QueueError(format!("SQS: {failure}"))
+fn failed(failure: &Failure) -> StorageError {
+    StorageError(format!("SQS: {failure}"))
 }

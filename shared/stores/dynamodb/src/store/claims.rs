@@ -1,7 +1,7 @@
 use std::sync::LazyLock;
 
 use aws_sdk_dynamodb::{operation::update_item::builders::UpdateItemFluentBuilder, types::ReturnValue};
-use errand_core::{Begin, Claim, Claims, Finish, Outcome, Status, StoreError, TaskError, TaskResult, Timestamp};
+use errand_core::{Begin, Claim, Claims, Finish, Outcome, Status, StorageError, TaskError, TaskResult, Timestamp};
 
 use super::{ERRORS, FREE, free, status, write};
 use crate::{
@@ -72,7 +72,7 @@ impl DynamoStore {
 }
 
 impl Claims for DynamoStore {
-    async fn begin(&self, claim: &Claim<'_>) -> Result<Begin, StoreError> {
+    async fn begin(&self, claim: &Claim<'_>) -> Result<Begin, StorageError> {
         match write(self.claiming(claim, None).return_values(ReturnValue::UpdatedOld)).await? {
             Ok(old) => {
                 let old = Reader(&old);
@@ -91,15 +91,15 @@ impl Claims for DynamoStore {
                     _ => Ok(Begin::Moved { until: stood.time("run_after")?.unwrap_or(claim.now) }),
                 }
             }
-            Err(None) => Err(StoreError("DynamoDB: a claim failed without telling why".to_owned())),
+            Err(None) => Err(StorageError("DynamoDB: a claim failed without telling why".to_owned())),
         }
     }
 
-    async fn refuse(&self, claim: &Claim<'_>, error: &TaskError) -> Result<Finish, StoreError> {
+    async fn refuse(&self, claim: &Claim<'_>, error: &TaskError) -> Result<Finish, StorageError> {
         Ok(if write(self.claiming(claim, Some(error))).await?.is_ok() { Finish::Recorded } else { Finish::Stale })
     }
 
-    async fn finish(&self, id: &str, attempt: u32, outcome: &Outcome, now: Timestamp) -> Result<Finish, StoreError> {
+    async fn finish(&self, id: &str, attempt: u32, outcome: &Outcome, now: Timestamp) -> Result<Finish, StorageError> {
         let update = self.outcome(id, outcome, "#status = :running AND attempts = :attempt", now);
         let update = update.expression_attribute_values(":attempt", number(attempt));
         Ok(if write(update).await?.is_ok() { Finish::Recorded } else { Finish::Stale })

@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::{
     operation::update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
     types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
 };
-use errand_core::{Environment, Known, Lookup, Outcome, Status, StoreError, Timestamp, settings::all::TABLE};
+use errand_core::{Environment, Known, Lookup, Outcome, Status, StorageError, Timestamp, settings::all::TABLE};
 use errand_http::aws::{Failure, SdkConfig};
 
 use crate::item::{self, Item, Reader, number, text, time};
@@ -46,7 +46,7 @@ impl DynamoStore {
         Some(Self::new(sdk, env.get(&TABLE)?))
     }
 
-    async fn item(&self, id: &str) -> Result<Option<Item>, StoreError> {
+    async fn item(&self, id: &str) -> Result<Option<Item>, StorageError> {
         let told = self.client.get_item().table_name(&self.table).key("id", text(id)).consistent_read(true).send().await;
         Ok(told.map_err(|error| failed(&Failure::of(&error)))?.item)
     }
@@ -114,7 +114,7 @@ impl DynamoStore {
     }
 }
 
-async fn write(update: UpdateItemFluentBuilder) -> Result<Written, StoreError> {
+async fn write(update: UpdateItemFluentBuilder) -> Result<Written, StorageError> {
     // On the heap: the call's state takes kilobytes, which would be moved with every future around it.
     match Box::pin(update.send()).await {
         Ok(told) => Ok(Ok(told.attributes.unwrap_or_default())),
@@ -125,8 +125,8 @@ async fn write(update: UpdateItemFluentBuilder) -> Result<Written, StoreError> {
     }
 }
 
-pub(crate) fn failed(failure: &Failure) -> StoreError {
-    StoreError(format!("DynamoDB: {failure}"))
+pub(crate) fn failed(failure: &Failure) -> StorageError {
+    StorageError(format!("DynamoDB: {failure}"))
 }
 
 fn status(status: Status) -> AttributeValue {
@@ -157,7 +157,7 @@ fn free(update: UpdateItemFluentBuilder, now: Timestamp) -> UpdateItemFluentBuil
 }
 
 impl Lookup for DynamoStore {
-    async fn get(&self, id: &str) -> Result<Option<Known>, StoreError> {
+    async fn get(&self, id: &str) -> Result<Option<Known>, StorageError> {
         self.item(id).await?.map(|item| Reader(&item).known()).transpose()
     }
 }

@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::{
     operation::put_item::PutItemError,
     types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
 };
-use errand_core::{Envelope, Known, Register, Status, StoreError, TaskError, TaskResult, Timestamp};
+use errand_core::{Envelope, Known, Register, Status, StorageError, TaskError, TaskResult, Timestamp};
 use errand_http::aws::Failure;
 
 use super::{ERRORS, failed, names, status, values, write};
@@ -17,7 +17,7 @@ use crate::{
 static WAITS: LazyLock<String> = LazyLock::new(|| format!("fingerprint = :fingerprint AND NOT #status IN ({})", names(Status::ended)));
 
 impl Register for DynamoStore {
-    async fn register(&self, envelope: &Envelope, state: Status, backend: &str, now: Timestamp) -> Result<Option<Known>, StoreError> {
+    async fn register(&self, envelope: &Envelope, state: Status, backend: &str, now: Timestamp) -> Result<Option<Known>, StorageError> {
         let mut put = self.client.put_item().table_name(&self.table);
         put = put
             .condition_expression("attribute_not_exists(id) OR (unsent = :true AND fingerprint <> :fingerprint)")
@@ -35,14 +35,14 @@ impl Register for DynamoStore {
             Err(error) => match error.as_service_error() {
                 Some(PutItemError::ConditionalCheckFailedException(stood)) => match &stood.item {
                     Some(item) => Reader(item).known().map(Some),
-                    None => Err(StoreError("DynamoDB: a record is there and not told".to_owned())),
+                    None => Err(StorageError("DynamoDB: a record is there and not told".to_owned())),
                 },
                 _ => Err(failed(&Failure::of(&error))),
             },
         }
     }
 
-    async fn sent(&self, envelope: &Envelope, failed: Option<&TaskError>) -> Result<(), StoreError> {
+    async fn sent(&self, envelope: &Envelope, failed: Option<&TaskError>) -> Result<(), StorageError> {
         let id = &envelope.id;
         let update = match failed {
             Some(error) => self
@@ -58,7 +58,7 @@ impl Register for DynamoStore {
         write(update).await.map(drop)
     }
 
-    async fn check(&self) -> Result<(), StoreError> {
+    async fn check(&self) -> Result<(), StorageError> {
         // An id that no envelope can have.
         let told = self.client.get_item().table_name(&self.table).key("id", text(" ")).projection_expression("id").send().await;
         told.map(drop).map_err(|error| failed(&Failure::of(&error)))

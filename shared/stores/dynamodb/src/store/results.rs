@@ -1,5 +1,5 @@
 use aws_sdk_dynamodb::{operation::update_item::builders::UpdateItemFluentBuilder, types::ReturnValue};
-use errand_core::{Change, Envelope, Filter, Json, Outcome, Page, Report, Results, Status, StoreError, Timestamp};
+use errand_core::{Change, Envelope, Filter, Json, Outcome, Page, Report, Results, Status, StorageError, Timestamp};
 
 use super::{FREE, free, status, write};
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
 };
 
 impl Results for DynamoStore {
-    async fn report(&self, id: &str, token: &str, outcome: &Outcome, now: Timestamp) -> Result<Report, StoreError> {
+    async fn report(&self, id: &str, token: &str, outcome: &Outcome, now: Timestamp) -> Result<Report, StorageError> {
         let update = self
             .outcome(id, outcome, "#status = :running AND #token = :token", now)
             .expression_attribute_names("#token", "token")
@@ -23,17 +23,17 @@ impl Results for DynamoStore {
         }
     }
 
-    async fn list(&self, filter: &Filter) -> Result<Page, StoreError> {
+    async fn list(&self, filter: &Filter) -> Result<Page, StorageError> {
         self.page(filter).await
     }
 
-    async fn cancel(&self, id: &str, now: Timestamp) -> Result<Change, StoreError> {
+    async fn cancel(&self, id: &str, now: Timestamp) -> Result<Change, StorageError> {
         let update = free(self.update(id, "SET #status = :cancelled, finished_at = :now, #ttl = :ttl REMOVE next_attempt_at", &FREE), now)
             .expression_attribute_values(":cancelled", status(Status::Cancelled));
         change(update, now).await
     }
 
-    async fn reschedule(&self, id: &str, run_after: Timestamp, now: Timestamp) -> Result<Change, StoreError> {
+    async fn reschedule(&self, id: &str, run_after: Timestamp, now: Timestamp) -> Result<Change, StorageError> {
         let state = if run_after > now { Status::Scheduled } else { Status::Ready };
         let update =
             free(self.update(id, "SET #status = :status, run_after = :at, #ttl = :ttl REMOVE next_attempt_at, unsent", &FREE), now)
@@ -43,7 +43,7 @@ impl Results for DynamoStore {
     }
 
     /// What is replaced is read before: it may not change until it is written.
-    async fn reopen(&self, envelope: &Envelope, now: Timestamp) -> Result<Change, StoreError> {
+    async fn reopen(&self, envelope: &Envelope, now: Timestamp) -> Result<Change, StorageError> {
         let Some(item) = self.item(&envelope.id).await? else { return Ok(Change::Unknown) };
         let mut record = Reader(&item).record()?;
         let (was, attempts) = (record.result.status, record.result.attempts);
@@ -80,7 +80,7 @@ impl Results for DynamoStore {
 }
 
 /// Changes what may be changed; `alive` is the time from which on the record is kept for long enough.
-async fn change(update: UpdateItemFluentBuilder, alive: Timestamp) -> Result<Change, StoreError> {
+async fn change(update: UpdateItemFluentBuilder, alive: Timestamp) -> Result<Change, StorageError> {
     let update = update
         .expression_attribute_names("#ttl", "ttl")
         .expression_attribute_values(":ttl", item::ttl(alive))

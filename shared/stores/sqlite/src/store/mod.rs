@@ -4,7 +4,7 @@ mod claims;
 mod register;
 mod results;
 
-use errand_core::{Known, Lookup, Record, Status, StoreError, TaskResult, Timestamp};
+use errand_core::{Known, Lookup, Record, Status, StorageError, TaskResult, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params, types::Type};
 
 use crate::Database;
@@ -27,7 +27,7 @@ impl SqliteStore {
         new: Option<Record>,
         now: Timestamp,
         change: impl FnOnce(&mut Record) -> T + Send + 'static,
-    ) -> Result<Option<T>, StoreError> {
+    ) -> Result<Option<T>, StorageError> {
         self.0
             .write(move |connection| {
                 let Some(mut record) = load(connection, &id)?.or(new) else { return Ok(None) };
@@ -40,7 +40,7 @@ impl SqliteStore {
 }
 
 impl Lookup for SqliteStore {
-    async fn get(&self, id: &str) -> Result<Option<Known>, StoreError> {
+    async fn get(&self, id: &str) -> Result<Option<Known>, StorageError> {
         let id = id.to_owned();
         let record = self.0.read(move |connection| load(connection, &id)).await?;
         Ok(record.map(|record| (record.result, record.header)))

@@ -1,10 +1,10 @@
-use errand_core::{Envelope, Known, Record, Register, Status, StoreError, TaskError, Timestamp};
+use errand_core::{Envelope, Known, Record, Register, Status, StorageError, TaskError, Timestamp};
 
 use super::{load, save};
 use crate::SqliteStore;
 
 impl Register for SqliteStore {
-    async fn register(&self, envelope: &Envelope, status: Status, backend: &str, now: Timestamp) -> Result<Option<Known>, StoreError> {
+    async fn register(&self, envelope: &Envelope, status: Status, backend: &str, now: Timestamp) -> Result<Option<Known>, StorageError> {
         let (new, content) = (Record::new(envelope, status, backend, now), envelope.content());
         self.0
             .write(move |connection| {
@@ -17,13 +17,13 @@ impl Register for SqliteStore {
             .await
     }
 
-    async fn sent(&self, envelope: &Envelope, failed: Option<&TaskError>) -> Result<(), StoreError> {
+    async fn sent(&self, envelope: &Envelope, failed: Option<&TaskError>) -> Result<(), StorageError> {
         let (sent, failed) = (envelope.clone(), failed.cloned());
         let note = move |record: &mut Record| record.sent(&sent, failed.as_ref());
         self.change(envelope.id.clone(), None, Timestamp::now(), note).await.map(drop)
     }
 
-    async fn check(&self) -> Result<(), StoreError> {
+    async fn check(&self) -> Result<(), StorageError> {
         self.0.check().await
     }
 }

@@ -1,17 +1,17 @@
-use errand_core::{Change, Envelope, Filter, Outcome, Page, Record, Report, Results, Status, StoreError, Timestamp};
+use errand_core::{Change, Envelope, Filter, Outcome, Page, Record, Report, Results, Status, StorageError, Timestamp};
 use rusqlite::params;
 
 use super::record;
 use crate::SqliteStore;
 
 impl Results for SqliteStore {
-    async fn report(&self, id: &str, token: &str, outcome: &Outcome, now: Timestamp) -> Result<Report, StoreError> {
+    async fn report(&self, id: &str, token: &str, outcome: &Outcome, now: Timestamp) -> Result<Report, StorageError> {
         let (token, outcome) = (token.to_owned(), outcome.clone());
         let told = self.change(id.to_owned(), None, now, move |record| record.report(&token, &outcome, now)).await?;
         Ok(told.unwrap_or(Report::Unknown))
     }
 
-    async fn list(&self, filter: &Filter) -> Result<Page, StoreError> {
+    async fn list(&self, filter: &Filter) -> Result<Page, StorageError> {
         let (since, before) = filter.positions();
         let Filter { status, task, queue, user, notification_id, limit, .. } = filter.clone();
         let one_more = u32::try_from(limit).unwrap_or(u32::MAX).saturating_add(1);
@@ -36,17 +36,17 @@ impl Results for SqliteStore {
         Ok(Page { results: results.into_iter().map(|record| record.result).collect(), cursor })
     }
 
-    async fn cancel(&self, id: &str, now: Timestamp) -> Result<Change, StoreError> {
+    async fn cancel(&self, id: &str, now: Timestamp) -> Result<Change, StorageError> {
         let told = self.change(id.to_owned(), None, now, move |record| record.cancel(now)).await?;
         Ok(told.unwrap_or(Change::Unknown))
     }
 
-    async fn reschedule(&self, id: &str, run_after: Timestamp, now: Timestamp) -> Result<Change, StoreError> {
+    async fn reschedule(&self, id: &str, run_after: Timestamp, now: Timestamp) -> Result<Change, StorageError> {
         let told = self.change(id.to_owned(), None, now, move |record| record.reschedule(run_after, now)).await?;
         Ok(told.unwrap_or(Change::Unknown))
     }
 
-    async fn reopen(&self, envelope: &Envelope, now: Timestamp) -> Result<Change, StoreError> {
+    async fn reopen(&self, envelope: &Envelope, now: Timestamp) -> Result<Change, StorageError> {
         let new = envelope.clone();
         let told = self.change(envelope.id.clone(), None, now, move |record| record.reopen(&new, now)).await?;
         Ok(told.unwrap_or(Change::Unknown))
