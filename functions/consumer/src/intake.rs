@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use errand_core::{BoxFuture, DeliveryError, DynForeignObjects, Envelope, ErrorKind, Message, tell_unread};
-use errand_engine::Record;
+use errand_engine::Received;
 use errand_http::sns::{self, Verifier};
 use errand_wire::{Content, Decoded, Pointer, sns::Signed};
 use futures_util::{FutureExt, future::join_all};
@@ -18,8 +18,8 @@ pub struct Intake {
 }
 
 impl Intake {
-    pub(crate) async fn records(&self, messages: Vec<Message>) -> Vec<Record> {
-        let (mut records, mut unfinished) = (Vec::with_capacity(messages.len()), Vec::new());
+    pub(crate) async fn read(&self, messages: Vec<Message>) -> Vec<Received> {
+        let (mut received, mut unfinished) = (Vec::with_capacity(messages.len()), Vec::new());
         for (place, message) in messages.into_iter().enumerate() {
             let work = match errand_wire::decode(&message) {
                 Ok(decoded) if self.is_unfinished(&decoded) => {
@@ -28,16 +28,17 @@ impl Intake {
                 }
                 decoded => decoded.map(|decoded| envelopes(decoded, &message)).map_err(DeliveryError::from),
             };
-            records.push(Record { message, work });
+            received.push(Received { message, work });
         }
         if !unfinished.is_empty() {
-            let finished =
-                unfinished.into_iter().map(|(place, decoded)| self.finish(decoded, &records[place].message).map(move |work| (place, work)));
+            let finished = unfinished
+                .into_iter()
+                .map(|(place, decoded)| self.finish(decoded, &received[place].message).map(move |work| (place, work)));
             for (place, work) in join_all(finished.collect::<Vec<_>>()).await {
-                records[place].work = work;
+                received[place].work = work;
             }
         }
-        records
+        received
     }
 
     /// Whether something is left to be done that takes time.

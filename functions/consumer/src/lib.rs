@@ -109,8 +109,8 @@ impl Consumer {
 
     /// Runs messages; answers those that must stay on the queue.
     pub async fn handle(&self, messages: Vec<Message>, deadline: Timestamp) -> Vec<Message> {
-        let records = self.intake.records(messages).await;
-        let verdicts = self.engine.run(records, deadline).await;
+        let batch = self.intake.read(messages).await;
+        let verdicts = self.engine.run(batch, deadline).await;
         verdicts.into_iter().filter(|(_, verdict)| *verdict == Verdict::Keep).map(|(message, _)| message).collect()
     }
 }

@@ -47,7 +47,7 @@ pub use sequel::Sequel;
 
 /// A message and what it was read as.
 #[derive(Debug)]
-pub struct Record {
+pub struct Received {
     /// As the queue handed it over.
     pub message: Message,
     /// The envelopes in it, or why there are none. A message that asks for nothing has none either.

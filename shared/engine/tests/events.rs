@@ -40,7 +40,7 @@ async fn each_turn_of_a_message_is_told_as_what_it_was() {
     world.run(vec![say("i", "stop")]).await;
     world.run(vec![say("j", "ok")]).await;
     assert_eq!(world.seen.take(), ["Begun i", "Called i", "Stopped ", "Failed i", "PutOff j"]);
-    let several = errand_engine::Record { message: message("k"), work: Ok(vec![envelope("l", "ok"), envelope("m", "ok")]) };
+    let several = errand_engine::Received { message: message("k"), work: Ok(vec![envelope("l", "ok"), envelope("m", "ok")]) };
     world.sending();
     world.run(vec![several]).await;
     assert_eq!(world.seen.take(), ["SentOn k"]);

@@ -10,7 +10,7 @@ use std::{
 };
 
 use errand_core::{Begin, Claim, Claims, DeadLetter, Envelope, ErrorKind, Lookup, Objects, Progress, Register, Results, Status};
-use errand_engine::{Record, Unknown};
+use errand_engine::{Received, Unknown};
 use world::*;
 
 #[tokio::test(start_paused = true)]
@@ -65,7 +65,7 @@ async fn nothing_is_acknowledged_that_could_not_be_buried() {
 #[tokio::test(start_paused = true)]
 async fn an_id_is_delivered_once_however_often_its_message_comes() {
     let world = World::new();
-    let twin = |message_id: &str| Record { message: message(message_id), work: Ok(vec![envelope("same", "ok")]) };
+    let twin = |message_id: &str| Received { message: message(message_id), work: Ok(vec![envelope("same", "ok")]) };
     let kept = world.run(vec![twin("m1"), twin("m2"), twin("m3")]).await;
     assert_eq!(kept.len(), 2, "twins of a live lease go back to the queue");
     assert!(world.run(vec![twin("m2"), twin("m3")]).await.is_empty(), "and are acknowledged when it is done");
@@ -292,7 +292,7 @@ async fn a_message_that_comes_before_the_time_its_id_was_moved_to_gives_way() {
 async fn nothing_is_left_to_be_forgotten_by_the_queue() {
     let world = World::new();
     let day = Duration::from_secs(24 * 60 * 60);
-    let sent = |mut record: Record, age: Duration| {
+    let sent = |mut record: Received, age: Duration| {
         record.message.sent_at = Some(START - age);
         record
     };

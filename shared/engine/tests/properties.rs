@@ -12,7 +12,7 @@ use std::{
 };
 
 use errand_core::{Envelope, Register, Results, Status};
-use errand_engine::{Record, Verdict};
+use errand_engine::{Received, Verdict};
 use proptest::{prelude::*, sample::select};
 use world::{World, envelope, in_lane, message, poison};
 
@@ -101,9 +101,9 @@ impl Case {
         Envelope { run_after, expires: expired.then_some(world::START), ..envelope(&self.id(i), script) }
     }
 
-    fn record(&self, i: usize, receive_count: u32) -> Record {
+    fn record(&self, i: usize, receive_count: u32) -> Received {
         let mut record =
-            if self.specs[i].script == "poison" { poison("") } else { Record { message: message(""), work: Ok(vec![self.envelope(i)]) } };
+            if self.specs[i].script == "poison" { poison("") } else { Received { message: message(""), work: Ok(vec![self.envelope(i)]) } };
         record.message.id = format!("m-{i}");
         record.message.receive_count = receive_count;
         match self.specs[i].lane {

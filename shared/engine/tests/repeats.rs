@@ -12,7 +12,7 @@ fn envelope(id: &str, script: &str) -> Envelope {
     Envelope { fingerprint: None, ..world::envelope(id, script) }
 }
 
-fn say(id: &str, script: &str) -> errand_engine::Record {
+fn say(id: &str, script: &str) -> errand_engine::Received {
     record(envelope(id, script))
 }
 

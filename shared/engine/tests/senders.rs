@@ -16,7 +16,7 @@ use errand_core::{
     BODY_LIMIT, DeliveryError, Dispatch, Envelope, ErrorKind, FollowUps, ForeignMessage, ForeignResult, Forward, Init, NoOptions,
     OptionError, PublishError, Published, ResultBackend, Sender, Status, TaskResult, Transport, TransportLimits,
 };
-use errand_engine::{Record, Sequel};
+use errand_engine::{Received, Sequel};
 use world::*;
 
 /// Keeps what it is given, unless it is down or does not know the queue.
@@ -169,7 +169,7 @@ async fn without_a_store_nothing_is_done_twice_for_what_follows() {
 #[tokio::test(start_paused = true)]
 async fn each_envelope_of_a_message_goes_its_own_way() {
     let (world, elsewhere) = with_dispatch();
-    let several = || Record { message: message("m"), work: Ok(vec![envelope("a", "ok"), envelope("b", "reject")]) };
+    let several = || Received { message: message("m"), work: Ok(vec![envelope("a", "ok"), envelope("b", "reject")]) };
     elsewhere.down.store(true, Ordering::SeqCst);
     assert_eq!(world.run(vec![several(), say("c", "ok")]).await, ["m"], "what could not be sent stays, and the rest of the batch goes on");
     elsewhere.down.store(false, Ordering::SeqCst);
@@ -183,13 +183,13 @@ async fn each_envelope_of_a_message_goes_its_own_way() {
 #[tokio::test(start_paused = true)]
 async fn a_message_that_asks_for_nothing_is_acknowledged() {
     let (world, _) = with_dispatch();
-    assert!(world.run(vec![Record { message: message("m"), work: Ok(Vec::new()) }]).await.is_empty());
+    assert!(world.run(vec![Received { message: message("m"), work: Ok(Vec::new()) }]).await.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_read_now_stays_and_what_never_can_is_a_dead_letter() {
     let world = World::new();
-    let unread = |id: &str, kind| Record { message: message(id), work: Err(DeliveryError::new(kind, "S3 does not answer")) };
+    let unread = |id: &str, kind| Received { message: message(id), work: Err(DeliveryError::new(kind, "S3 does not answer")) };
     let batch = vec![unread("a", ErrorKind::Unavailable), unread("b", ErrorKind::Malformed), unread("c", ErrorKind::Misconfigured)];
     assert_eq!(world.run(batch).await, ["a", "c"]);
     assert_eq!(world.buried(), [("b".to_owned(), ErrorKind::Malformed)]);
@@ -219,7 +219,7 @@ async fn a_notice_that_no_route_takes_is_a_dead_letter_at_once() {
     assert_eq!(world.buried(), [("alarm".to_owned(), ErrorKind::Unrouted)]);
     assert_eq!(world.delivered(), ["known"]);
     let (world, elsewhere) = with_dispatch();
-    let several = |id: &str, tasks: [&str; 2]| Record { work: Ok(tasks.map(|task| notice(id, task)).to_vec()), message: message(id) };
+    let several = |id: &str, tasks: [&str; 2]| Received { work: Ok(tasks.map(|task| notice(id, task)).to_vec()), message: message(id) };
     let batch = vec![several("none", ["s3.ObjectCreated", "s3.ObjectCreated"]), several("one", ["s3.ObjectCreated", "act"])];
     assert!(world.run(batch).await.is_empty(), "neither stays on the queue");
     assert_eq!(world.buried(), [("none".to_owned(), ErrorKind::Unrouted)]);

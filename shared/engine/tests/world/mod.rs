@@ -17,7 +17,7 @@ use errand_core::{
     Page, Payload, Provider, PublishError, Published, Queue, Ran, Receipt, Register, Registry, Report, Results, Runner, SettingsError,
     Status, StorageError, TaskError, Timestamp, Transport, TransportLimits,
 };
-use errand_engine::{Circuits, Engine, Event, Log, Policy, Record, Verdict, Watch};
+use errand_engine::{Circuits, Engine, Event, Log, Policy, Received, Verdict, Watch};
 use errand_store_memory::MemoryStore;
 use serde::Deserialize;
 
@@ -545,11 +545,11 @@ impl World {
     }
 
     /// Runs a batch with half a minute of time; answers the ids that stay, sorted.
-    pub async fn run(&self, records: Vec<Record>) -> Vec<String> {
+    pub async fn run(&self, records: Vec<Received>) -> Vec<String> {
         self.run_for(records, Duration::from_secs(30)).await
     }
 
-    pub async fn run_for(&self, records: Vec<Record>, time: Duration) -> Vec<String> {
+    pub async fn run_for(&self, records: Vec<Received>, time: Duration) -> Vec<String> {
         let count = records.len();
         let deadline = self.engine.clock.now() + time;
         let verdicts = self.engine.run(records, deadline).await;
@@ -605,8 +605,8 @@ pub fn bulk(id: &str, task: &str, scripts: &[&str]) -> Envelope {
 }
 
 /// A message with the same id as its envelope.
-pub fn record(envelope: Envelope) -> Record {
-    Record { message: message(&envelope.id), work: Ok(vec![envelope]) }
+pub fn record(envelope: Envelope) -> Received {
+    Received { message: message(&envelope.id), work: Ok(vec![envelope]) }
 }
 
 pub fn message(id: &str) -> Message {
@@ -622,15 +622,15 @@ pub fn message(id: &str) -> Message {
     }
 }
 
-pub fn say(id: &str, script: &str) -> Record {
+pub fn say(id: &str, script: &str) -> Received {
     record(envelope(id, script))
 }
 
-pub fn poison(id: &str) -> Record {
-    Record { message: message(id), work: Err(DeliveryError::new(ErrorKind::Malformed, "is not JSON")) }
+pub fn poison(id: &str) -> Received {
+    Received { message: message(id), work: Err(DeliveryError::new(ErrorKind::Malformed, "is not JSON")) }
 }
 
-pub fn in_lane(mut record: Record, lane: &str) -> Record {
+pub fn in_lane(mut record: Received, lane: &str) -> Received {
     record.message.lane = Some(lane.to_owned());
     record
 }
