@@ -153,7 +153,20 @@ fn names_nothing(operation: Managing, id: &str) -> Result<(), ProblemDocument> {
         | Managing::RunSchedule
         | Managing::GetTemplate
         | Managing::DeleteTemplate => limits::schedule(id),
-        _ => Ok(()),
+        // Letters and keys are looked for among those that there are; what is put says itself what is wrong with its name.
+        Managing::GetDeadLetter | Managing::DropDeadLetter | Managing::PutTemplate | Managing::RevokeKey => Ok(()),
+        // These name nothing.
+        Managing::ListTasks
+        | Managing::CreateSchedule
+        | Managing::ListSchedules
+        | Managing::ListDeadLetters
+        | Managing::DropDeadLetters
+        | Managing::ReplayDeadLetters
+        | Managing::ListTemplates
+        | Managing::ListKeys
+        | Managing::CreateKey
+        | Managing::OpenApi
+        | Managing::Docs => Ok(()),
     };
     rule.map_err(|expected| ProblemDocument::new(StatusCode::NOT_FOUND, &format!("there is nothing of this name: expected {expected}")))
 }
