@@ -33,6 +33,8 @@ fn it_stops_with_one_line_that_names_the_setting() {
     );
     assert!(with("ERRAND_SES_FROM", "nobody").starts_with("stopped: ERRAND_SES_FROM: expected an e-mail address"));
     assert!(with("ERRAND_SES_CONFIGURATION_SET", "x").starts_with("stopped: ERRAND_SES_FROM: must be set"), "some but not all");
+    assert!(with("ERRAND_SETTINGS", r#"{"ERRAND_SES_FROM":"nobody"}"#).starts_with("stopped: ERRAND_SES_FROM: expected an e-mail address"));
+    assert!(with("ERRAND_SETTINGS", r#"{"FROM":"nobody"}"#).starts_with("stopped: ERRAND_SETTINGS: /FROM: expected the name of a setting"));
     assert!(with("ERRAND_WEBHOOK_SECRET", "hunter2").starts_with("stopped: ERRAND_WEBHOOK_SECRET: expected whsec_"));
 }
 

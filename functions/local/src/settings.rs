@@ -13,6 +13,7 @@ use crate::aws;
 /// # Errors
 /// One cannot be read.
 pub(crate) async fn whole(env: &Environment) -> Result<Environment, SettingsError> {
+    let env = &env.with_more(Reader::Errand)?;
     let whole = env.whole_references(Reader::Errand)?;
     let of_aws = whole.iter().find(|(_, reference)| reference.is_of_aws());
     let cx = with_references(env, Init::default(), of_aws.map(|(setting, _)| setting.name)).await?;

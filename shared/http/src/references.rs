@@ -3,7 +3,9 @@
 use std::{io::Read as _, time::Duration};
 
 use aws_types::SdkConfig;
-use errand_core::{DeliveryError, Environment, ErrorKind, Init, Reader, Reference, Secret, SettingsError};
+use errand_core::{
+    DeliveryError, Environment, ErrorKind, Init, Reader, Reference, Secret, Setting, SettingsError, settings::all::SETTINGS,
+};
 use http::header::CONTENT_TYPE;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -66,10 +68,18 @@ impl References {
     /// # Errors
     /// One cannot be read, or is no reference; or a call takes longer than 2 seconds.
     pub async fn whole(&self, env: &Environment, reader: Reader) -> Result<Environment, SettingsError> {
-        let mut whole = env.clone();
-        for (setting, reference) in env.whole_references(reader)? {
-            let value = self.read(&reference).await.map_err(|error| SettingsError::invalid(setting.name, &error.message))?;
-            whole = whole.with_value(&setting, value.expose());
+        let read = async |env: Environment, setting: &Setting, reference: &Reference| {
+            let value = self.read(reference).await.map_err(|error| SettingsError::invalid(setting.name, &error.message))?;
+            Ok::<_, SettingsError>(env.with_value(setting, value.expose()))
+        };
+        // What holds others comes first: they may be references as well.
+        let mut whole = match env.reference(&SETTINGS)?.filter(|_| SETTINGS.readers.contains(&reader)) {
+            Some(reference) => read(env.clone(), &SETTINGS, &reference).await?,
+            None => env.clone(),
+        }
+        .with_more(reader)?;
+        for (setting, reference) in whole.whole_references(reader)? {
+            whole = read(whole, &setting, &reference).await?;
         }
         Ok(whole)
     }

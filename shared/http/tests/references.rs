@@ -31,7 +31,7 @@ fn env(url: &str, vars: &[(&str, &str)]) -> Environment {
 }
 
 fn init(env: &Environment) -> Init {
-    let cx = Init::default().with(aws::sdk_config(env).unwrap()).with(CallTimeout(Duration::from_millis(900)));
+    let cx = errand_testkit::init().with(aws::sdk_config(env).unwrap()).with(CallTimeout(Duration::from_millis(900)));
     let references = References::new(env, &cx).unwrap();
     cx.with(references)
 }
@@ -102,7 +102,7 @@ async fn a_file_needs_no_aws() {
     let file = format!("file:{}", path.display());
     let of = |reference: &str| {
         let env: Environment = [(TOKEN.name, reference)].into_iter().collect();
-        let cx = Init::default();
+        let cx = errand_testkit::init();
         let references = References::new(&env, &cx).unwrap();
         Credential::from_env(&env, &TOKEN, &cx.with(references), token).unwrap().unwrap()
     };

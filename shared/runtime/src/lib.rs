@@ -83,6 +83,7 @@ where
 
 /// The settings, those that are whole by reference with what they refer to.
 async fn whole(env: Environment, reader: Reader) -> Result<Environment, SettingsError> {
+    let env = env.with_more(reader)?;
     if env.whole_references(reader)?.is_empty() {
         return Ok(env);
     }

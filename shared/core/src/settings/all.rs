@@ -4,6 +4,8 @@ crate::settings! {
     /// All of them.
     pub const ALL;
 
+    /// More settings by their names, each a text or a reference, where it is not set by itself: [Many settings](deploy.md#many-settings).
+    SETTINGS = "ERRAND_SETTINGS", Json("settings, by their names"), "", [Consumer, Errand];
     /// The queue that tasks go to and come from.
     QUEUE_URL = "ERRAND_QUEUE_URL", Text("the URL of an SQS queue"), "", [Enqueue, Consumer, Status];
     /// More queues by their names: [SQS](transports/sqs.md).

@@ -3,6 +3,7 @@
 pub mod all;
 mod init;
 mod invocation;
+mod more;
 mod reference;
 mod setting;
 mod signing;

@@ -57,7 +57,8 @@ impl Provider for Ses {
         let request = self
             .request(email, &attempt.key)
             .map_err(|error| DeliveryError::new(ErrorKind::InvalidPayload, "SES cannot take the mail").caused_by(error))?;
-        let sent = request.send().await.map_err(|error| classify(&Failure::of::<SendEmailError>(&error)))?;
+        // On the heap: the call's state takes kilobytes, which would be moved with every future around it.
+        let sent = Box::pin(request.send()).await.map_err(|error| classify(&Failure::of::<SendEmailError>(&error)))?;
         Ok(sent.message_id().map(Receipt::message_id).unwrap_or_default())
     }
 }

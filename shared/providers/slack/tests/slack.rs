@@ -131,7 +131,7 @@ impl Rotating {
         ]
         .into_iter()
         .collect();
-        let cx = Init::default().with(Client::new()).with(aws::sdk_config(&env).unwrap());
+        let cx = init().with(Client::new()).with(aws::sdk_config(&env).unwrap());
         let references = References::new(&env, &cx).unwrap();
         Slack::new(&env, &cx.with(references)).map_err(|error| error.to_string())
     }

@@ -115,7 +115,7 @@ async fn a_secret_by_reference_is_read_for_calls_that_bring_none() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("secret");
     let vars = [("ERRAND_WEBHOOK_ALLOW", "127.0.0.0/8"), ("ERRAND_WEBHOOK_SECRET", &format!("file:{}", path.display()))];
-    let cx = Init::default();
+    let cx = errand_testkit::init();
     let references = References::new(&Environment::default(), &cx).unwrap();
     let webhook = webhook(&vars, &cx.with(references));
     assert_eq!(webhook.timeout().as_secs(), 18, "a receiver has its 15 seconds");

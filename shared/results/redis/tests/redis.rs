@@ -46,7 +46,7 @@ async fn a_server_by_reference_is_read_when_it_is_connected_to() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("url");
     let env: Environment = [(BACKEND, format!("file:{}", path.display()))].into_iter().collect();
-    let cx = Init::default();
+    let cx = errand_testkit::init();
     let references = References::new(&env, &cx).unwrap();
     let backend = Redis::from_env(&env, &cx.with(references)).unwrap().unwrap();
     let told = async || backend.keep(&result("k", "v")).await.unwrap_err();
