@@ -84,7 +84,7 @@ impl<T: Clone + Send + Sync> Credential<T> {
     pub async fn get(&self) -> Result<T, DeliveryError> {
         match &self.0 {
             Source::Value(value) => Ok(value.clone()),
-            Source::Elsewhere(elsewhere) => Ok(elsewhere.get(Timestamp::now()).await?.1),
+            Source::Elsewhere(elsewhere) => Ok(elsewhere.get(elsewhere.references.now()).await?.1),
         }
     }
 
@@ -100,7 +100,7 @@ impl<T: Clone + Send + Sync> Credential<T> {
     {
         match &self.0 {
             Source::Value(value) => work(value.clone()).await,
-            Source::Elsewhere(elsewhere) => elsewhere.with(Timestamp::now(), work).await,
+            Source::Elsewhere(elsewhere) => elsewhere.with(elsewhere.references.now(), work).await,
         }
     }
 }

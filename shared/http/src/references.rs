@@ -1,10 +1,11 @@
 //! What settings refer to: parameters of Systems Manager, secrets of Secrets Manager, files.
 
-use std::{io::Read as _, time::Duration};
+use std::{io::Read as _, sync::Arc, time::Duration};
 
 use aws_types::SdkConfig;
 use errand_core::{
-    DeliveryError, Environment, ErrorKind, Init, Reader, Reference, Secret, Setting, SettingsError, settings::all::SETTINGS,
+    Clock, DeliveryError, Environment, ErrorKind, Init, Reader, Reference, Secret, Setting, SettingsError, Timestamp,
+    settings::all::SETTINGS,
 };
 use http::header::CONTENT_TYPE;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -38,6 +39,7 @@ const ANSWER_LIMIT: usize = 6 * LONGEST + 4096;
 #[derive(Clone)]
 pub struct References {
     aws: Option<Aws>,
+    clock: Arc<dyn Clock>,
     timeout: Duration,
 }
 
@@ -51,7 +53,7 @@ impl References {
     /// What reads files, and with the AWS configuration that the function has what is on AWS.
     ///
     /// # Errors
-    /// That has no region or no credentials.
+    /// That has no region or no credentials; or the function that is starting has no clock.
     pub fn new(env: &Environment, cx: &Init) -> Result<Self, SettingsError> {
         let client = Client::aws(env);
         let service = |api: aws::Api| api.service(TIMEOUT, cx, client.clone());
@@ -59,7 +61,7 @@ impl References {
             Ok(_) => Some(Aws { parameters: service(PARAMETER_STORE)?, secrets: service(SECRETS_MANAGER)? }),
             Err(_) => None,
         };
-        Ok(Self { aws, timeout: cx.call_timeout(TIMEOUT) })
+        Ok(Self { aws, clock: cx.clock()?, timeout: cx.call_timeout(TIMEOUT) })
     }
 
     /// The settings of `reader`, with the values that those have which are [whole](Environment::whole_references) by reference. They are read one after the other, over
@@ -82,6 +84,11 @@ impl References {
             whole = read(whole, &setting, &reference).await?;
         }
         Ok(whole)
+    }
+
+    /// The time now.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// How long a value may take to be read.

@@ -281,6 +281,7 @@ impl<'a> Way<'a> {
 fn unanswered<T>() -> Result<T, PublishError> {
     Err(PublishError::OutcomeUnknown("the transport did not answer".to_owned()))
 }
+
 /// A key that only the same arguments of the same id at the same time have. Its first part says how long the object must live: what waits on a queue
 /// and then as a dead letter is gone after 24 days, what is scheduled waits up to a year before.
 fn object_key(envelope: &Envelope, now: Timestamp) -> String {
