@@ -53,21 +53,26 @@ pub(crate) fn workers(worker: &str) -> AttributeValue {
     AttributeValue::L(vec![text(worker)])
 }
 
-/// The attributes of a record that is seen for the first time and do not change. What is not said is there as well: a claim adds what is not there.
-pub(crate) fn lasting(envelope: &Envelope, result: &TaskResult) -> Vec<(&'static str, AttributeValue)> {
-    vec![
-        ("task", text(&result.task)),
-        ("backend", text(&result.backend)),
-        ("enqueued_at", time(result.enqueued_at)),
-        ("args", text(result.args.get())),
-        ("kwargs", text(result.kwargs.get())),
-        ("shard", number(shard(&result.id))),
-        ("position", text(position(result.enqueued_at, &result.id))),
-        ("run_after", run_after(result.run_after)),
-        ("sender", text(result.sender.as_str())),
-        ("header", text(Conditions::of(envelope))),
-        ("fingerprint", text(envelope.content().to_string())),
-    ]
+/// The names of the attributes of a record that do not change.
+pub(crate) const LASTING: [&str; 11] =
+    ["task", "backend", "enqueued_at", "args", "kwargs", "shard", "position", "run_after", "sender", "header", "fingerprint"];
+
+/// These attributes of a record that is seen for the first time. What is not said is there as well: a claim adds what is not there.
+pub(crate) fn lasting(envelope: &Envelope, result: &TaskResult) -> impl Iterator<Item = (&'static str, AttributeValue)> + use<> {
+    let values = [
+        text(&result.task),
+        text(&result.backend),
+        time(result.enqueued_at),
+        text(result.args.get()),
+        text(result.kwargs.get()),
+        number(shard(&result.id)),
+        text(position(result.enqueued_at, &result.id)),
+        run_after(result.run_after),
+        text(result.sender.as_str()),
+        text(Conditions::of(envelope)),
+        text(envelope.content().to_string()),
+    ];
+    LASTING.into_iter().zip(values)
 }
 
 /// When it is not to be run before; 0 where that is not said.

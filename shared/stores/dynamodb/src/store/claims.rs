@@ -23,30 +23,32 @@ fn claimable(also: &str) -> String {
     )
 }
 
+/// What a claim writes, by whether it ends the id at once and whether it has a token: always the same attributes, so that it is said once.
+static SETS: LazyLock<[[String; 2]; 2]> = LazyLock::new(|| [false, true].map(|refused| [false, true].map(|token| set(refused, token))));
+
+fn set(refused: bool, token: bool) -> String {
+    let mut set = if refused { "SET #status = :failed, finished_at = :now" } else { "SET #status = :running" }.to_owned();
+    set.push_str(
+        ", lease_until = :lease, attempts = if_not_exists(attempts, :zero) + :one, \
+         started_at = if_not_exists(started_at, :now), last_attempted_at = :now, #ttl = :ttl, \
+         workers = list_append(if_not_exists(workers, :none), :worker), \
+         spared = if_not_exists(spared, :zero), done = if_not_exists(done, :none)",
+    );
+    if refused {
+        set.push_str(ERRORS);
+    }
+    set.extend(item::LASTING.map(|name| format!(", #{name} = if_not_exists(#{name}, :{name})")));
+    // What the attempt before gave away is good no more.
+    set.push_str(if token { ", #token = :token REMOVE unsent, next_attempt_at" } else { " REMOVE unsent, next_attempt_at, #token" });
+    set
+}
+
 impl DynamoStore {
     /// The write that claims an id; with a failure, that ends it at once, where nobody has attempted it.
     fn claiming(&self, claim: &Claim<'_>, refused: Option<&TaskError>) -> UpdateItemFluentBuilder {
-        let mut set = if refused.is_some() { "SET #status = :failed, finished_at = :now" } else { "SET #status = :running" }.to_owned();
-        set.push_str(
-            ", lease_until = :lease, attempts = if_not_exists(attempts, :zero) + :one, \
-             started_at = if_not_exists(started_at, :now), last_attempted_at = :now, #ttl = :ttl, \
-             workers = list_append(if_not_exists(workers, :none), :worker), \
-             spared = if_not_exists(spared, :zero), done = if_not_exists(done, :none)",
-        );
-        if refused.is_some() {
-            set.push_str(ERRORS);
-        }
+        let set = &SETS[usize::from(refused.is_some())][usize::from(claim.token.is_some())];
         let lasting = item::lasting(claim.envelope, &TaskResult::new(claim.envelope, Status::Running, claim.backend, claim.now));
-        for (name, _) in &lasting {
-            set.push_str(&format!(", #{name} = if_not_exists(#{name}, :{name})"));
-        }
-        // What the attempt before gave away is good no more.
-        set.push_str(if claim.token.is_some() {
-            ", #token = :token REMOVE unsent, next_attempt_at"
-        } else {
-            " REMOVE unsent, next_attempt_at, #token"
-        });
-        let mut update = free(self.update(&claim.envelope.id, &set, if refused.is_some() { &REFUSABLE } else { &CLAIMABLE }), claim.now)
+        let mut update = free(self.update(&claim.envelope.id, set, if refused.is_some() { &REFUSABLE } else { &CLAIMABLE }), claim.now)
             .expression_attribute_values(":due", time(claim.due()))
             .expression_attribute_names("#ttl", "ttl")
             .expression_attribute_values(":ttl", item::ttl(claim.now))
