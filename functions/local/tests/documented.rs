@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use server::{Server, until};
 
 /// What is not run, by how it begins or the page that it stands on, and why.
-const NOT_RUN: [(&str, &str); 14] = [
+const NOT_RUN: [(&str, &str); 16] = [
     ("cargo run", "builds for minutes; what it starts is the server that answers here"),
     ("cargo install", "builds for minutes"),
     ("cargo lambda build", "builds for minutes, by tests/run"),
@@ -26,6 +26,8 @@ const NOT_RUN: [(&str, &str); 14] = [
     ("pip install", "installs for minutes, as tests/run does"),
     ("sam deploy", "needs an AWS account; tests/run does it with an emulator"),
     ("aws sesv2", "needs an AWS account"),
+    ("aws ssm", "needs an AWS account; tests/run keeps what is referred to with an emulator"),
+    ("ERRAND_TRANSPORTS=", "starts a server; the one that answers here has the transport"),
     ("git pull", "changes the repository, and needs an AWS account"),
     ("export ERRAND_URL=", "names a deployed stack"),
     (
@@ -120,7 +122,13 @@ async fn start(folder: &Path, stub: &Stub) -> Server {
         fs::write(folder.join(name), content.to_string()).unwrap();
     }
     let routes = json!({ "orders.*": { "http": format!("{}/run", stub.url()) } }).to_string();
-    let vars = [("ERRAND_SLACK_TOKEN", "xoxb-test"), ("ERRAND_SLACK_URL", stub.url()), ("ERRAND_ROUTES", &routes)];
+    let transports = json!({ "audit": { "backend": "console", "options": { "file": folder.join("audit.jsonl") } } }).to_string();
+    let vars = [
+        ("ERRAND_SLACK_TOKEN", "xoxb-test"),
+        ("ERRAND_SLACK_URL", stub.url()),
+        ("ERRAND_ROUTES", &routes),
+        ("ERRAND_TRANSPORTS", &transports),
+    ];
     let server = Server::start_with(&folder.join("data"), &vars);
     server.send(json!({ "task": "email", "kwargs": { "to": ["ann@example.com"], "subject": "Hello", "body": "It works." } })).await;
     let refused = json!({ "url": format!("{}/refuse", stub.url()) });
