@@ -194,7 +194,9 @@ async fn it_keeps_the_contract_of_schedules() {
     let env: Environment = vars.into_iter().collect();
     let sdk = sdk_config(&env).unwrap();
     aws_sdk_scheduler::Client::new(&sdk).create_schedule_group().name(&group).send().await.unwrap();
-    let scheduler = EventBridgeScheduler::new(&env, &cx(&env, Queues::from_env(&env).unwrap())).unwrap();
+    // The service has a clock of its own.
+    let cx = errand_testkit::init().with(sdk).with(Queues::from_env(&env).unwrap());
+    let scheduler = EventBridgeScheduler::new(&env, &cx).unwrap();
     // The emulator knows no second page.
     errand_testkit::schedules::conformance(&scheduler, 100).await;
 }
