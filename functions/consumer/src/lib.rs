@@ -4,7 +4,7 @@
 //!
 //! ```no_run
 //! # use std::process::ExitCode;
-//! # mod my { pub type Ship = errand_provider_console::Console; }
+//! # mod my { pub type Ship = console::Console; }
 //! fn main() -> ExitCode {
 //!     errand_consumer::serve(|registry, env, cx| {
 //!         errand_consumer::providers(registry, env, cx)?; // those of this build's features
