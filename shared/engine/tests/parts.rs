@@ -4,16 +4,12 @@
 
 mod world;
 
-use std::{
-    collections::BTreeMap,
-    sync::{Once, atomic::Ordering},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
 
 use errand_core::{Change, Envelope, ErrorKind, Lookup, Results, Status, TaskResult};
 use proptest::{prelude::*, sample::select};
 use serde_json::json;
-use world::*;
+use world::{paused::paused, *};
 
 const INVOCATION: Duration = Duration::from_secs(30);
 
@@ -206,17 +202,7 @@ proptest! {
         seconds in 10..40_u64,
         stops_at in prop_oneof![Just(0), 1..9_u32],
     ) {
-        static QUIET: Once = Once::new();
-        QUIET.call_once(|| {
-            let hook = std::panic::take_hook();
-            std::panic::set_hook(Box::new(move |info| {
-                if info.payload().downcast_ref::<&str>() != Some(&"on purpose") {
-                    hook(info);
-                }
-            }));
-        });
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        let (pushed, gone) = runtime.block_on(async {
+        let (pushed, gone) = paused(async {
             let (world, pushed, _) = World::pushing("{}");
             pushed.takes.store(takes, Ordering::SeqCst);
             pushed.stops_at.store(stops_at, Ordering::SeqCst);

@@ -6,15 +6,13 @@ mod world;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    future::Future,
-    sync::Once,
     time::Duration,
 };
 
 use errand_core::{Envelope, Register, Results, Status};
 use errand_engine::{Received, Verdict};
 use proptest::{prelude::*, sample::select};
-use world::{World, envelope, in_lane, message, poison};
+use world::{World, envelope, in_lane, message, paused::paused, poison};
 
 /// What one message of a batch is.
 #[derive(Clone, Debug)]
@@ -149,20 +147,6 @@ impl Case {
     }
 }
 
-/// Runs a case in a runtime of its own, whose clock stands still unless all wait.
-fn run<F: Future<Output = Result<(), TestCaseError>>>(case: F) -> Result<(), TestCaseError> {
-    static QUIET: Once = Once::new();
-    QUIET.call_once(|| {
-        let hook = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            if info.payload().downcast_ref::<&str>() != Some(&"on purpose") {
-                hook(info);
-            }
-        }));
-    });
-    tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(case)
-}
-
 const PLENTY: Duration = Duration::from_secs(3600);
 
 proptest! {
@@ -171,7 +155,7 @@ proptest! {
     /// Of any batch, with any time: what is acknowledged is done with, what is not stays, order is kept.
     #[test]
     fn what_stays_of_a_batch_is_exact(specs in batch(&SCRIPTS), millis in prop_oneof![1 => 0..13_000_u64, 3 => Just(3_600_000)]) {
-        run(async {
+        paused(async {
             let case = Case::new(specs).await;
             case.set_faults(true);
             let time = Duration::from_millis(millis);
@@ -216,7 +200,7 @@ proptest! {
     /// Until the queue is empty: each id is delivered once or given up, and nothing is left.
     #[test]
     fn every_message_ends_once(specs in prop_oneof![batch(&SCRIPTS), batch(&STOPPING)], faulty_rounds in 0..4_u32, sizes in prop::collection::vec(1..=10_usize, 8)) {
-        run(async {
+        paused(async {
             let case = Case::new(specs).await;
             // As a queue has them: the messages that are visible, in their order, each with its receives.
             let mut waiting: Vec<(usize, u32)> = (0..case.specs.len()).map(|i| (i, 0)).collect();

@@ -4,12 +4,12 @@
 
 mod world;
 
-use std::{collections::BTreeMap, sync::Once, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use errand_core::Envelope;
 use proptest::{prelude::*, sample::select};
 use serde_json::json;
-use world::*;
+use world::{paused::paused, *};
 
 /// One of a list.
 #[derive(Clone, Debug)]
@@ -109,15 +109,6 @@ proptest! {
     /// Of any list, with any time-outs and invocations, alone or as a bulk, with a store and without.
     #[test]
     fn a_message_that_comes_back_at_once_was_brought_on(case in case()) {
-        static QUIET: Once = Once::new();
-        QUIET.call_once(|| {
-            let hook = std::panic::take_hook();
-            std::panic::set_hook(Box::new(move |info| {
-                if info.payload().downcast_ref::<&str>() != Some(&"on purpose") {
-                    hook(info);
-                }
-            }));
-        });
-        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap().block_on(run(case))?;
+        paused(run(case))?;
     }
 }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, dead_code, missing_docs, unreachable_pub, reason = "a test fails by panicking, and no test uses all of it")]
 
+pub mod paused;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
