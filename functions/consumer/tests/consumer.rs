@@ -2,8 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod env;
+
 use std::sync::{Arc, Mutex};
 
+use env::env;
 use errand_consumer::Function;
 use errand_core::{Attempt, DeliveryError, Environment, Fields, Init, Payload, Provider, Receipt, Setting, SettingsError};
 use errand_testkit::{Answer, Stub};
@@ -61,17 +64,7 @@ thread_local! {
 }
 
 fn consumer(sqs: &str) -> Result<Arc<Function>, SettingsError> {
-    let env: Environment = [
-        ("AWS_REGION", "eu-west-1"),
-        ("AWS_ACCESS_KEY_ID", "a"),
-        ("AWS_SECRET_ACCESS_KEY", "s"),
-        ("AWS_ENDPOINT_URL", sqs),
-        ("ERRAND_QUEUE_URL", "https://sqs/1/main"),
-        ("ERRAND_DEAD_LETTER_URL", "https://sqs/1/dead"),
-        ("ERRAND_WAREHOUSE_WAREHOUSE", "north"),
-    ]
-    .into_iter()
-    .collect();
+    let env = env(&[("AWS_ENDPOINT_URL", sqs), ("ERRAND_WAREHOUSE_WAREHOUSE", "north")]);
     Function::from_env(&env, |registry, env, cx| {
         errand_consumer::providers(registry, env, cx)?;
         registry.add::<Warehouse>(env, cx)

@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod env;
+
 use std::sync::{Arc, Mutex};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use env::env;
 use errand_consumer::{Consumer, Function};
 use errand_core::{
     Attempt, DeliveryError, DynForeignObjects, Environment, ErrorKind, Fields, ForeignObjects, Init, Message, Payload, Provider, Receipt,
@@ -61,15 +64,7 @@ impl World {
             Answer::json(200, &if batch { sent.to_string() } else { json!({ "MessageId": "m" }).to_string() })
         })
         .await;
-        let settings = [
-            ("AWS_REGION", "eu-west-1"),
-            ("AWS_ACCESS_KEY_ID", "a"),
-            ("AWS_SECRET_ACCESS_KEY", "s"),
-            ("AWS_ENDPOINT_URL", sqs.url()),
-            ("ERRAND_QUEUE_URL", "https://sqs/1/main"),
-            ("ERRAND_DEAD_LETTER_URL", "https://sqs/1/dead"),
-        ];
-        let env: Environment = settings.into_iter().chain(vars.iter().copied()).collect();
+        let env = env(&[&[("AWS_ENDPOINT_URL", sqs.url())], vars].concat());
         let kept = Kept::default();
         let mut function = Function::from_env(&env, |registry: &mut Registry, _, _| {
             registry.insert(kept.clone());
@@ -249,17 +244,7 @@ async fn what_an_extended_client_has_put_into_s3_is_fetched() {
 
 #[test]
 fn a_wrong_setting_is_named() {
-    let with = |name: &'static str, value: &'static str| {
-        let settings = [
-            ("AWS_REGION", "eu-west-1"),
-            ("AWS_ACCESS_KEY_ID", "a"),
-            ("AWS_SECRET_ACCESS_KEY", "s"),
-            ("ERRAND_QUEUE_URL", "https://sqs/1/main"),
-            ("ERRAND_DEAD_LETTER_URL", "https://sqs/1/dead"),
-            (name, value),
-        ];
-        Function::from_env(&settings.into_iter().collect(), |_, _, _| Ok(())).err().unwrap().to_string()
-    };
+    let with = |name, value| Function::from_env(&env(&[(name, value)]), |_, _, _| Ok(())).err().unwrap().to_string();
     assert_eq!(with("ERRAND_SNS_VERIFY", "yes"), "ERRAND_SNS_VERIFY: expected on or off");
 }
 
@@ -307,18 +292,7 @@ fn documented(setting: &str) -> &'static str {
 #[tokio::test]
 async fn alarms_of_a_topic_go_to_a_channel_by_one_line_of_settings() {
     let slack = Stub::start(|_| Answer::json(200, r#"{"ok":true,"channel":"C1","ts":"1.2"}"#)).await;
-    let env: Environment = [
-        ("AWS_REGION", "eu-west-1"),
-        ("AWS_ACCESS_KEY_ID", "a"),
-        ("AWS_SECRET_ACCESS_KEY", "s"),
-        ("ERRAND_QUEUE_URL", "https://sqs/1/main"),
-        ("ERRAND_DEAD_LETTER_URL", "https://sqs/1/dead"),
-        ("ERRAND_SLACK_TOKEN", "xoxb-1"),
-        ("ERRAND_SLACK_URL", slack.url()),
-        ("ERRAND_ROUTES", documented("ERRAND_ROUTES")),
-    ]
-    .into_iter()
-    .collect();
+    let env = env(&[("ERRAND_SLACK_TOKEN", "xoxb-1"), ("ERRAND_SLACK_URL", slack.url()), ("ERRAND_ROUTES", documented("ERRAND_ROUTES"))]);
     let function = Function::from_env(&env, errand_consumer::providers).unwrap();
     let alarm = r#"{"AlarmName":"checkout-5xx","NewStateValue":"ALARM","OldStateValue":"OK","Trigger":{"Threshold":10.0}}"#;
     let body = published("alarms", "ALARM: \"checkout-5xx\" in EU (Ireland)", alarm);

@@ -2,10 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod env;
+
 use std::{path::Path, sync::Arc};
 
+use env::env;
 use errand_consumer::Function;
-use errand_core::{Environment, Timestamp};
+use errand_core::Timestamp;
 use errand_testkit::{Answer, Stub};
 use errand_transport_console::Console;
 use lambda_runtime::{Context, LambdaEvent};
@@ -16,18 +19,7 @@ fn consumer(sqs: &str, folder: &Path, routes: &str) -> Result<Arc<Function>, Str
         "audit": { "backend": "console", "options": { "file": folder.join("audit") } },
         "trial": { "backend": "console", "options": { "file": folder.join("trial") } },
     });
-    let env: Environment = [
-        ("AWS_REGION", "eu-west-1"),
-        ("AWS_ACCESS_KEY_ID", "a"),
-        ("AWS_SECRET_ACCESS_KEY", "s"),
-        ("AWS_ENDPOINT_URL", sqs),
-        ("ERRAND_QUEUE_URL", "https://sqs/1/main"),
-        ("ERRAND_DEAD_LETTER_URL", "https://sqs/1/dead"),
-        ("ERRAND_TRANSPORTS", &transports.to_string()),
-        ("ERRAND_ROUTES", routes),
-    ]
-    .into_iter()
-    .collect();
+    let env = env(&[("AWS_ENDPOINT_URL", sqs), ("ERRAND_TRANSPORTS", &transports.to_string()), ("ERRAND_ROUTES", routes)]);
     let function = Function::with_backends(
         &env,
         |_, _, _| Ok(()),
