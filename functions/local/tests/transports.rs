@@ -37,6 +37,8 @@ async fn tasks_are_handed_to_two_consoles_at_once_or_when_they_are_due() {
     let (_, health) = server.call("GET", "/v1/health", None).await;
     let health: Value = serde_json::from_str(&health).unwrap();
     assert!(["audit", "local", "trial"].iter().all(|name| health["checks"][name] == "ok"), "{health}");
-    tokio::time::sleep(std::time::Duration::from_millis(800)).await;
-    assert_eq!(lines(&audit).len(), 2);
+    server.send(json!({ "task": "any", "id": "after", "backend": "audit", "countdown": 0.6 })).await;
+    until(|| lines(&audit).iter().any(|line| line["id"] == "after")).await;
+    let ids: Vec<Value> = lines(&audit).iter().map(|line| line["id"].clone()).collect();
+    assert_eq!(ids, ["now", "later", "after"]);
 }
