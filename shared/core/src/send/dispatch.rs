@@ -103,7 +103,7 @@ impl Dispatch {
         Transports { names: self.aliases.keys().cloned().collect(), home: Arc::clone(&self.home), default: Arc::clone(&self.default) }
     }
 
-    /// The transport of this name, but the one that is home.
+    /// All but the one that is home, by their names.
     pub(crate) fn elsewhere(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<dyn DynTransport>)> {
         self.aliases.iter().filter(|(name, _)| **name != self.home).map(|(name, alias)| (name, &alias.transport))
     }
