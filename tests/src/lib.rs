@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use errand_core::{Environment, Timestamp};
 use errand_http::aws::{SdkConfig, sdk_config};
+use errand_store_dynamodb::DynamoStore;
 use serde_json::Value;
 
 pub use api::Api;
@@ -66,6 +67,17 @@ impl Stack {
             api: Api::new(&endpoint, &fact("TEST_API_KEY")).at(&format!("{}.execute-api.localhost", fact("TEST_API_ID"))),
             endpoint,
         }
+    }
+
+    /// Makes a table as the template has it.
+    ///
+    /// # Panics
+    /// It cannot be made.
+    pub async fn create_table(&self, name: &str) -> DynamoStore {
+        let cx = errand_testkit::init().with(self.sdk.clone());
+        let store = DynamoStore::new(&Environment::default(), &cx, name).expect("settings that are complete");
+        store.create_table().await.expect("a table");
+        store
     }
 
     /// [`Api::call`].

@@ -12,7 +12,7 @@ use std::{
 use aws_sdk_sqs::types::{QueueAttributeName, SendMessageBatchRequestEntry};
 use errand_tests::{
     Stack,
-    faults::{Audit, DUPLICATES, Dice, FIRST, Fault, Kind, LISTED, Processes, Queue, Report, Services, Sink, body, create_table},
+    faults::{Audit, DUPLICATES, Dice, FIRST, Fault, Kind, LISTED, Processes, Queue, Report, Services, Sink, body},
     until,
 };
 
@@ -76,7 +76,7 @@ async fn nothing_is_lost_and_nothing_comes_twice_without_a_reason() {
     let audit = Arc::new(Audit::new(message_count(), &dice, true));
     let queue = Arc::new(Queue::new(&audit, &dice));
     let table = format!("errand-faults-{}", std::process::id());
-    create_table(&stack.sdk, &table).await;
+    stack.create_table(&table).await;
     let sink = Sink::start(&audit, &dice).await;
     let services = Services::start(&queue, &audit, &dice, &stack.endpoint).await;
     let started = Instant::now();

@@ -9,7 +9,7 @@ use errand_core::{Environment, Lookup, Message, Timestamp};
 use errand_enqueue::Enqueue;
 use errand_store_dynamodb::DynamoStore;
 use errand_testkit::{Answer, Stub};
-use errand_tests::{Stack, faults::create_table, id};
+use errand_tests::{Stack, id};
 use serde_json::json;
 
 /// A queue, a dead-letter queue, a table and a bucket of the test's own, and settings that name them.
@@ -17,7 +17,8 @@ struct World {
     stack: Stack,
     env: Environment,
     queue_url: String,
-    table: String,
+    store: DynamoStore,
+    bucket: String,
     s3: aws_sdk_s3::Client,
 }
 
@@ -27,7 +28,7 @@ impl World {
         let name = id("large");
         let queue = async |name: &str| stack.sqs().create_queue().queue_name(name).send().await.unwrap().queue_url.unwrap();
         let (queue_url, dead_letter_url) = (queue(&name).await, queue(&format!("{name}-dead")).await);
-        create_table(&stack.sdk, &name).await;
+        let store = stack.create_table(&name).await;
         let s3 = aws_sdk_s3::Client::from_conf(aws_sdk_s3::config::Builder::from(&stack.sdk).force_path_style(true).build());
         s3.create_bucket().bucket(&name).send().await.unwrap();
         // The SHA-256 of "hunter2".
@@ -45,7 +46,7 @@ impl World {
             ("ERRAND_WEBHOOK_ALLOW", "127.0.0.0/8"),
         ];
         let env = vars.into_iter().collect();
-        Self { stack, env, queue_url, table: name, s3 }
+        Self { stack, env, queue_url, store, bucket: name, s3 }
     }
 
     async fn post(&self, task: &serde_json::Value) -> u16 {
@@ -77,7 +78,7 @@ impl World {
     }
 
     async fn objects(&self) -> usize {
-        self.s3.list_objects_v2().bucket(&self.table).send().await.unwrap().contents().len()
+        self.s3.list_objects_v2().bucket(&self.bucket).send().await.unwrap().contents().len()
     }
 }
 
@@ -97,8 +98,7 @@ async fn arguments_that_no_queue_can_carry_arrive_whole_and_leave_nothing() {
     assert_eq!(world.objects().await, 0, "removed after success");
     assert_eq!(world.run(messages).await, 0, "a twin finds it done, and asks for nothing");
     assert_eq!(receiver.requests().len(), 1);
-    let store = DynamoStore::new(&world.stack.sdk, &world.table);
-    assert!(store.get("a").await.unwrap().unwrap().0.kwargs.is_null());
+    assert!(world.store.get("a").await.unwrap().unwrap().0.kwargs.is_null());
     assert_eq!(world.post(&json!({ "task": "webhook", "kwargs": { "url": receiver.url(), "body": "x".repeat(5_000_000) } })).await, 413);
     assert_eq!(world.objects().await, 0);
 }

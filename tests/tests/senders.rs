@@ -12,7 +12,7 @@ use std::{
 use aws_sdk_sqs::types::QueueAttributeName;
 use errand_consumer::Consumer;
 use errand_core::{Environment, Message, Timestamp};
-use errand_tests::{Stack, application::Application, faults::create_table, id, until};
+use errand_tests::{Stack, application::Application, id, until};
 use serde_json::{Value, json};
 
 fn fact(name: &str) -> String {
@@ -198,7 +198,7 @@ async fn events_of_the_cloudevents_sdk_are_tasks() {
 async fn consume(stack: &Stack, name: &str) -> String {
     let queue = async |name: &str| stack.sqs().create_queue().queue_name(name).send().await.unwrap().queue_url.unwrap();
     let (queue_url, dead_letter_url) = (queue(name).await, queue(&format!("{name}-dead")).await);
-    create_table(&stack.sdk, name).await;
+    stack.create_table(name).await;
     let routes = json!({ "app.*": { "http": Application::get().url } }).to_string();
     let redis = fact("TEST_REDIS");
     let env: Environment = [

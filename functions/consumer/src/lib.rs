@@ -75,13 +75,13 @@ impl Consumer {
     ) -> Result<Self, SettingsError> {
         let sdk = errand_http::aws::sdk_config(env)?;
         let queue = Arc::new(SqsQueue::new(env, &sdk)?);
-        let store = DynamoStore::from_env(env, &sdk).map(|store| Arc::new(store) as _);
         let objects = kept::objects(env, &sdk);
         let objects_of_others = kept::foreign_objects(&sdk);
         let cx = Init::default().with(Invocation::from_env(env)?).with(errand_http::Client::new()).with(sdk);
         let cx = cx.with(Queues::from_env(env)?).with(Arc::new(TokioClock) as Arc<dyn Clock>);
         let references = References::new(env, &cx)?;
         let cx = cx.with(references);
+        let store = DynamoStore::from_env(env, &cx)?.map(|store| Arc::new(store) as _);
         let intake = Intake { objects: objects_of_others, verifier: Verifier::from_env(env, &cx)? };
         let dispatch = Dispatch::from_env(env, backends, HOME, &cx)?.with_objects(objects.clone());
         let forward = Arc::new(SqsTransport::own(&cx)?);

@@ -71,13 +71,13 @@ impl Enqueue {
     pub fn from_env(env: &Environment, backends: impl FnOnce(&mut Backends<true>)) -> Result<Self, SettingsError> {
         errand_runtime::tell_strangers(&env.strangers(Reader::Enqueue, &[], &errand_payloads::providers()));
         let sdk = errand_http::aws::sdk_config(env)?;
-        let store = DynamoStore::from_env(env, &sdk).map(Arc::new);
         #[cfg(feature = "claim-check")]
         let objects = errand_object_s3::S3Objects::from_env(env, &sdk).map(|objects| Arc::new(objects) as Arc<dyn DynObjects>);
         #[cfg(not(feature = "claim-check"))]
         let objects: Option<Arc<dyn DynObjects>> = None;
         let queues = Queues::from_env(env)?;
         let cx = Init::default().with(sdk).with(queues.clone()).with(Arc::new(TokioClock) as Arc<dyn Clock>);
+        let store = DynamoStore::from_env(env, &cx)?.map(Arc::new);
         let hold = EventBridgeScheduler::from_env(env, &cx)?.map(Arc::new);
         let dispatch = Dispatch::from_env(env, backends, HOME, &cx)?.with_objects(objects);
         let mut checks: Vec<(String, Arc<dyn DynCheck>)> = dispatch.checks().map(|(name, check)| (name.to_owned(), check)).collect();

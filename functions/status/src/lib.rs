@@ -70,10 +70,10 @@ impl Operations {
         let objects = errand_object_s3::S3Objects::from_env(env, &sdk).map(|objects| Arc::new(objects) as Arc<dyn DynObjects>);
         #[cfg(not(feature = "claim-check"))]
         let objects: Option<Arc<dyn DynObjects>> = None;
-        let store = Arc::new(DynamoStore::from_env(env, &sdk).ok_or_else(|| SettingsError::missing(TABLE.name))?);
-        let access = Access::new(env, Some(store.clone()))?;
         let (queues, dead_letters) = (Queues::from_env(env)?, SqsDeadLetters::from_env(env, &sdk)?);
         let cx = Init::default().with(sdk).with(queues.clone()).with(Arc::new(TokioClock) as Arc<dyn Clock>);
+        let store = Arc::new(DynamoStore::from_env(env, &cx)?.ok_or_else(|| SettingsError::missing(TABLE.name))?);
+        let access = Access::new(env, Some(store.clone()))?;
         let scheduler = EventBridgeScheduler::from_env(env, &cx)?.map(Arc::new);
         let dispatch = Dispatch::from_env(env, backends, HOME, &cx)?.with_objects(objects);
         let payloads = errand_payloads::payloads().with_transports(dispatch.names()).with_routes(env)?;

@@ -35,6 +35,11 @@ impl Retry {
         Self { most, wait, repeatable: true }
     }
 
+    /// How long a call may take that was sent `tried` times before, where `left` is left for all: one that hears nothing, and is sent again then, leaves half of it.
+    pub(crate) fn share(&self, tried: u32, left: Duration) -> Duration {
+        if self.repeatable && tried + 1 < self.most { left / 2 } else { left }
+    }
+
     /// How long to wait before a call is sent again that was sent `tried` times, if it is.
     pub(crate) fn wait(&self, tried: u32, answered: &Result<Answer, SendError>) -> Option<Duration> {
         let again = match answered {
@@ -88,6 +93,8 @@ mod tests {
             assert_eq!(Retry::repeatable(3, second).wait(2, &failure).is_some(), repeatable);
             assert_eq!((Retry::repeatable(3, second).wait(3, &failure), Retry::NEVER.wait(1, &failure)), (None, None));
         }
+        let shares = |retry: Retry| [0, 1, 2].map(|tried| retry.share(tried, second).as_millis());
+        assert_eq!((shares(Retry::repeatable(3, second)), shares(Retry::once(3, second))), ([500, 500, 1000], [1000; 3]));
         for _ in 0..100 {
             assert!(Retry::once(9, second).wait(3, &not_sent()).unwrap() <= 4 * second);
         }

@@ -210,7 +210,8 @@ impl<'a> Call<'a> {
             if let Some(signer) = signer {
                 signer.sign(name, &mut request, clock.now()).await?;
             }
-            let answered = client.send_for(request, deadline.saturating_duration_since(Instant::now()), self.limit).await;
+            let left = self.retry.share(tried, deadline.saturating_duration_since(Instant::now()));
+            let answered = client.send_for(request, left, self.limit).await;
             let answered = answered.map(|response| Answer::new(name, response, clock.now()));
             tried += 1;
             match self.retry.wait(tried, &answered).filter(|wait| Instant::now() + *wait < deadline) {

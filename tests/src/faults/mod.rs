@@ -10,7 +10,7 @@ mod sink;
 pub use audit::{Audit, Fault, Kind, Report};
 pub use processes::Processes;
 pub use queue::Queue;
-pub use services::{Services, create_table};
+pub use services::Services;
 pub use sink::Sink;
 
 use std::sync::{Mutex, PoisonError};

@@ -4,16 +4,13 @@ use std::{
     time::Duration,
 };
 
-use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection, ProjectionType, ScalarAttributeType,
-};
 use axum::{
     Router,
     body::Bytes,
     extract::State,
     http::{HeaderMap, Method, Response, StatusCode, Uri},
 };
-use errand_http::{Client, aws::SdkConfig};
+use errand_http::Client;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
@@ -30,8 +27,8 @@ pub struct Services {
     dice: Arc<Dice>,
     client: Client,
     dynamodb: String,
-    /// Calls that are throttled: a client that tries again names the same call.
-    throttled: Arc<Mutex<HashSet<String>>>,
+    /// Calls that are throttled, by what they say: a client that tries again says the same.
+    throttled: Arc<Mutex<HashSet<Bytes>>>,
 }
 
 impl Services {
@@ -71,7 +68,7 @@ impl Services {
 
     /// Hands a call to the real table, or throttles it.
     async fn pass_on(&self, uri: Uri, headers: HeaderMap, body: Bytes) -> Response<String> {
-        if self.throttles(&headers, &body) {
+        if self.throttles(&body) {
             let told = r#"{"__type":"com.amazonaws.dynamodb.v20120810#ThrottlingException","message":"Rate exceeded"}"#;
             return reply(StatusCode::BAD_REQUEST, told);
         }
@@ -92,17 +89,15 @@ impl Services {
     }
 
     /// Whether a call fails, with all that its client does to repeat it.
-    fn throttles(&self, headers: &HeaderMap, body: &[u8]) -> bool {
-        let Some(call) = headers.get("amz-sdk-invocation-id").and_then(|id| id.to_str().ok()) else { return false };
+    fn throttles(&self, body: &Bytes) -> bool {
         let mut throttled = self.throttled.lock().unwrap_or_else(PoisonError::into_inner);
-        if throttled.contains(call) {
+        if throttled.contains(body) {
             return true;
         }
-        let again = headers.get("amz-sdk-request").and_then(|told| told.to_str().ok()).is_some_and(|told| !told.contains("attempt=1"));
-        if again || !self.dice.falls(THROTTLES) {
+        if !self.dice.falls(THROTTLES) {
             return false;
         }
-        throttled.insert(call.to_owned());
+        throttled.insert(body.clone());
         let told: Value = serde_json::from_slice(body).unwrap_or_default();
         let Some(number) = told["Key"]["id"]["S"].as_str().and_then(|id| self.audit.number(id)) else { return true };
         let fault = match told["ExpressionAttributeValues"][":status"]["S"].as_str() {
@@ -131,25 +126,4 @@ async fn answer(State(services): State<Services>, method: Method, uri: Uri, head
 fn reply(status: StatusCode, body: &str) -> Response<String> {
     let response = Response::builder().status(status).header("content-type", "application/x-amz-json-1.0");
     response.body(body.to_owned()).expect("a valid answer")
-}
-
-/// A table as the deployment template has it.
-///
-/// # Panics
-/// It cannot be made.
-pub async fn create_table(sdk: &SdkConfig, name: &str) {
-    let key = |name: &str, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build().expect("a key");
-    let attribute =
-        |name: &str, kind| AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build().expect("an attribute");
-    let projection = Projection::builder().projection_type(ProjectionType::Include).non_key_attributes("task").build();
-    let index = GlobalSecondaryIndex::builder()
-        .index_name("by-time")
-        .key_schema(key("shard", KeyType::Hash))
-        .key_schema(key("position", KeyType::Range))
-        .projection(projection);
-    let call = aws_sdk_dynamodb::Client::new(sdk).create_table().table_name(name).billing_mode(BillingMode::PayPerRequest);
-    let call = call.key_schema(key("id", KeyType::Hash)).attribute_definitions(attribute("id", ScalarAttributeType::S));
-    let call = call.attribute_definitions(attribute("shard", ScalarAttributeType::N));
-    let call = call.attribute_definitions(attribute("position", ScalarAttributeType::S));
-    call.global_secondary_indexes(index.build().expect("an index")).send().await.expect("a table");
 }

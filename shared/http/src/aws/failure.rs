@@ -56,7 +56,8 @@ pub fn refused(answer: &Answer, own: &Meanings) -> DeliveryError {
 
 /// The code in an answer: in its header, or in its body, which is JSON or XML. The name of its type may stand before it, and a URL after it.
 /// <https://smithy.io/2.0/aws/protocols/aws-restjson1-protocol.html#operation-error-serialization>
-pub(crate) fn code(answer: &Answer) -> Option<String> {
+#[must_use]
+pub fn code(answer: &Answer) -> Option<String> {
     let told = answer.told();
     let in_json = || told.get::<String>("__type").or_else(|| told.get("code"));
     let in_xml = || {

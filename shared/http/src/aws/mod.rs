@@ -32,10 +32,10 @@ use errand_core::{
 };
 
 pub use aws_types::SdkConfig;
-pub use failure::{Failure, refused, throttled};
+pub use failure::{Failure, code, refused, throttled};
 pub use signer::Api;
 
-pub(crate) use failure::{code, meaning};
+pub(crate) use failure::meaning;
 pub(crate) use signer::Signer;
 
 use crate::{

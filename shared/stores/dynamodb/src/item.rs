@@ -1,56 +1,54 @@
 //! A record as a table's item, and back.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use errand_core::{
     DEFAULT_QUEUE, Digest, Envelope, Fingerprint, Header, Json, Known, Progress, Record, Sender, Status, StorageError, TaskError,
     TaskResult, Timestamp, position,
 };
 use serde::{Deserialize, Serialize};
 
-pub(crate) type Item = HashMap<String, AttributeValue>;
+use crate::value::{Item, Value};
 
 /// Parts of the index: one part takes 1,000 writes a second.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html>
-pub(crate) const SHARDS: u64 = 8;
+pub(crate) const SHARDS: u32 = 8;
 
-pub(crate) fn text(value: impl Into<String>) -> AttributeValue {
-    AttributeValue::S(value.into())
+pub(crate) fn text<'a>(value: impl Into<Cow<'a, str>>) -> Value<'a> {
+    Value::S(value.into())
 }
 
-pub(crate) fn number(value: impl ToString) -> AttributeValue {
-    AttributeValue::N(value.to_string())
+pub(crate) fn number(value: impl Into<i64>) -> Value<'static> {
+    Value::N(value.into())
 }
 
-pub(crate) fn time(at: Timestamp) -> AttributeValue {
+pub(crate) fn time(at: Timestamp) -> Value<'static> {
     number(at.millis())
 }
 
 /// When a record that changed now may be deleted, in seconds since 1970, as DynamoDB's time to live has it.
-pub(crate) fn ttl(now: Timestamp) -> AttributeValue {
+pub(crate) fn ttl(now: Timestamp) -> Value<'static> {
     number(now.seconds() + TaskResult::RETENTION_SECONDS)
 }
 
 /// An empty list.
-pub(crate) fn nothing() -> AttributeValue {
-    AttributeValue::L(Vec::new())
+pub(crate) fn nothing() -> Value<'static> {
+    Value::L(Vec::new())
 }
 
 /// How far an envelope has come, as JSON; nothing where it has not begun.
-pub(crate) fn progress(progress: &Progress) -> AttributeValue {
+pub(crate) fn progress(progress: &Progress) -> Value<'static> {
     if progress.is_empty() { nothing() } else { serde_json::to_string(progress).map_or_else(|_| nothing(), text) }
 }
 
 /// Failures, as a list to append. An id has at most a hundred attempts, so that no list outgrows an item.
-pub(crate) fn errors(errors: &[TaskError]) -> AttributeValue {
-    let pair = |error: &TaskError| AttributeValue::L(vec![text(&error.exception_class_path), text(&error.traceback)]);
-    AttributeValue::L(errors.iter().map(pair).collect())
+pub(crate) fn errors(errors: &[TaskError]) -> Value<'_> {
+    Value::L(errors.iter().map(|error| Value::L(vec![text(&error.exception_class_path), text(&error.traceback)])).collect())
 }
 
 /// A worker, as a list of one to append.
-pub(crate) fn workers(worker: &str) -> AttributeValue {
-    AttributeValue::L(vec![text(worker)])
+pub(crate) fn workers(worker: &str) -> Value<'_> {
+    Value::L(vec![text(worker)])
 }
 
 /// The names of the attributes of a record that do not change.
@@ -58,13 +56,13 @@ pub(crate) const LASTING: [&str; 11] =
     ["task", "backend", "enqueued_at", "args", "kwargs", "shard", "position", "run_after", "sender", "header", "fingerprint"];
 
 /// These attributes of a record that is seen for the first time. What is not said is there as well: a claim adds what is not there.
-pub(crate) fn lasting(envelope: &Envelope, result: &TaskResult) -> impl Iterator<Item = (&'static str, AttributeValue)> + use<> {
+pub(crate) fn lasting<'a>(envelope: &Envelope, result: TaskResult) -> impl Iterator<Item = (&'static str, Value<'a>)> + use<'a> {
     let values = [
-        text(&result.task),
-        text(&result.backend),
+        text(result.task),
+        text(result.backend),
         time(result.enqueued_at),
-        text(result.args.get()),
-        text(result.kwargs.get()),
+        text(result.args.get().to_owned()),
+        text(result.kwargs.get().to_owned()),
         number(shard(&result.id)),
         text(position(result.enqueued_at, &result.id)),
         run_after(result.run_after),
@@ -76,7 +74,7 @@ pub(crate) fn lasting(envelope: &Envelope, result: &TaskResult) -> impl Iterator
 }
 
 /// When it is not to be run before; 0 where that is not said.
-pub(crate) fn run_after(at: Option<Timestamp>) -> AttributeValue {
+pub(crate) fn run_after(at: Option<Timestamp>) -> Value<'static> {
     at.map_or_else(|| number(0), time)
 }
 
@@ -136,20 +134,21 @@ impl Conditions {
 }
 
 /// The part of the index that has a record.
-fn shard(id: &str) -> u64 {
-    u64::from(Digest::of(id.as_bytes()).bytes()[0]) % SHARDS
+fn shard(id: &str) -> u32 {
+    u32::from(Digest::of(id.as_bytes()).bytes()[0]) % SHARDS
 }
 
 /// Reads an item's attributes.
-pub(crate) struct Reader<'a>(pub(crate) &'a Item);
+pub(crate) struct Reader<'a>(pub(crate) &'a Item<'static>);
 
 impl Reader<'_> {
     pub(crate) fn text(&self, name: &str) -> Result<&str, StorageError> {
-        self.0.get(name).and_then(|value| value.as_s().ok()).map(String::as_str).ok_or_else(|| wrong(name))
+        self.0.get(name).and_then(Value::text).ok_or_else(|| wrong(name))
     }
 
-    fn number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, StorageError> {
-        self.0.get(name).map(|value| value.as_n().ok().and_then(|number| number.parse().ok()).ok_or_else(|| wrong(name))).transpose()
+    fn number<T: TryFrom<i64>>(&self, name: &str) -> Result<Option<T>, StorageError> {
+        let read = |value: &Value<'_>| value.number().and_then(|number| number.try_into().ok()).ok_or_else(|| wrong(name));
+        self.0.get(name).map(read).transpose()
     }
 
     pub(crate) fn time(&self, name: &str) -> Result<Option<Timestamp>, StorageError> {
@@ -195,7 +194,7 @@ impl Reader<'_> {
     /// What is known of an id.
     pub(crate) fn known(&self) -> Result<Known, StorageError> {
         let Conditions { claim_check, context, context_too_large, backend, destination, .. } = self.conditions()?;
-        let (fingerprint, unsent) = (self.fingerprint()?, self.0.contains_key("unsent"));
+        let (fingerprint, unsent) = (self.fingerprint()?, self.0.get("unsent").is_some());
         let header = Header { claim_check, context, context_too_large, fingerprint, backend, destination, unsent };
         Ok((self.result()?, header))
     }
@@ -203,24 +202,24 @@ impl Reader<'_> {
     pub(crate) fn progress(&self) -> Result<Progress, StorageError> {
         match self.0.get("done") {
             None => Ok(Progress::default()),
-            Some(AttributeValue::S(json)) => serde_json::from_str(json).map_err(|_| wrong("done")),
+            Some(Value::S(json)) => serde_json::from_str(json).map_err(|_| wrong("done")),
             // Records of before hold the places that are delivered, and no more.
             Some(value) => {
-                let places = value.as_l().map_err(|_| wrong("done"))?.iter();
-                let places = places.map(|place| place.as_n().ok().and_then(|place| place.parse().ok()).ok_or_else(|| wrong("done")));
+                let places = value.list().ok_or_else(|| wrong("done"))?.iter();
+                let places = places.map(|place| place.number().and_then(|place| place.try_into().ok()).ok_or_else(|| wrong("done")));
                 Ok(Progress { delivered: places.collect::<Result<_, _>>()?, ..Progress::default() })
             }
         }
     }
 
     fn json(&self, name: &str) -> Result<Json, StorageError> {
-        if self.0.contains_key(name) { serde_json::from_str(self.text(name)?).map_err(|_| wrong(name)) } else { Ok(Json::default()) }
+        if self.0.get(name).is_some() { serde_json::from_str(self.text(name)?).map_err(|_| wrong(name)) } else { Ok(Json::default()) }
     }
 
     /// The last elements of a list, as many as are told.
-    fn last(&self, name: &str) -> Result<&[AttributeValue], StorageError> {
+    fn last(&self, name: &str) -> Result<&[Value<'static>], StorageError> {
         let Some(value) = self.0.get(name) else { return Ok(&[]) };
-        let list = value.as_l().map_err(|_| wrong(name))?;
+        let list = value.list().ok_or_else(|| wrong(name))?;
         Ok(&list[list.len().saturating_sub(TaskResult::ERRORS_LIMIT)..])
     }
 
@@ -240,7 +239,7 @@ impl Reader<'_> {
             backend: self.text("backend")?.to_owned(),
             sender: self.sender(),
             errors: self.last("errors")?.iter().map(|value| error(value).ok_or_else(|| wrong("errors"))).collect::<Result<_, _>>()?,
-            worker_ids: self.last("workers")?.iter().filter_map(|worker| worker.as_s().ok().cloned()).collect(),
+            worker_ids: self.last("workers")?.iter().filter_map(|worker| worker.text().map(ToOwned::to_owned)).collect(),
             return_value: self.json("return_value")?,
             attempts: self.count("attempts")?,
             queue: if queue.is_empty() { DEFAULT_QUEUE.to_owned() } else { queue },
@@ -257,10 +256,10 @@ impl Reader<'_> {
     }
 }
 
-fn error(value: &AttributeValue) -> Option<TaskError> {
-    match value.as_l().ok()?.as_slice() {
-        [AttributeValue::S(kind), AttributeValue::S(message)] => {
-            Some(TaskError { exception_class_path: kind.clone(), traceback: message.clone() })
+fn error(value: &Value<'_>) -> Option<TaskError> {
+    match value.list()? {
+        [Value::S(kind), Value::S(message)] => {
+            Some(TaskError { exception_class_path: kind.clone().into_owned(), traceback: message.clone().into_owned() })
         }
         _ => None,
     }
@@ -277,21 +276,10 @@ mod tests {
     #[test]
     fn progress_is_read_as_it_is_written_and_as_it_was_written_before() {
         let some = Progress { delivered: [0, 2, 3].into_iter().collect(), ..Progress::default() };
-        let read = |value: AttributeValue| Reader(&[("done".to_owned(), value)].into()).progress().unwrap();
+        let read = |value| Reader(&Item::from([("done", value)])).progress().unwrap();
         assert_eq!(read(progress(&some)), some);
-        assert_eq!(read(AttributeValue::L([0, 2, 3].map(number).to_vec())), some);
-        assert!(read(progress(&Progress::default())).is_empty() && Reader(&Item::new()).progress().unwrap().is_empty());
-    }
-
-    /// The value in DynamoDB's own JSON.
-    fn value(json: &serde_json::Value) -> AttributeValue {
-        let (kind, held) = json.as_object().unwrap().iter().next().unwrap();
-        match kind.as_str() {
-            "S" => text(held.as_str().unwrap()),
-            "N" => number(held.as_str().unwrap()),
-            "L" => AttributeValue::L(held.as_array().unwrap().iter().map(value).collect()),
-            other => panic!("no record has a {other}"),
-        }
+        assert_eq!(read(Value::L([0, 2, 3].map(number).to_vec())), some);
+        assert!(read(progress(&Progress::default())).is_empty() && Reader(&Item::default()).progress().unwrap().is_empty());
     }
 
     /// Items as versions have left them. None is ever changed: a version that keeps something otherwise adds its own.
@@ -300,8 +288,7 @@ mod tests {
     #[test]
     fn the_items_of_every_version_are_read() {
         for json in LEFT {
-            let items: Vec<HashMap<String, serde_json::Value>> = serde_json::from_str(json).unwrap();
-            let items: Vec<Item> = items.iter().map(|item| item.iter().map(|(name, held)| (name.clone(), value(held))).collect()).collect();
+            let items: Vec<Item<'_>> = serde_json::from_str(json).unwrap();
             let [bulk, done, later, refused] = items.iter().map(Reader).collect::<Vec<_>>().try_into().ok().unwrap();
 
             let (task, header) = bulk.known().unwrap();

@@ -8,5 +8,7 @@ mod item;
 mod list;
 mod notes;
 mod store;
+mod table;
+mod value;
 
 pub use store::DynamoStore;

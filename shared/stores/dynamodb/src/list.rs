@@ -1,19 +1,20 @@
 //! Lists: the newest of every part of the index, merged, and then read whole.
 
-use std::{cmp::Reverse, collections::HashMap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashMap},
+};
 
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use errand_core::{Filter, Page, StorageError, TaskResult};
-use errand_http::aws::Failure;
 use futures_util::future::try_join_all;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     DynamoStore,
-    item::{Item, Reader, SHARDS, number, text},
-    store::failed,
+    item::{Reader, SHARDS, number, text},
+    table::{INDEX, QUERY, Request, Told},
+    value::{Item, Owned},
 };
-
-pub(crate) const INDEX: &str = "by-time";
 
 /// How many rounds of reading one call makes at most: a filter that fits nothing must not read the whole table.
 const ROUNDS: usize = 8;
@@ -66,29 +67,27 @@ impl DynamoStore {
         Ok(all)
     }
 
-    async fn newest_of(&self, shard: u64, (since, before): &Range, limit: usize) -> Result<Vec<(String, String, String)>, StorageError> {
-        let mut query = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .index_name(INDEX)
-            .scan_index_forward(false)
+    async fn newest_of(&self, shard: u32, (since, before): &Range, limit: usize) -> Result<Vec<(String, String, String)>, StorageError> {
+        let query = Request {
+            index_name: Some(INDEX),
+            scan_index_forward: Some(false),
             // One more than wanted, for the one that is at the end of the range and not in it.
-            .limit(i32::try_from(limit + 1).unwrap_or(i32::MAX));
-        // A key condition has one range, with both ends in it: what is before a position ends with the greatest text that is smaller.
-        query = query
-            .key_condition_expression("#shard = :shard AND #position BETWEEN :since AND :before")
-            .expression_attribute_names("#shard", "shard")
-            .expression_attribute_values(":shard", number(shard))
-            .expression_attribute_names("#position", "position")
-            .expression_attribute_values(":since", text(if since.is_empty() { FIRST } else { since }))
-            .expression_attribute_values(":before", text(before.as_deref().map_or(LAST, |before| before)));
-        let told = query.send().await.map_err(|error| failed(&Failure::of(&error)))?;
-        let key = |item: &Item| {
+            limit: Some(limit + 1),
+            // A key condition has one range, with both ends in it: what is before a position ends with the greatest text that is smaller.
+            key_condition_expression: "#shard = :shard AND #position BETWEEN :since AND :before",
+            ..self.table.request()
+        };
+        let query = query
+            .pair("shard", number(shard))
+            .named("position")
+            .value("since", text(if since.is_empty() { FIRST } else { since }))
+            .value("before", text(before.as_deref().map_or(LAST, |before| before)));
+        let told: Told = self.table.call(QUERY, &query).await?;
+        let key = |item: &Item<'static>| {
             let reader = Reader(item);
             Ok((reader.text("position")?.to_owned(), reader.text("task")?.to_owned(), reader.text("id")?.to_owned()))
         };
-        told.items()
+        told.items
             .iter()
             .map(key)
             .filter(|key| !matches!((key, before), (Ok((position, _, _)), Some(before)) if position == before))
@@ -103,20 +102,40 @@ impl DynamoStore {
 
     /// The items of these ids, at most 100, in no particular order; those that are gone are left out. What DynamoDB did not get to, or what is more than
     /// one answer holds, is asked for again.
-    pub(crate) async fn items(&self, ids: Vec<AttributeValue>) -> Result<Vec<Item>, StorageError> {
+    pub(crate) async fn items(&self, ids: Vec<Owned>) -> Result<Vec<Item<'static>>, StorageError> {
         let mut items = Vec::with_capacity(ids.len());
-        let mut keys: Vec<Item> = ids.into_iter().map(|id| HashMap::from([("id".to_owned(), id)])).collect();
+        let mut keys: Vec<Item<'static>> = ids.into_iter().map(|id| Item::from([("id", id)])).collect();
         for _ in 0..TRIES {
             if keys.is_empty() {
                 return Ok(items);
             }
-            let wanted = KeysAndAttributes::builder().set_keys(Some(std::mem::take(&mut keys))).consistent_read(true).build();
-            let wanted = wanted.map_err(|_| StorageError("DynamoDB: the keys of a page cannot be asked for".to_owned()))?;
-            let told = self.client.batch_get_item().request_items(&self.table, wanted).send().await;
-            let told = told.map_err(|error| failed(&Failure::of(&error)))?;
-            items.extend(told.responses.into_iter().flatten().flat_map(|(_, items)| items));
-            keys = told.unprocessed_keys.into_iter().flatten().flat_map(|(_, left)| left.keys).collect();
+            let wanted = Keys { keys: std::mem::take(&mut keys), consistent_read: true };
+            let wanted = BatchGet { request_items: BTreeMap::from([(self.table.name.as_str(), wanted)]) };
+            let told: BatchGot = self.table.call("DynamoDB_20120810.BatchGetItem", &wanted).await?;
+            items.extend(told.responses.into_values().flatten());
+            keys.extend(told.unprocessed_keys.into_values().flat_map(|left| left.keys));
         }
         if keys.is_empty() { Ok(items) } else { Err(StorageError("DynamoDB: throttled".to_owned())) }
     }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct BatchGet<'a> {
+    request_items: BTreeMap<&'a str, Keys>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Keys {
+    keys: Vec<Item<'static>>,
+    #[serde(default)]
+    consistent_read: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct BatchGot {
+    responses: BTreeMap<String, Vec<Item<'static>>>,
+    unprocessed_keys: BTreeMap<String, Keys>,
 }

@@ -1,12 +1,12 @@
 use std::sync::LazyLock;
 
-use aws_sdk_dynamodb::{operation::update_item::builders::UpdateItemFluentBuilder, types::ReturnValue};
 use errand_core::{Begin, Claim, Claims, Finish, Outcome, Status, StorageError, TaskError, TaskResult, Timestamp};
 
-use super::{ERRORS, FREE, free, status, write};
+use super::{ERRORS, FREE, free, status};
 use crate::{
     DynamoStore,
     item::{self, Reader, number, text, time},
+    table::Request,
 };
 
 /// What is not known, or of the same content, free and not moved to a later time.
@@ -27,7 +27,7 @@ fn claimable(also: &str) -> String {
 static SETS: LazyLock<[[String; 2]; 2]> = LazyLock::new(|| [false, true].map(|refused| [false, true].map(|token| set(refused, token))));
 
 fn set(refused: bool, token: bool) -> String {
-    let mut set = if refused { "SET #status = :failed, finished_at = :now" } else { "SET #status = :running" }.to_owned();
+    let mut set = if refused { "SET #status = :FAILED, finished_at = :now" } else { "SET #status = :RUNNING" }.to_owned();
     set.push_str(
         ", lease_until = :lease, attempts = if_not_exists(attempts, :zero) + :one, \
          started_at = if_not_exists(started_at, :now), last_attempted_at = :now, #ttl = :ttl, \
@@ -35,6 +35,7 @@ fn set(refused: bool, token: bool) -> String {
          spared = if_not_exists(spared, :zero), done = if_not_exists(done, :none)",
     );
     if refused {
+        set.push_str(", ");
         set.push_str(ERRORS);
     }
     set.extend(item::LASTING.map(|name| format!(", #{name} = if_not_exists(#{name}, :{name})")));
@@ -45,37 +46,33 @@ fn set(refused: bool, token: bool) -> String {
 
 impl DynamoStore {
     /// The write that claims an id; with a failure, that ends it at once, where nobody has attempted it.
-    fn claiming(&self, claim: &Claim<'_>, refused: Option<&TaskError>) -> UpdateItemFluentBuilder {
+    fn claiming<'a>(&'a self, claim: &Claim<'a>, refused: Option<&'a TaskError>) -> Request<'a> {
         let set = &SETS[usize::from(refused.is_some())][usize::from(claim.token.is_some())];
-        let lasting = item::lasting(claim.envelope, &TaskResult::new(claim.envelope, Status::Running, claim.backend, claim.now));
+        let lasting = item::lasting(claim.envelope, TaskResult::new(claim.envelope, Status::Running, claim.backend, claim.now));
         let mut update = free(self.update(&claim.envelope.id, set, if refused.is_some() { &REFUSABLE } else { &CLAIMABLE }), claim.now)
-            .expression_attribute_values(":due", time(claim.due()))
-            .expression_attribute_names("#ttl", "ttl")
-            .expression_attribute_values(":ttl", item::ttl(claim.now))
-            .expression_attribute_values(":lease", time(claim.lease_until))
-            .expression_attribute_values(":zero", number(0))
-            .expression_attribute_values(":one", number(1))
-            .expression_attribute_values(":none", item::nothing())
-            .expression_attribute_values(":worker", item::workers(claim.worker))
-            .expression_attribute_names("#token", "token");
+            .value("due", time(claim.due()))
+            .pair("ttl", item::ttl(claim.now))
+            .value("lease", time(claim.lease_until))
+            .value("zero", number(0))
+            .value("one", number(1))
+            .value("none", item::nothing())
+            .value("worker", item::workers(claim.worker))
+            .named("token");
         if let Some(error) = refused {
-            update = update
-                .expression_attribute_values(":failed", status(Status::Failed))
-                .expression_attribute_values(":errors", item::errors(std::slice::from_ref(error)));
+            update =
+                update.value(Status::Failed.as_str(), status(Status::Failed)).value("errors", item::errors(std::slice::from_ref(error)));
         }
         if let Some(token) = claim.token {
-            update = update.expression_attribute_values(":token", text(token));
+            update = update.value("token", text(token));
         }
-        for (name, value) in lasting {
-            update = update.expression_attribute_names(format!("#{name}"), name).expression_attribute_values(format!(":{name}"), value);
-        }
-        update
+        lasting.fold(update, |update, (name, value)| update.pair(name, value))
     }
 }
 
 impl Claims for DynamoStore {
     async fn begin(&self, claim: &Claim<'_>) -> Result<Begin, StorageError> {
-        match write(self.claiming(claim, None).return_values(ReturnValue::UpdatedOld)).await? {
+        let claiming = Request { return_values: Some("UPDATED_OLD"), ..self.claiming(claim, None) };
+        match self.write(claiming).await? {
             Ok(old) => {
                 let old = Reader(&old);
                 let attempt = old.count("attempts")? + 1;
@@ -98,12 +95,12 @@ impl Claims for DynamoStore {
     }
 
     async fn refuse(&self, claim: &Claim<'_>, error: &TaskError) -> Result<Finish, StorageError> {
-        Ok(if write(self.claiming(claim, Some(error))).await?.is_ok() { Finish::Recorded } else { Finish::Stale })
+        Ok(if self.write(self.claiming(claim, Some(error))).await?.is_ok() { Finish::Recorded } else { Finish::Stale })
     }
 
     async fn finish(&self, id: &str, attempt: u32, outcome: &Outcome, now: Timestamp) -> Result<Finish, StorageError> {
-        let update = self.outcome(id, outcome, "#status = :running AND attempts = :attempt", now);
-        let update = update.expression_attribute_values(":attempt", number(attempt));
-        Ok(if write(update).await?.is_ok() { Finish::Recorded } else { Finish::Stale })
+        let update = self.outcome(id, outcome, "#status = :RUNNING AND attempts = :attempt", now);
+        let update = update.value("attempt", number(attempt));
+        Ok(if self.write(update).await?.is_ok() { Finish::Recorded } else { Finish::Stale })
     }
 }

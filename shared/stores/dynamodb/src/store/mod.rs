@@ -6,159 +6,126 @@ mod results;
 
 use std::sync::LazyLock;
 
-use aws_sdk_dynamodb::{
-    Client,
-    operation::update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
-    types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
-};
-use errand_core::{Environment, Known, Lookup, Outcome, Status, StorageError, Timestamp, settings::all::TABLE};
-use errand_http::aws::{Failure, SdkConfig};
+use errand_core::{Environment, Init, Known, Lookup, Outcome, SettingsError, Status, StorageError, Timestamp, settings::all::TABLE};
 
-use crate::item::{self, Item, Reader, number, text, time};
+use crate::{
+    item::{self, Reader, number, text, time},
+    table::{ALL_OLD, GET, Request, Table, Told, UPDATE, Written},
+    value::{Item, Owned, Value},
+};
 
 /// What no attempt holds: it waits, or whoever had it was not heard of in time.
 static FREE: LazyLock<String> =
-    LazyLock::new(|| format!("#status IN ({}) OR (#status = :running AND lease_until <= :now)", names(Status::waits)));
+    LazyLock::new(|| format!("#status IN ({}) OR (#status = :RUNNING AND lease_until <= :now)", names(Status::waits)));
 
 /// Appends failures.
-const ERRORS: &str = ", errors = list_append(if_not_exists(errors, :none), :errors)";
+const ERRORS: &str = "errors = list_append(if_not_exists(errors, :none), :errors)";
 
-/// The store in a table. Clones share a client.
+/// The store in a table. Clones share connections.
 #[derive(Clone)]
 pub struct DynamoStore {
-    pub(crate) client: Client,
-    pub(crate) table: String,
+    pub(crate) table: Table,
 }
-
-/// A conditional write: done, or the item that stood in its way, if there is one.
-type Written = Result<Item, Option<Item>>;
 
 impl DynamoStore {
     /// The store in the table of this name.
-    #[must_use]
-    pub fn new(sdk: &SdkConfig, table: &str) -> Self {
-        Self { client: Client::new(sdk), table: table.to_owned() }
+    ///
+    /// # Errors
+    /// The function that is starting has no clock or no AWS configuration.
+    pub fn new(env: &Environment, cx: &Init, table: &str) -> Result<Self, SettingsError> {
+        Ok(Self { table: Table::new(env, cx, table)? })
     }
 
     /// The store that `ERRAND_TABLE` names, if it is set.
-    #[must_use]
-    pub fn from_env(env: &Environment, sdk: &SdkConfig) -> Option<Self> {
-        Some(Self::new(sdk, env.get(&TABLE)?))
+    ///
+    /// # Errors
+    /// The function that is starting has no clock or no AWS configuration.
+    pub fn from_env(env: &Environment, cx: &Init) -> Result<Option<Self>, SettingsError> {
+        env.get(&TABLE).map(|table| Self::new(env, cx, table)).transpose()
     }
 
-    async fn item(&self, id: &str) -> Result<Option<Item>, StorageError> {
-        let told = self.client.get_item().table_name(&self.table).key("id", text(id)).consistent_read(true).send().await;
-        Ok(told.map_err(|error| failed(&Failure::of(&error)))?.item)
+    /// Makes the table, as the deployment template does: for tests, and for an emulator that nothing is deployed to.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub async fn create_table(&self) -> Result<(), StorageError> {
+        self.table.create().await
     }
 
-    fn update(&self, id: &str, set: &str, condition: &str) -> UpdateItemFluentBuilder {
-        self.client
-            .update_item()
-            .table_name(&self.table)
-            .key("id", text(id))
-            .update_expression(set)
-            .condition_expression(condition)
-            .expression_attribute_names("#status", "status")
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+    /// The item of this id, as it is now.
+    pub(crate) async fn item(&self, id: Value<'_>) -> Result<Option<Item<'static>>, StorageError> {
+        let told: Told = self.table.call(GET, &Request { consistent_read: true, ..self.table.request().of(id) }).await?;
+        Ok((!told.item.is_empty()).then_some(told.item))
+    }
+
+    /// A write of a record's state where a condition holds.
+    fn update<'a>(&'a self, id: &'a str, set: &'a str, condition: &'a str) -> Request<'a> {
+        let update = Request {
+            update_expression: set.into(),
+            condition_expression: condition,
+            return_values_on_condition_check_failure: ALL_OLD,
+            ..self.table.request().of(text(id))
+        };
+        update.named("status")
     }
 
     /// The write that notes an outcome where the condition holds.
-    fn outcome(&self, id: &str, outcome: &Outcome, condition: &str, now: Timestamp) -> UpdateItemFluentBuilder {
-        let mut set = "SET #status = :status, #ttl = :ttl".to_owned();
-        if outcome.status().ended() {
-            set.push_str(", finished_at = :now");
-        }
-        match outcome {
-            Outcome::Succeeded(_) => set.push_str(", return_value = :value"),
-            Outcome::Retry { .. } => {
-                set.push_str(ERRORS);
-                set.push_str(", done = :done, spared = spared + :spared, next_attempt_at = :at");
-            }
-            Outcome::Failed { .. } => {
-                set.push_str(ERRORS);
-                set.push_str(", done = :done");
-            }
-            Outcome::Expired => {}
-            Outcome::Handed { .. } => set.push_str(", lease_until = :until"),
-            Outcome::Started { .. } => set.push_str(", workers = list_append(workers, :worker)"),
-        }
+    fn outcome<'a>(&'a self, id: &'a str, outcome: &'a Outcome, condition: &'static str, now: Timestamp) -> Request<'a> {
         let mut update = self
-            .update(id, &set, condition)
-            .expression_attribute_names("#ttl", "ttl")
-            .expression_attribute_values(":status", status(outcome.status()))
-            .expression_attribute_values(":running", status(Status::Running))
-            .expression_attribute_values(":ttl", item::ttl(now));
+            .update(id, "SET #status = :status, #ttl = :ttl", condition)
+            .value("status", status(outcome.status()))
+            .value(Status::Running.as_str(), status(Status::Running))
+            .pair("ttl", item::ttl(now));
         if outcome.status().ended() {
-            update = update.expression_attribute_values(":now", time(now));
-        }
-        let errors = match outcome {
-            Outcome::Retry { error, .. } => error.as_slice(),
-            Outcome::Failed { errors, .. } => errors,
-            _ => &[],
-        };
-        if matches!(outcome, Outcome::Retry { .. } | Outcome::Failed { .. }) {
-            update =
-                update.expression_attribute_values(":errors", item::errors(errors)).expression_attribute_values(":none", item::nothing());
+            update = update.set("finished_at = :now", "now", time(now));
         }
         match outcome {
-            Outcome::Succeeded(value) => update.expression_attribute_values(":value", text(value.get())),
-            Outcome::Retry { progress, counts, at, .. } => update
-                .expression_attribute_values(":at", time(*at))
-                .expression_attribute_values(":done", item::progress(progress))
-                .expression_attribute_values(":spared", number(u32::from(!counts))),
-            Outcome::Handed { until } => update.expression_attribute_values(":until", time(*until)),
-            Outcome::Started { worker } => update.expression_attribute_values(":worker", item::workers(worker)),
-            Outcome::Failed { progress, .. } => update.expression_attribute_values(":done", item::progress(&progress.at_the_end())),
+            Outcome::Succeeded(value) => update.set("return_value = :value", "value", text(value.get())),
+            Outcome::Retry { error, progress, counts, at } => update
+                .set(ERRORS, "errors", item::errors(error.as_slice()))
+                .value("none", item::nothing())
+                .set("done = :done", "done", item::progress(progress))
+                .set("spared = spared + :spared", "spared", number(!counts))
+                .set("next_attempt_at = :at", "at", time(*at)),
+            Outcome::Failed { errors, progress } => update.set(ERRORS, "errors", item::errors(errors)).value("none", item::nothing()).set(
+                "done = :done",
+                "done",
+                item::progress(&progress.at_the_end()),
+            ),
             Outcome::Expired => update,
+            Outcome::Handed { until } => update.set("lease_until = :until", "until", time(*until)),
+            Outcome::Started { worker } => update.set("workers = list_append(workers, :worker)", "worker", item::workers(worker)),
         }
     }
-}
 
-async fn write(update: UpdateItemFluentBuilder) -> Result<Written, StorageError> {
-    // On the heap: the call's state takes kilobytes, which would be moved with every future around it.
-    match Box::pin(update.send()).await {
-        Ok(told) => Ok(Ok(told.attributes.unwrap_or_default())),
-        Err(error) => match error.as_service_error() {
-            Some(UpdateItemError::ConditionalCheckFailedException(stood)) => Ok(Err(stood.item.clone().filter(|item| !item.is_empty()))),
-            _ => Err(failed(&Failure::of(&error))),
-        },
+    async fn write(&self, update: Request<'_>) -> Result<Written, StorageError> {
+        self.table.write(UPDATE, update).await
     }
 }
 
-pub(crate) fn failed(failure: &Failure) -> StorageError {
-    StorageError(format!("DynamoDB: {failure}"))
-}
-
-fn status(status: Status) -> AttributeValue {
+fn status(status: Status) -> Owned {
     text(status.as_str())
 }
 
 /// The statuses of which this is so, as a condition names them.
 fn names(is: fn(Status) -> bool) -> String {
-    Status::ALL.into_iter().filter(|status| is(*status)).map(name).collect::<Vec<_>>().join(", ")
-}
-
-/// What a condition names a status by.
-fn name(status: Status) -> String {
-    format!(":{}", status.as_str().to_lowercase())
+    Status::ALL.into_iter().filter(|status| is(*status)).map(|status| format!(":{}", status.as_str())).collect::<Vec<_>>().join(", ")
 }
 
 /// The values of those names.
-fn values(update: UpdateItemFluentBuilder, is: fn(Status) -> bool) -> UpdateItemFluentBuilder {
+fn values(update: Request<'_>, is: fn(Status) -> bool) -> Request<'_> {
     let named = Status::ALL.into_iter().filter(|status| is(*status));
-    named.fold(update, |update, named| update.expression_attribute_values(name(named), status(named)))
+    named.fold(update, |update, named| update.value(named.as_str(), status(named)))
 }
 
 /// The values that [`FREE`] compares with.
-fn free(update: UpdateItemFluentBuilder, now: Timestamp) -> UpdateItemFluentBuilder {
-    values(update, Status::waits)
-        .expression_attribute_values(name(Status::Running), status(Status::Running))
-        .expression_attribute_values(":now", time(now))
+fn free(update: Request<'_>, now: Timestamp) -> Request<'_> {
+    values(update, Status::waits).value(Status::Running.as_str(), status(Status::Running)).value("now", time(now))
 }
 
 impl Lookup for DynamoStore {
     async fn get(&self, id: &str) -> Result<Option<Known>, StorageError> {
-        self.item(id).await?.map(|item| Reader(&item).known()).transpose()
+        self.item(text(id)).await?.map(|item| Reader(&item).known()).transpose()
     }
 }
 
@@ -168,7 +135,7 @@ mod tests {
 
     #[test]
     fn conditions_name_every_status_that_they_are_about() {
-        assert_eq!(*FREE, "#status IN (:ready, :scheduled) OR (#status = :running AND lease_until <= :now)");
-        assert_eq!(names(Status::ended), ":successful, :failed, :cancelled, :expired");
+        assert_eq!(*FREE, "#status IN (:READY, :SCHEDULED) OR (#status = :RUNNING AND lease_until <= :now)");
+        assert_eq!(names(Status::ended), ":SUCCESSFUL, :FAILED, :CANCELLED, :EXPIRED");
     }
 }
