@@ -17,4 +17,6 @@ pub use follow_ups::{DynForward, DynResultBackend, FollowUps, ForeignMessage, Fo
 pub use objects::{DynForeignObjects, DynObjects, ForeignObjects, Objects};
 pub use recurrence::{Rate, Recurrence, Unit};
 pub use schedule::{DynSchedules, Schedule, Schedules};
-pub use transport::{DynCheck, DynHold, DynTransport, Hold, NoOptions, OptionError, PublishError, Published, Transport, TransportLimits};
+pub use transport::{
+    DynCheck, DynHold, DynTransport, Hold, NoOptions, OptionError, PublishError, Published, Transport, TransportLimits, WorkerResult,
+};

@@ -2,7 +2,7 @@ use std::{fmt, future::Future, time::Duration};
 
 use serde::{Deserialize, de::DeserializeOwned};
 
-use crate::{Envelope, Init, Problems, SettingsError, Timestamp};
+use crate::{Envelope, Init, Json, Problems, SettingsError, TaskError, Timestamp};
 
 /// What envelopes are handed to, so that somebody takes them there: a consumer of Errand's, or whoever reads what a broker holds. One crate, one Cargo feature. Settings name
 /// as many of a kind as they like, each with options of its own: an alias.
@@ -31,6 +31,40 @@ pub trait Transport: Sized + Send + Sync + 'static {
 
     /// Whether it could publish now.
     fn check(&self) -> impl Future<Output = Result<(), PublishError>> + Send;
+
+    /// For how long after the hand-over the results of its workers are read back, where the alias has that done: at most [`WorkerResult::LONGEST`]. A task that is handed over ends
+    /// with its worker's result then, and as one whose outcome is unknown where there is none by that time. `None`: a task ends with the hand-over.
+    fn reads_results(&self) -> Option<Duration> {
+        None
+    }
+
+    /// What a worker has left of a task, by the envelope's `id` and the `destination` that it was published with. It is asked again and again, and asks for no more than one
+    /// thing of its service.
+    fn result(&self, id: &str, destination: Option<&str>) -> impl Future<Output = Result<WorkerResult, PublishError>> + Send {
+        let _ = (id, destination);
+        async { Ok(WorkerResult::Pending) }
+    }
+}
+
+/// What is known of a task that was handed to other people's workers.
+#[derive(Clone, Debug, PartialEq)]
+pub enum WorkerResult {
+    /// It waits for a worker, or nothing is known of it: most result backends cannot tell these apart.
+    Pending,
+    /// A worker has begun; or waits to try it again.
+    Started {
+        /// The worker's name, where it is told.
+        worker: Option<String>,
+    },
+    /// Done, with the task's return value.
+    Succeeded(Json),
+    /// The worker has given it up: what its code raised.
+    Failed(TaskError),
+}
+
+impl WorkerResult {
+    /// The longest that results are waited for: a week, less than a queue keeps a message.
+    pub const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 }
 
 /// What holds envelopes back until they are due, and puts them on their queue then: for delays that a transport cannot keep.
@@ -155,9 +189,11 @@ crate::erased! {
     /// What sending asks of a [`Transport`], with its type erased.
     DynTransport of Transport {
         fn publish(envelopes: &'a [Envelope]) -> Vec<Result<Published, PublishError>>;
+        fn result(id: &'a str, destination: Option<&'a str>) -> Result<WorkerResult, PublishError>;
     }
     value {
         limits() -> TransportLimits;
+        reads_results() -> Option<Duration>;
     }
 }
 
