@@ -46,7 +46,7 @@ impl Elsewhere {
         let context = Context { follow_ups: false, ..envelope.context.clone() };
         let envelope = Envelope { backend: None, destination, callback_url: None, context, ..envelope.clone() };
         let sent = self.transport.publish(slice::from_ref(&envelope)).await.pop();
-        match sent.unwrap_or_else(|| Err(PublishError::OutcomeUnknown("the transport did not answer".to_owned()))) {
+        match sent.unwrap_or_else(|| Err(PublishError::unanswered())) {
             Ok(Published { message_id }) => Ok(Ran::Done(message_id.map(|id| Receipt::message_id(&id).0).unwrap_or_default())),
             Err(error) => Err(DeliveryError::new(kind(&error), error.to_string())),
         }

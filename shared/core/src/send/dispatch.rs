@@ -279,7 +279,7 @@ impl<'a> Way<'a> {
 }
 
 fn unanswered<T>() -> Result<T, PublishError> {
-    Err(PublishError::OutcomeUnknown("the transport did not answer".to_owned()))
+    Err(PublishError::unanswered())
 }
 
 /// A key that only the same arguments of the same id at the same time have. Its first part says how long the object must live: what waits on a queue

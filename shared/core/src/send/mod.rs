@@ -1,6 +1,7 @@
 //! What is sent, how and when: transports, large arguments, schedules, and what follows on a task.
 
 mod backends;
+mod batches;
 mod callback;
 mod cron;
 mod dispatch;
@@ -11,6 +12,7 @@ mod schedule;
 mod transport;
 
 pub use backends::{Backends, Transports, backends_of};
+pub use batches::{Batching, Entry};
 pub use cron::{Cron, Days, Numbers};
 pub use dispatch::Dispatch;
 pub use follow_ups::{DynForward, DynResultBackend, FollowUps, ForeignMessage, ForeignResult, Forward, ResultBackend};

@@ -2,7 +2,7 @@ use std::{fmt, future::Future, time::Duration};
 
 use serde::{Deserialize, de::DeserializeOwned};
 
-use crate::{Envelope, Init, Json, Problems, SettingsError, TaskError, Timestamp};
+use crate::{DeliveryError, Envelope, ErrorKind, Init, Json, Problems, SettingsError, TaskError, Timestamp};
 
 /// What envelopes are handed to, so that somebody takes them there: a consumer of Errand's, or whoever reads what a broker holds. One crate, one Cargo feature. Settings name
 /// as many of a kind as they like, each with options of its own: an alias.
@@ -161,6 +161,28 @@ impl PublishError {
         Self::Refused(format!("there is no queue of this name; there are: {}", known.collect::<Vec<_>>().join(", ")))
     }
 
+    /// The request left, and the transport told nothing of this envelope.
+    #[must_use]
+    pub fn unanswered() -> Self {
+        Self::OutcomeUnknown("the transport did not answer".to_owned())
+    }
+
+    /// What a failure of this kind means for who wanted to hand something over.
+    #[must_use]
+    pub fn of(kind: ErrorKind, why: String) -> Self {
+        match kind {
+            ErrorKind::Malformed | ErrorKind::InvalidPayload | ErrorKind::Rejected | ErrorKind::RecipientGone => Self::Refused(why),
+            ErrorKind::RateLimited | ErrorKind::Unavailable => Self::Unavailable(why),
+            ErrorKind::Timeout | ErrorKind::OutcomeUnknown | ErrorKind::Panicked => Self::OutcomeUnknown(why),
+            ErrorKind::Misconfigured
+            | ErrorKind::UnknownProvider
+            | ErrorKind::Unrouted
+            | ErrorKind::TaskFailed
+            | ErrorKind::Crashed
+            | ErrorKind::RetentionEnds => Self::Misconfigured(why),
+        }
+    }
+
     /// Whether trying again later may help.
     #[must_use]
     pub const fn passes(&self) -> bool {
@@ -168,6 +190,12 @@ impl PublishError {
             Self::Unavailable(_) | Self::OutcomeUnknown(_) => true,
             Self::Refused(_) | Self::TooLarge { .. } | Self::Misconfigured(_) => false,
         }
+    }
+}
+
+impl From<DeliveryError> for PublishError {
+    fn from(error: DeliveryError) -> Self {
+        Self::of(error.kind, error.message)
     }
 }
 

@@ -2,25 +2,16 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use aws_sdk_sqs::types::{QueueAttributeName, SendMessageBatchRequestEntry};
 use errand_core::{
-    BODY_LIMIT, Clock, Digest, Envelope, ForeignMessage, Forward, Init, OptionError, Problems, PublishError, Published, Queues,
-    SettingsError, Timestamp, Transport, TransportLimits, is_fifo,
+    BODY_LIMIT, Batching, Clock, Digest, Entry, Envelope, ForeignMessage, Forward, Init, OptionError, Problems, PublishError, Published,
+    Queues, SettingsError, Timestamp, Transport, TransportLimits, is_fifo,
 };
 use errand_http::aws::{Failure, SdkConfig, throttled};
-use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 
 use crate::{LIMIT, SERVICE, client::LazyClient};
 
 /// The most messages of one call. <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html>
 const BATCH: usize = 10;
-
-/// Calls that are under way together.
-const CONCURRENCY: usize = 16;
-
-/// How often a message that failed alone for a passing reason is sent at most, and how long is waited between, doubling. A whole call that
-/// fails is repeated by the SDK.
-const TRIES: u32 = 3;
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// The longest delay of a message. <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-delay-queues.html>
 const LONGEST_DELAY: Duration = Duration::from_secs(900);
@@ -58,17 +49,6 @@ impl Options {
     }
 }
 
-/// A message to send, and whose answer it is.
-struct Entry {
-    place: usize,
-    url: String,
-    request: SendMessageBatchRequestEntry,
-    size: usize,
-}
-
-/// What one call sends: at most ten messages and 1 MiB, all to one queue.
-type Batch = Vec<Entry>;
-
 type Answer = Result<Published, PublishError>;
 
 impl SqsTransport {
@@ -80,16 +60,29 @@ impl SqsTransport {
         let client = LazyClient::new(cx.shared::<SdkConfig>()?, None);
         Ok(Self { client, queues: cx.shared::<Queues>()?.clone(), clock: cx.clock()? })
     }
+}
 
-    fn entry(&self, place: usize, envelope: &Envelope, now: Timestamp) -> Result<Entry, PublishError> {
+impl Batching for SqsTransport {
+    type Message = SendMessageBatchRequestEntry;
+    const MOST: usize = BATCH;
+
+    fn bytes(&self) -> usize {
+        LIMIT
+    }
+
+    fn clock(&self) -> &dyn Clock {
+        self.clock.as_ref()
+    }
+
+    fn entry(&self, envelope: &Envelope, now: Timestamp) -> Result<Entry<Self::Message>, PublishError> {
         let url = &self.queues.named(&envelope.queue)?.url;
         let body = errand_wire::encode(envelope);
         if body.len() > BODY_LIMIT {
             return Err(PublishError::TooLarge { limit: BODY_LIMIT });
         }
-        let size = body.len();
-        let mut request = SendMessageBatchRequestEntry::builder().id(place.to_string()).message_body(body);
-        if is_fifo(url) {
+        let (size, ordered) = (body.len(), is_fifo(url));
+        let mut request = SendMessageBatchRequestEntry::builder().id("0").message_body(body);
+        if ordered {
             // Order is kept within a group, and a message's own delay is not allowed: the consumer hides what comes early.
             request = request
                 .message_group_id(envelope.group.as_deref().unwrap_or("default"))
@@ -98,51 +91,13 @@ impl SqsTransport {
             // On a standard queue a group is a tenant, for fair queues.
             request = request.set_message_group_id(envelope.group.clone()).delay_seconds(delay_seconds(envelope, now));
         }
-        let request = request.build().map_err(|_| PublishError::Refused("no SQS message can be made of the task".to_owned()))?;
-        Ok(Entry { place, url: url.clone(), request, size })
+        let message = request.build().map_err(|_| PublishError::Refused("no SQS message can be made of the task".to_owned()))?;
+        Ok(Entry { to: url.clone(), size, ordered, message })
     }
 
-    /// Sends batches one after another. A call that fails ends it: what comes behind must not overtake, nor wait for a dead service again.
-    async fn send_all(&self, batches: Vec<Batch>) -> Vec<(usize, Answer)> {
-        let (mut answers, mut batches) = (Vec::new(), batches.into_iter());
-        while let Some(batch) = batches.next() {
-            if let Err((unsent, error)) = self.send(batch, &mut answers).await {
-                let unsent = unsent.into_iter().chain(batches.flatten());
-                answers.extend(unsent.map(|entry| (entry.place, Err(error.clone()))));
-                break;
-            }
-        }
-        answers
-    }
-
-    /// Sends one batch, and again what of it failed for a passing reason. The error holds what has no answer when a call fails.
-    async fn send(&self, mut batch: Batch, answers: &mut Vec<(usize, Answer)>) -> Result<(), (Batch, PublishError)> {
-        for attempt in 1.. {
-            let told = match self.send_once(&batch).await {
-                Ok(told) => told,
-                Err(error) => return Err((batch, error)),
-            };
-            let last = attempt == TRIES;
-            batch.retain(|entry| {
-                let answer = told.iter().find(|(place, _)| *place == entry.place).map(|(_, answer)| answer.clone());
-                let answer = answer.unwrap_or_else(|| Err(PublishError::OutcomeUnknown("SQS: no answer for the message".to_owned())));
-                let again = !last && answer.as_ref().is_err_and(PublishError::passes);
-                if !again {
-                    answers.push((entry.place, answer));
-                }
-                again
-            });
-            if batch.is_empty() {
-                break;
-            }
-            self.clock.sleep(PAUSE * 2_u32.pow(attempt)).await;
-        }
-        Ok(())
-    }
-
-    async fn send_once(&self, batch: &[Entry]) -> Result<Vec<(usize, Answer)>, PublishError> {
-        let Some(url) = batch.first().map(|entry| entry.url.as_str()) else { return Ok(Vec::new()) };
-        let entries = batch.iter().map(|entry| entry.request.clone()).collect();
+    async fn send(&self, url: &str, messages: &[&Self::Message]) -> Result<Vec<(usize, Answer)>, PublishError> {
+        let mut entries: Vec<Self::Message> = messages.iter().map(|message| (*message).clone()).collect();
+        entries.iter_mut().enumerate().for_each(|(place, entry)| entry.id = place.to_string());
         let call = self.client.get().send_message_batch().queue_url(url).set_entries(Some(entries));
         let told = call.send().await.map_err(|error| Failure::of(&error).to_publish(SERVICE))?;
         let sent = told.successful().iter().map(|sent| (sent.id(), Ok(Published { message_id: Some(sent.message_id().to_owned()) })));
@@ -174,22 +129,7 @@ impl Transport for SqsTransport {
     }
 
     async fn publish(&self, envelopes: &[Envelope]) -> Vec<Answer> {
-        let now = self.clock.now();
-        let mut answers: Vec<Answer> = Vec::with_capacity(envelopes.len());
-        let mut entries = Vec::with_capacity(envelopes.len());
-        for (place, envelope) in envelopes.iter().enumerate() {
-            // What is sent is answered below, in this place.
-            let answer = self.entry(place, envelope, now).map(|entry| {
-                entries.push(entry);
-                Published::default()
-            });
-            answers.push(answer);
-        }
-        let sequences = sequences(batches(entries));
-        for (place, answer) in stream::iter(sequences).map(|batches| self.send_all(batches)).buffer_unordered(CONCURRENCY).concat().await {
-            answers[place] = answer;
-        }
-        answers
+        self.publish_all(envelopes).await
     }
 
     async fn check(&self) -> Result<(), PublishError> {
@@ -217,43 +157,6 @@ impl Forward for SqsTransport {
         }
         call.send().await.map(drop).map_err(|error| Failure::of(&error).to_publish(SERVICE))
     }
-}
-
-/// Batches queue by queue, in order within each.
-fn batches(entries: Vec<Entry>) -> Vec<Batch> {
-    let mut queues: Vec<Vec<Entry>> = Vec::new();
-    for entry in entries {
-        match queues.iter_mut().find(|queue| queue.first().is_some_and(|first| first.url == entry.url)) {
-            Some(queue) => queue.push(entry),
-            None => queues.push(vec![entry]),
-        }
-    }
-    let mut batches: Vec<Batch> = Vec::new();
-    for entry in queues.into_iter().flatten() {
-        let fits = |batch: &&mut Batch| {
-            let size: usize = batch.iter().map(|entry| entry.size).sum();
-            batch.first().is_some_and(|first| first.url == entry.url) && batch.len() < BATCH && size + entry.size <= LIMIT
-        };
-        match batches.last_mut().filter(fits) {
-            Some(batch) => batch.push(entry),
-            None => batches.push(vec![entry]),
-        }
-    }
-    batches
-}
-
-/// What must be sent one after another: all batches of a first-in-first-out queue. A batch of another queue is alone.
-fn sequences(batches: Vec<Batch>) -> Vec<Vec<Batch>> {
-    let mut sequences: Vec<Vec<Batch>> = Vec::new();
-    for batch in batches {
-        let fifo_url = batch.first().map(|entry| entry.url.as_str()).filter(|url| is_fifo(url));
-        let follows = |sequence: &&mut Vec<Batch>| fifo_url.is_some() && sequence[0].first().map(|entry| entry.url.as_str()) == fifo_url;
-        match sequences.last_mut().filter(follows) {
-            Some(sequence) => sequence.push(batch),
-            None => sequences.push(vec![batch]),
-        }
-    }
-    sequences
 }
 
 /// The delay that SQS is asked for: not shorter than what is left, so that the message is not seen early.
