@@ -48,7 +48,7 @@ impl Elsewhere {
         let sent = self.transport.publish(slice::from_ref(&envelope)).await.pop();
         match sent.unwrap_or_else(|| Err(PublishError::unanswered())) {
             Ok(Published { message_id }) => Ok(Ran::Done(message_id.map(|id| Receipt::message_id(&id).0).unwrap_or_default())),
-            Err(error) => Err(DeliveryError::new(kind(&error), error.to_string())),
+            Err(error) => Err(DeliveryError::new(error.kind(), error.to_string())),
         }
     }
 }
@@ -78,14 +78,5 @@ impl Work for &Elsewhere {
         Self: 'a,
     {
         async move { self.hand_over(job.envelope).await }.boxed()
-    }
-}
-
-fn kind(error: &PublishError) -> ErrorKind {
-    match error {
-        PublishError::Refused(_) | PublishError::TooLarge { .. } => ErrorKind::Rejected,
-        PublishError::Misconfigured(_) => ErrorKind::Misconfigured,
-        PublishError::Unavailable(_) => ErrorKind::Unavailable,
-        PublishError::OutcomeUnknown(_) => ErrorKind::OutcomeUnknown,
     }
 }

@@ -191,6 +191,17 @@ impl PublishError {
             Self::Refused(_) | Self::TooLarge { .. } | Self::Misconfigured(_) => false,
         }
     }
+
+    /// What it is for an envelope that cannot be handed over.
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Refused(_) | Self::TooLarge { .. } => ErrorKind::Rejected,
+            Self::Misconfigured(_) => ErrorKind::Misconfigured,
+            Self::Unavailable(_) => ErrorKind::Unavailable,
+            Self::OutcomeUnknown(_) => ErrorKind::OutcomeUnknown,
+        }
+    }
 }
 
 impl From<DeliveryError> for PublishError {
