@@ -8,7 +8,7 @@ use std::{
 use errand_core::{DeliveryError, Environment, ErrorKind, Init, Reference, Secret, Setting, SettingsError, Timestamp};
 use tokio::time::{Instant, timeout};
 
-use crate::{Issued, References, Token, references::late, token::MARGIN};
+use crate::{Issued, References, Token, references::late};
 
 /// How long what was read is kept.
 const KEPT: Duration = Duration::from_secs(5 * 60);
@@ -36,9 +36,22 @@ struct Elsewhere<T> {
     form: fn(&Secret) -> Result<T, String>,
     reference: Reference,
     references: References,
-    held: Token,
+    held: Token<Formed<T>>,
     /// What was read last, unless a service has called it wrong.
-    last: Mutex<Option<Secret>>,
+    last: Mutex<Option<Formed<T>>>,
+}
+
+/// A secret and what was made of it. The secret tells it from another.
+#[derive(Clone)]
+struct Formed<T> {
+    secret: Secret,
+    credential: T,
+}
+
+impl<T> PartialEq for Formed<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.secret == other.secret
+    }
 }
 
 impl<T: Clone + Send + Sync> Credential<T> {
@@ -84,7 +97,7 @@ impl<T: Clone + Send + Sync> Credential<T> {
     pub async fn get(&self) -> Result<T, DeliveryError> {
         match &self.0 {
             Source::Value(value) => Ok(value.clone()),
-            Source::Elsewhere(elsewhere) => Ok(elsewhere.get(elsewhere.references.now()).await?.1),
+            Source::Elsewhere(elsewhere) => Ok(elsewhere.get(elsewhere.references.now()).await?.credential),
         }
     }
 
@@ -105,7 +118,7 @@ impl<T: Clone + Send + Sync> Credential<T> {
     }
 }
 
-impl<T: Send + Sync> Elsewhere<T> {
+impl<T: Clone + Send + Sync> Elsewhere<T> {
     /// How long to wait for it.
     fn limit(&self) -> Duration {
         self.references.timeout() + GRACE
@@ -116,60 +129,58 @@ impl<T: Send + Sync> Elsewhere<T> {
         W: Future<Output = Result<R, DeliveryError>> + Send,
         R: Send,
     {
-        let (secret, credential) = self.get(now).await?;
+        let first = self.get(now).await?;
         let begun = Instant::now();
-        let done = work(credential).await;
-        if !done.as_ref().is_err_and(|error| error.kind == ErrorKind::Misconfigured) || !self.is_wrong(&secret, now).await {
+        let done = work(first.credential.clone()).await;
+        if !done.as_ref().is_err_and(|error| error.kind == ErrorKind::Misconfigured) || !self.is_wrong(&first, now).await {
             return done;
         }
         if begun.elapsed() > SOON {
             return done;
         }
         match self.get(now).await {
-            Ok((fresh, credential)) if fresh != secret => work(credential).await,
+            Ok(fresh) if fresh != first => work(fresh.credential).await,
             // The refusal says more than that nothing else is to be had.
             _ => done,
         }
     }
 
-    async fn get(&self, now: Timestamp) -> Result<(Secret, T), DeliveryError> {
-        let named = |mut error: DeliveryError| {
+    async fn get(&self, now: Timestamp) -> Result<Formed<T>, DeliveryError> {
+        let got = timeout(self.limit(), self.held.get(now, || self.read())).await;
+        got.unwrap_or_else(|_| Err(late(self.references.timeout()))).map_err(|mut error| {
             error.message = format!("{}: {}", self.setting, error.message);
             error
-        };
-        let got = timeout(self.limit(), self.held.get(now, || self.read())).await;
-        let secret = got.unwrap_or_else(|_| Err(late(self.references.timeout()))).map_err(named)?;
-        let credential = self.formed(&secret).map_err(named)?;
-        Ok((secret, credential))
+        })
     }
 
-    async fn read(&self) -> Result<Issued, DeliveryError> {
+    async fn read(&self) -> Result<Issued<Formed<T>>, DeliveryError> {
         let read = self.references.read(&self.reference).await;
-        let read = read.and_then(|secret| self.formed(&secret).map(|_| secret));
+        let read = read.and_then(|secret| self.formed(secret));
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         match (read, &*last) {
-            (Ok(secret), _) => {
-                *last = Some(secret.clone());
-                Ok(Issued { token: secret, lifetime: KEPT + MARGIN })
+            (Ok(formed), _) => {
+                *last = Some(formed.clone());
+                Ok(Issued::kept_for(KEPT, formed))
             }
             (Err(error), Some(last)) if error.kind == ErrorKind::Unavailable => {
                 tracing::warn!(setting = self.setting, error = error.message, "what was read before is used");
-                Ok(Issued { token: last.clone(), lifetime: RESPITE + MARGIN })
+                Ok(Issued::kept_for(RESPITE, last.clone()))
             }
             (Err(error), _) => Err(error),
         }
     }
 
-    fn formed(&self, secret: &Secret) -> Result<T, DeliveryError> {
+    fn formed(&self, secret: Secret) -> Result<Formed<T>, DeliveryError> {
         let wrong = |problem| DeliveryError::new(ErrorKind::Misconfigured, format!("what it refers to is wrong: {problem}")).stopping();
-        (self.form)(secret).map_err(wrong)
+        let credential = (self.form)(&secret).map_err(wrong)?;
+        Ok(Formed { secret, credential })
     }
 
     /// Takes note that a service has refused it. Answers whether it may be another one by now.
-    async fn is_wrong(&self, secret: &Secret, now: Timestamp) -> bool {
-        let is_wrong = self.held.is_wrong(secret, now).await;
+    async fn is_wrong(&self, formed: &Formed<T>, now: Timestamp) -> bool {
+        let is_wrong = self.held.is_wrong(formed, now).await;
         if is_wrong {
-            self.last.lock().unwrap_or_else(PoisonError::into_inner).take_if(|last| last == secret);
+            self.last.lock().unwrap_or_else(PoisonError::into_inner).take_if(|last| last == formed);
         }
         is_wrong
     }
@@ -195,9 +206,12 @@ pub fn token(secret: &Secret) -> Result<Secret, String> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
+    use std::{
+        cell::Cell,
+        sync::{
+            Arc,
+            atomic::{AtomicU32, Ordering},
+        },
     };
 
     use errand_core::CallTimeout;
@@ -212,6 +226,16 @@ mod tests {
         const SETTINGS;
         /// Its token.
         TOKEN = "ERRAND_SHOP_TOKEN", Secret("a token"), "", [Consumer];
+    }
+
+    thread_local! {
+        /// How often this test has made a credential of a secret.
+        static FORMED: Cell<usize> = const { Cell::new(0) };
+    }
+
+    fn counted(secret: &Secret) -> Result<Secret, String> {
+        FORMED.set(FORMED.get() + 1);
+        token(secret)
     }
 
     /// A parameter, and a service that takes its value of now alone.
@@ -244,7 +268,7 @@ mod tests {
             .collect();
             let cx = errand_testkit::init().with(aws::sdk_config(&env).unwrap()).with(CallTimeout(Duration::from_millis(300)));
             let references = References::new(&env, &cx).unwrap();
-            let token = Credential::from_env(&env, &TOKEN, &cx.with(references), token).unwrap().unwrap();
+            let token = Credential::from_env(&env, &TOKEN, &cx.with(references), counted).unwrap().unwrap();
             assert!(!format!("{token:?}").contains("ssm") && SETTINGS.len() == 1);
             let Source::Elsewhere(token) = token.0 else { panic!("it is a reference") };
             assert!(stub.requests().is_empty(), "nothing is read at the start");
@@ -253,7 +277,7 @@ mod tests {
 
         async fn get(&self, seconds: u64) -> Result<String, String> {
             let got = self.token.get(at(seconds)).await;
-            got.map(|(secret, _)| secret.expose().to_owned()).map_err(|error| error.message)
+            got.map(|formed| formed.credential.expose().to_owned()).map_err(|error| error.message)
         }
 
         /// A call of the service, which takes the value as it is now.
@@ -283,6 +307,7 @@ mod tests {
         world.value.store(2, Ordering::Relaxed);
         assert_eq!((world.get(299).await.unwrap().as_str(), world.counts().1), ("hunter1", 1));
         assert_eq!((world.get(300).await.unwrap().as_str(), world.counts().1), ("hunter2", 2));
+        assert_eq!(FORMED.get(), 2, "what is costly to make is made of each reading once");
     }
 
     #[tokio::test]
@@ -366,7 +391,7 @@ mod tests {
         let all = join_all((0..10).map(|_| world.token.get(at(0)))).await;
         assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
         for failed in all {
-            let error = failed.unwrap_err();
+            let error = failed.err().unwrap();
             assert_eq!((error.kind, error.stops), (ErrorKind::Unavailable, false), "nothing was sent to the service");
             assert!(error.message.starts_with("ERRAND_SHOP_TOKEN: what it refers to "), "{}", error.message);
         }

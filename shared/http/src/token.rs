@@ -4,32 +4,47 @@ use errand_core::{DeliveryError, Secret, Timestamp};
 use futures_util::lock::Mutex;
 
 /// A token is renewed so long before its end, so that it does not end on its way.
-pub(crate) const MARGIN: Duration = Duration::from_secs(60);
+const MARGIN: Duration = Duration::from_secs(60);
 
 /// A token that is called wrong sooner than this after it was issued is not asked for again: another would be as wrong.
 const YOUNG: Duration = Duration::from_secs(60);
 
-/// A token as it was issued.
+/// A token as it was issued, in the form in which it is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Issued {
-    /// The token.
-    pub token: Secret,
-    /// How long it is good for: `expires_in` of OAuth (RFC 6749, section 5.1).
-    pub lifetime: Duration,
+pub struct Issued<T = Secret> {
+    token: T,
+    kept: Duration,
+}
+
+impl<T> Issued<T> {
+    /// One that ends so long after it was issued: `expires_in` of OAuth (RFC 6749, section 5.1). It is renewed a minute before; one that is shorter than two minutes, halfway.
+    pub fn ending_in(lifetime: Duration, token: T) -> Self {
+        Self { token, kept: lifetime.saturating_sub(MARGIN).max(lifetime / 2) }
+    }
+
+    /// One that may end at any time, and is asked for again after this.
+    pub const fn kept_for(kept: Duration, token: T) -> Self {
+        Self { token, kept }
+    }
 }
 
 /// A token that a service issues for a time. It is asked for when it is first needed, by one at a time, and again shortly before its end, or when it is said to be
 /// wrong.
-#[derive(Default)]
-pub struct Token(Mutex<Option<Held>>);
+pub struct Token<T = Secret>(Mutex<Option<Held<T>>>);
 
-struct Held {
-    token: Secret,
+struct Held<T> {
+    token: T,
     since: Timestamp,
     until: Timestamp,
 }
 
-impl Token {
+impl<T> Default for Token<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T: Clone + PartialEq> Token<T> {
     /// None yet.
     #[must_use]
     pub fn new() -> Self {
@@ -40,9 +55,9 @@ impl Token {
     ///
     /// # Errors
     /// None is issued.
-    pub async fn get<F>(&self, now: Timestamp, issue: impl FnOnce() -> F + Send) -> Result<Secret, DeliveryError>
+    pub async fn get<F>(&self, now: Timestamp, issue: impl FnOnce() -> F + Send) -> Result<T, DeliveryError>
     where
-        F: Future<Output = Result<Issued, DeliveryError>> + Send,
+        F: Future<Output = Result<Issued<T>, DeliveryError>> + Send,
     {
         let mut held = self.0.lock().await;
         if let Some(held) = held.as_ref().filter(|held| now < held.until) {
@@ -50,14 +65,13 @@ impl Token {
         }
         // The old one, if any, is gone when this fails or is dropped.
         *held = None;
-        let Issued { token, lifetime } = issue().await?;
-        let until = now + lifetime.saturating_sub(MARGIN).max(lifetime / 2);
-        Ok(held.insert(Held { token, since: now, until }).token.clone())
+        let Issued { token, kept } = issue().await?;
+        Ok(held.insert(Held { token, since: now, until: now + kept }).token.clone())
     }
 
     /// Takes note that the service calls `token` wrong: it is asked for again when it is next needed. Answers whether that may help, so that the call may be made once
     /// more.
-    pub async fn is_wrong(&self, token: &Secret, now: Timestamp) -> bool {
+    pub async fn is_wrong(&self, token: &T, now: Timestamp) -> bool {
         let mut held = self.0.lock().await;
         match held.as_ref() {
             // Another call has had it renewed.
@@ -89,7 +103,7 @@ mod tests {
         async fn issue(&self) -> Result<Issued, DeliveryError> {
             let number = self.0.fetch_add(1, Ordering::Relaxed);
             tokio::task::yield_now().await;
-            Ok(Issued { token: Secret::new(format!("token-{number}")), lifetime: HOUR })
+            Ok(Issued::ending_in(HOUR, Secret::new(format!("token-{number}"))))
         }
     }
 
@@ -109,6 +123,7 @@ mod tests {
         assert_eq!(get(&token, &issuer, 3539).await, "token-0");
         assert_eq!(get(&token, &issuer, 3540).await, "token-1");
         assert_eq!(get(&token, &issuer, 3540 + 3539).await, "token-1");
+        assert_eq!(Issued::ending_in(Duration::from_secs(90), ()).kept, Duration::from_secs(45));
     }
 
     #[tokio::test]
