@@ -62,6 +62,10 @@ impl Engine {
         if !early.is_zero() && !expired {
             return Box::pin(self.put_off(message, &envelope, early, "it is to be run later than that", time)).await;
         }
+        // Whatever becomes of it takes that much time to be written.
+        if time.left(now) < MARGIN {
+            return Box::pin(self.no_time(message, MARGIN, time)).await;
+        }
         if expired {
             return Box::pin(self.expire(message, &envelope, time)).await;
         }
@@ -72,7 +76,6 @@ impl Engine {
         let first = self.first(message, way, time);
         let (leg, task) = match self.gate(way, first) {
             Gate::Go(leg, task) => (leg, task),
-            Gate::Wait(_) if time.left(now) < MARGIN => return Box::pin(self.no_time(message, MARGIN, time)).await,
             Gate::Wait(stop) => {
                 return Box::pin(self.put_off(message, &envelope, spread(stop.wait, &envelope.id), &stop.reason, time)).await;
             }
@@ -101,11 +104,8 @@ impl Engine {
         }
     }
 
-    /// Records that an envelope was too late to run: that needs no time but for being written.
+    /// Records that an envelope was too late to run.
     async fn expire(&self, message: &Message, envelope: &Envelope, time: Time) -> Verdict {
-        if time.left(self.clock.now()) < MARGIN {
-            return self.no_time(message, MARGIN, time).await;
-        }
         match self.claim(message, envelope, None, time).await {
             Ok(claimed) => {
                 self.saw(&Event::Expired { envelope });
@@ -117,9 +117,6 @@ impl Engine {
 
     /// Takes an envelope through an attempt of which is known before that it fails.
     async fn fail_unbegun(&self, message: &Message, envelope: &Envelope, failure: DeliveryError, time: Time) -> Verdict {
-        if time.left(self.clock.now()) < MARGIN {
-            return self.no_time(message, MARGIN, time).await;
-        }
         if is_final(&failure, self.policy.unknown)
             && let Some(verdict) = self.give_up_unclaimed(message, envelope, &failure, time).await
         {
