@@ -4,8 +4,48 @@
 
 mod world;
 
+use std::collections::BTreeSet;
+
 use errand_api::routes;
+use errand_core::Fields;
+use errand_wire::native;
 use world::{call, world};
+
+/// What is read of an envelope and is none of a caller's.
+const UNTOLD: [&str; 2] = ["claim_check", "fingerprint"];
+
+/// What a run of a schedule has of its own, which its schedule cannot say.
+const OF_A_RUN: [&str; 4] = ["id", "run_after", "countdown", "expires"];
+
+/// What a schedule says beside the fields of its runs.
+const OF_A_SCHEDULE: [&str; 5] = ["name", "cron", "rate", "timezone", "paused"];
+
+/// What each channel of a notification has of its own.
+const OF_A_CHANNEL: [&str; 4] = ["task", "args", "kwargs", "notification_id"];
+
+fn of<'a>(names: impl IntoIterator<Item = &'a str>) -> BTreeSet<&'a str> {
+    names.into_iter().collect()
+}
+
+/// A field that is new is told in each schema and in the README, or stands in one of the lists above.
+#[tokio::test]
+async fn the_document_has_the_fields_that_are_read_of_a_task() {
+    let mut fields = Fields::of("{}").unwrap().strict();
+    native::read(&mut fields, String::new);
+    native::countdown(&mut fields);
+    let read = &of(fields.known()) - &of(UNTOLD);
+    let (_, document) = call(&world(&[]).await, "GET", "/v1/openapi.json").await;
+    let told = |schema: &str| of(document["components"]["schemas"][schema]["properties"].as_object().unwrap().keys().map(String::as_str));
+    assert_eq!(told("Task.console"), read);
+    assert_eq!(told("Schedule.console"), &(&read - &of(OF_A_RUN)) | &of(OF_A_SCHEDULE));
+    let of_notifications = &read - &of(OF_A_CHANNEL);
+    assert_eq!(&told("Notification") & &read, of_notifications);
+
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap();
+    let table = readme.split("\n## A task\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let names = table.lines().filter_map(|row| row.strip_prefix("| `")?.split(" |").next());
+    assert_eq!(of(names.flat_map(|names| names.split('`').step_by(2))), read, "README.md, A task");
+}
 
 #[tokio::test]
 async fn the_document_has_the_parameters_that_are_read() {

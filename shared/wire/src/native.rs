@@ -298,10 +298,24 @@ fn escape(json: String) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn problems(body: &str) -> String {
         decode(body, "m-1").unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_field_may_stand_in_an_attribute_or_is_json_or_our_own() {
+        let mut fields = Fields::of("{}").unwrap().strict();
+        read(&mut fields, String::new);
+        let beside: BTreeSet<&str> = ["args", "kwargs", "context", "claim_check", "fingerprint"].into_iter().collect();
+        let attributes: BTreeSet<&str> = IN_ATTRIBUTES.into_iter().collect();
+        assert_eq!(&fields.known().into_iter().chain(["traceparent"]).collect() - &beside, attributes);
+        let page = include_str!("../../../docs/senders.md");
+        let told = page.split_once("may stand in message attributes: ").unwrap().1.split_once(". ").unwrap().0;
+        assert_eq!(told.split('`').skip(1).step_by(2).collect::<BTreeSet<_>>(), attributes, "docs/senders.md");
     }
 
     #[test]
