@@ -5,6 +5,7 @@
 mod clock;
 mod peer;
 mod stub;
+mod tried;
 
 pub mod answers;
 pub mod dead_letters;

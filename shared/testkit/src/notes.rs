@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use errand_core::{Note, NoteKind, Notes, Timestamp};
 
+use crate::tried::{OF_NOTES, Tried};
+
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn name(text: &str) -> String {
@@ -14,11 +16,13 @@ fn name(text: &str) -> String {
 ///
 /// # Panics
 /// The store breaks the contract; the message says how.
-pub async fn conformance<N: Notes>(notes: &N) {
-    what_is_kept_is_told_until_it_expires(notes).await;
-    one_of_many_creates(notes).await;
-    counts_are_exact(notes).await;
-    what_lasts_is_listed_by_name(notes).await;
+pub async fn conformance<N: Notes>(notes: N) {
+    let notes = Tried::new(notes);
+    what_is_kept_is_told_until_it_expires(&notes).await;
+    one_of_many_creates(&notes).await;
+    counts_are_exact(&notes).await;
+    what_lasts_is_listed_by_name(&notes).await;
+    notes.all(OF_NOTES);
 }
 
 async fn what_is_kept_is_told_until_it_expires<N: Notes>(notes: &N) {

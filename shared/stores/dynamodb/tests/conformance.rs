@@ -22,8 +22,8 @@ async fn it_keeps_the_contracts_of_a_store_and_of_notes() {
     let table = format!("errand-conformance-{}", Timestamp::now().millis());
     let store = DynamoStore::new(&env, &errand_testkit::init().with(sdk_config(&env).unwrap()), &table).unwrap();
     store.create_table().await.unwrap();
-    errand_testkit::store::conformance(&store).await;
-    errand_testkit::notes::conformance(&store).await;
+    errand_testkit::store::conformance(store.clone()).await;
+    errand_testkit::notes::conformance(store.clone()).await;
     // Some, and those that have found something.
     for seed in (0..10).chain([1048]) {
         errand_testkit::model::check(&MemoryStore::default(), &store, seed, 60).await;

@@ -35,7 +35,7 @@ fn id(message: &Message) -> String {
 async fn it_keeps_the_contract_of_a_store() {
     let folder = tempfile::tempdir().unwrap();
     let (database, _) = open(folder.path()).await;
-    errand_testkit::store::conformance(&SqliteStore::new(database)).await;
+    errand_testkit::store::conformance(SqliteStore::new(database)).await;
 }
 
 #[tokio::test]
@@ -52,7 +52,7 @@ async fn it_answers_as_the_store_in_memory_does() {
 async fn it_keeps_the_contract_of_notes() {
     let folder = tempfile::tempdir().unwrap();
     let (database, _) = open(folder.path()).await;
-    errand_testkit::notes::conformance(&SqliteNotes::new(database)).await;
+    errand_testkit::notes::conformance(SqliteNotes::new(database)).await;
 }
 
 #[tokio::test]

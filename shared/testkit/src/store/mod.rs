@@ -9,9 +9,13 @@ use std::{
     time::Duration,
 };
 
-use errand_core::{Begin, Claim, Claims, Envelope, Outcome, Progress, Results, TaskError, TaskResult, Timestamp};
+use errand_core::{Begin, Claim, Claims, Envelope, Outcome, Progress, Register, Results, TaskError, TaskResult, Timestamp};
 
-use crate::{transport::envelope, written};
+use crate::{
+    transport::envelope,
+    tried::{OF_STORES, Tried},
+    written,
+};
 
 const LEASE: Duration = Duration::from_secs(60);
 
@@ -64,9 +68,11 @@ fn failed(text: &str) -> Outcome {
 ///
 /// # Panics
 /// The store breaks the contract; the message says how.
-pub async fn conformance<S: Claims + Results>(store: &S) {
+pub async fn conformance<S: Claims + Results>(store: S) {
+    let store = Tried::new(store);
     store.check().await.expect("the store answers");
-    register::conformance(store).await;
-    claims::conformance(store).await;
-    results::conformance(store).await;
+    register::conformance(&store).await;
+    claims::conformance(&store).await;
+    results::conformance(&store).await;
+    store.all(OF_STORES);
 }
