@@ -62,7 +62,7 @@ fn read(body: &str, now: Timestamp) -> Result<ApiKey, Problems> {
     let name = fields.required_text("name", ApiKey::check_name).unwrap_or_default();
     let scopes = fields.list::<Scope>("scopes");
     if scopes.is_empty() && fields.raw("scopes").is_none_or(|scopes| scopes.get().starts_with('[')) {
-        fields.refuse("scopes", "is required: one or more of send, read, admin");
+        fields.refuse("scopes", format!("is required: one or more of {}", Scope::names()));
     }
     let expires = fields.optional::<Timestamp>("expires");
     if expires.is_some_and(|expires| expires <= now) {

@@ -17,6 +17,14 @@ errand_core::named! {
     }
 }
 
+impl Scope {
+    /// All of them, for people.
+    #[must_use]
+    pub fn names() -> String {
+        Self::ALL.map(Self::as_str).join(", ")
+    }
+}
+
 /// A key without the key itself, of which only the SHA-256 is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiKey {
@@ -84,7 +92,8 @@ impl Keys {
         let entries = env.get(&API_KEYS).unwrap_or_default().split(',').map(str::trim).filter(|entry| !entry.is_empty());
         let keys = entries.enumerate().map(|(i, entry)| {
             ApiKey::parse(entry).ok_or_else(|| {
-                let expected = "name:scope+scope:sha256-hex-of-the-key, with scopes out of send, read, admin, and perhaps :expires=2027-01-01T00:00:00Z;rate=600";
+                let (form, scopes) = ("name:scope+scope:sha256-hex-of-the-key", Scope::names());
+                let expected = format!("{form}, with scopes out of {scopes}, and perhaps :expires=2027-01-01T00:00:00Z;rate=600");
                 SettingsError::invalid(SETTING, &format!("entry {} is not of the form {expected}", i + 1))
             })
         });

@@ -1,6 +1,7 @@
 use std::error::Error;
 
 use clap::{Args, Subcommand};
+use errand_api::Scope;
 use errand_core::{Environment, Json};
 use http::Method;
 use serde_json::json;
@@ -39,8 +40,8 @@ enum Action {
     New {
         /// Who is to hold it
         name: String,
-        /// What it may do: send, read or admin; may be given more than once
-        #[arg(long = "scope", required = true, value_parser = ["send", "read", "admin"])]
+        /// What it may do; may be given more than once
+        #[arg(long = "scope", required = true, value_parser = Scope::ALL.map(Scope::as_str))]
         scopes: Vec<String>,
         /// When it ends, as 2027-01-01T00:00:00Z
         #[arg(long, value_name = "TIME")]
