@@ -142,7 +142,8 @@ impl Engine {
             self.discard(envelope).await;
         }
         let unknown = !recorded || self.store.is_none();
-        let told = (unknown || envelope.context.follow_ups).then(|| self.result(claimed, outcome));
+        let wanted = envelope.context.follow_ups || (unknown && envelope.callback_url.is_some());
+        let told = wanted.then(|| self.result(claimed, outcome));
         self.tell(message, envelope, told.map(|result| Told { result, unknown })).await
     }
 

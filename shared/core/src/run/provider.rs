@@ -1,6 +1,6 @@
 use std::{future::Future, time::Duration};
 
-use serde_json::json;
+use serde::Serialize;
 
 use crate::{DeliveryError, Environment, ErrorKind, Fields, Init, Job, Json, Payload, Setting, SettingsError};
 
@@ -110,6 +110,10 @@ impl Receipt {
     /// With the service's own id of the message.
     #[must_use]
     pub fn message_id(id: &str) -> Self {
-        Self(json!({ "message_id": id }).into())
+        #[derive(Serialize)]
+        struct Sent<'a> {
+            message_id: &'a str,
+        }
+        Self(Json::of(&Sent { message_id: id }))
     }
 }
