@@ -68,6 +68,18 @@ impl Talk {
         Some(first)
     }
 
+    /// Reads a command of Redis: its words; `None` when the other side has ended.
+    pub fn command(&mut self) -> Option<Vec<String>> {
+        let count: usize = self.line()?.strip_prefix('*')?.parse().ok()?;
+        let word = |_| {
+            let length: usize = self.line()?.strip_prefix('$')?.parse().ok()?;
+            let mut word = vec![0; length + 2];
+            self.0.read_exact(&mut word).ok()?;
+            Some(String::from_utf8_lossy(&word[..length]).into_owned())
+        };
+        (0..count).map(word).collect()
+    }
+
     /// Says this.
     pub fn say(&mut self, text: &str) {
         self.0.get_mut().write_all(text.as_bytes()).ok();

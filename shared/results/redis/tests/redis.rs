@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use errand_core::{Environment, ForeignResult, Init, PublishError, ResultBackend};
+use errand_core::{Environment, ForeignResult, PublishError, ResultBackend};
 use errand_http::References;
 use errand_result_redis::Redis;
 use errand_testkit::Peer;
@@ -11,7 +11,7 @@ use futures_util::StreamExt;
 const BACKEND: &str = "ERRAND_CELERY_RESULT_BACKEND";
 
 fn redis(vars: &[(&str, &str)]) -> Result<Option<Redis>, String> {
-    Redis::from_env(&vars.iter().copied().collect::<Environment>(), &Init::default()).map_err(|error| error.to_string())
+    Redis::from_env(&vars.iter().copied().collect::<Environment>(), &errand_testkit::init()).map_err(|error| error.to_string())
 }
 
 fn result(key: &str, value: &str) -> ForeignResult {
