@@ -1,14 +1,14 @@
 //! What a service answered, and what follows from it.
 
 use errand_core::{DeliveryError, ErrorKind, Receipt, Timestamp};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, header};
 use serde::{
     Deserialize, Deserializer as _,
     de::{DeserializeOwned, MapAccess, Visitor},
 };
 use serde_json::{json, value::RawValue};
 
-use crate::{Meaning, Meanings, retry_after, said};
+use crate::{Meaning, Meanings, classify::http_date, retry_after, said};
 
 /// The longest error code of any service, in characters.
 const LONGEST_CODE: usize = 64;
@@ -54,6 +54,16 @@ impl Answer {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers().get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// How far this machine's clock is from the service's, by the answer's `Date`, where that is a minute or more: in words, for who is told that a signature or a token
+    /// is refused.
+    #[must_use]
+    pub fn clock_off(&self) -> Option<String> {
+        let theirs = http_date(self.header(header::DATE.as_str())?)?;
+        let (behind, ahead) = (theirs.since(self.at).as_secs(), self.at.since(theirs).as_secs());
+        let (seconds, how) = if behind > ahead { (behind, "behind") } else { (ahead, "ahead of") };
+        (seconds >= 60).then(|| format!("this machine's clock is {seconds} seconds {how} the service's"))
     }
 
     /// Its body, which may have been cut.

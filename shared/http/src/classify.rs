@@ -84,8 +84,12 @@ fn seconds(text: &str) -> Option<Duration> {
 }
 
 fn until_date(text: &str, now: Timestamp) -> Option<Duration> {
-    let date = DateTime::from_str(text, Format::HttpDate).ok()?;
-    Some(Timestamp::from_millis(date.to_millis().ok()?).since(now))
+    http_date(text).map(|date| date.since(now))
+}
+
+/// A date as HTTP has it (RFC 9110, section 5.6.7).
+pub(crate) fn http_date(text: &str) -> Option<Timestamp> {
+    DateTime::from_str(text, Format::HttpDate).ok()?.to_millis().ok().map(Timestamp::from_millis)
 }
 
 /// Services disagree whether a reset is seconds from now or since 1970; no one means a wait of thirty years.

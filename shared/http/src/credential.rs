@@ -5,7 +5,9 @@ use std::{
     time::Duration,
 };
 
-use errand_core::{DeliveryError, Environment, ErrorKind, Init, Reference, Secret, Setting, SettingsError, Timestamp};
+use errand_core::{
+    DeliveryError, Environment, ErrorKind, Init, OptionError, Problems, Reference, Secret, Setting, SettingsError, Timestamp,
+};
 use tokio::time::{Instant, timeout};
 
 use crate::{Issued, References, Token, references::late};
@@ -70,9 +72,35 @@ impl<T: Clone + Send + Sync> Credential<T> {
             let value = form(&Secret::new(value)).map_err(|problem| SettingsError::invalid(setting.name, &problem))?;
             return Ok(Some(Self::of(value)));
         };
+        Self::elsewhere(setting.name, reference, cx, form).map(Some)
+    }
+
+    /// What an option of a transport has, by its name: a value, or a reference to it.
+    ///
+    /// # Errors
+    /// As [`Credential::from_env`].
+    pub fn from_option(
+        option: &'static str,
+        value: &Secret,
+        cx: &Init,
+        form: fn(&Secret) -> Result<T, String>,
+    ) -> Result<Self, OptionError> {
+        let wrong = |problem: &str| Problems::at(&format!("/{option}"), problem);
+        match Reference::read(value.expose()).map_err(|expected| wrong(&format!("expected {expected}")))? {
+            None => Ok(Self::of(form(value).map_err(|problem| wrong(&problem))?)),
+            Some(reference) => Ok(Self::elsewhere(option, reference, cx, form)?),
+        }
+    }
+
+    fn elsewhere(
+        setting: &'static str,
+        reference: Reference,
+        cx: &Init,
+        form: fn(&Secret) -> Result<T, String>,
+    ) -> Result<Self, SettingsError> {
         let references = cx.shared::<References>()?.clone();
-        let elsewhere = Elsewhere { setting: setting.name, form, reference, references, held: Token::new(), last: Mutex::default() };
-        Ok(Some(Self(Source::Elsewhere(Box::new(elsewhere)))))
+        let elsewhere = Elsewhere { setting, form, reference, references, held: Token::new(), last: Mutex::default() };
+        Ok(Self(Source::Elsewhere(Box::new(elsewhere))))
     }
 
     /// One that is known.

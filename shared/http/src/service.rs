@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use errand_core::{
     Attempt, CallTimeout, Clock, DeliveryError, Environment, ErrorKind, HTTP_URL, Init, Job, Secret, Setting, SettingsError, ascii_url,
-    http_url,
+    http_url, percent_encode,
 };
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Uri,
@@ -96,7 +96,7 @@ impl Service {
             url,
             headers: HeaderMap::new(),
             body: Some(Bytes::new()),
-            bearer: None,
+            secrets: Vec::new(),
             work: None,
             webhook: None,
             timeout: self.timeout,
@@ -134,7 +134,8 @@ pub struct Call<'a> {
     /// These win over all that is set here.
     headers: HeaderMap,
     body: Option<Bytes>,
-    bearer: Option<Secret>,
+    /// Headers that nobody may see.
+    secrets: Vec<(HeaderName, Secret)>,
     work: Option<Work<'a>>,
     /// The message's id, and what it is signed with.
     webhook: Option<(&'a str, &'a [sign::Key])>,
@@ -152,7 +153,13 @@ impl<'a> Call<'a> {
 
     /// With a bearer token (RFC 6750, section 2.1).
     pub fn bearer(self, token: Secret) -> Self {
-        Self { bearer: Some(token), ..self }
+        self.secret(header::AUTHORIZATION, Secret::new(format!("Bearer {}", token.expose())))
+    }
+
+    /// With a header that nobody may see.
+    pub fn secret(mut self, name: HeaderName, value: Secret) -> Self {
+        self.secrets.push((name, value));
+        self
     }
 
     /// As the message of this id by the Standard Webhooks specification, signed with each of these keys.
@@ -168,6 +175,13 @@ impl<'a> Call<'a> {
     /// With JSON as it was written.
     pub fn json_text(self, body: impl Into<Bytes>) -> Self {
         Self { body: Some(body.into()), ..self }
+    }
+
+    /// With the fields of a form (`application/x-www-form-urlencoded`).
+    pub fn form(self, fields: &[(&str, &str)]) -> Self {
+        let fields: Vec<String> =
+            fields.iter().map(|(name, value)| format!("{}={}", percent_encode(name), percent_encode(value))).collect();
+        self.json_text(fields.join("&")).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
     }
 
     /// With a header, in place of one that would be set otherwise.
@@ -234,11 +248,11 @@ impl<'a> Call<'a> {
             headers.extend(trace.and_then(|trace| Some((HeaderName::from_static("traceparent"), trace.parse().ok()?))));
             headers.extend(self.service.key_header.clone().and_then(|name| Some((name, key.parse().ok()?))));
         }
-        if let Some(token) = &self.bearer {
-            let value = HeaderValue::try_from(format!("Bearer {}", token.expose()));
+        for (name, secret) in &self.secrets {
+            let value = HeaderValue::try_from(secret.expose());
             let mut value = value.map_err(|_| cannot(ErrorKind::Misconfigured, "its token holds a character that no token has"))?;
             value.set_sensitive(true);
-            headers.insert(header::AUTHORIZATION, value);
+            headers.insert(name, value);
         }
         headers.extend(self.headers.clone());
         let mut request = http::Request::new(body);

@@ -61,6 +61,33 @@ async fn a_call_has_what_all_calls_have() {
 }
 
 #[tokio::test]
+async fn a_form_and_a_secret_header_are_written_as_they_are_read() {
+    let stub = Stub::start(|_| Answer::json(200, "{}")).await;
+    let key = header::HeaderName::from_static("x-api-key");
+    let service = at(stub.url());
+    let call = service.post("/").form(&[("grant type", "a&b"), ("scope", "é=+")]).secret(key, Secret::new("hunter2"));
+    assert!(call.send().await.unwrap().success());
+    let request = stub.requests().remove(0);
+    assert_eq!(request.body.as_ref(), b"grant%20type=a%26b&scope=%C3%A9%3D%2B");
+    assert_eq!(
+        (&request.headers["content-type"], &request.headers["x-api-key"]),
+        (&"application/x-www-form-urlencoded".parse().unwrap(), &"hunter2".parse().unwrap())
+    );
+}
+
+#[tokio::test]
+async fn a_clock_that_is_off_is_told() {
+    let told = async |date: &str| {
+        let stub = Stub::always(&Answer::json(401, "{}").header("date", date)).await;
+        at(stub.url()).post("/").send().await.unwrap().clock_off()
+    };
+    assert_eq!(told("Mon, 30 Nov 2026 12:00:59 GMT").await, None);
+    assert_eq!(told("Mon, 30 Nov 2026 12:05:00 GMT").await.as_deref(), Some("this machine's clock is 300 seconds behind the service's"));
+    assert_eq!(told("Mon, 30 Nov 2026 11:59:00 GMT").await.as_deref(), Some("this machine's clock is 60 seconds ahead of the service's"));
+    assert_eq!(told("soon").await, None);
+}
+
+#[tokio::test]
 async fn what_a_caller_sets_wins_and_a_job_is_worked_for_as_an_attempt_is() {
     let stub = Stub::start(|_| Answer::json(200, "")).await;
     let own: HeaderMap =
