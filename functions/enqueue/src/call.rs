@@ -35,7 +35,7 @@ impl Call<'_> {
         let mut envelope = native::read(&mut fields, || self.new_id(place));
         if let Some(envelope) = &mut envelope {
             self.complete(&mut fields, envelope);
-            self.payloads.check_envelope(&mut fields, envelope);
+            self.payloads.check_call(&mut fields, envelope);
             if WORDS_OF_PATHS.contains(&envelope.id.as_str()) {
                 fields.refuse("id", format!("expected another id than {}, which are words of paths", WORDS_OF_PATHS.join(", ")));
             }

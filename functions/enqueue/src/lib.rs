@@ -82,7 +82,7 @@ impl Enqueue {
         let dispatch = Dispatch::from_env(env, backends, HOME, &cx)?.with_objects(objects);
         let mut checks: Vec<(String, Arc<dyn DynCheck>)> = dispatch.checks().map(|(name, check)| (name.to_owned(), check)).collect();
         checks.extend(hold.clone().map(|hold| (EventBridgeScheduler::NAME.to_owned(), hold as Arc<dyn DynCheck>)));
-        let payloads = errand_payloads::payloads().with_transports(dispatch.names()).with_routes(env)?;
+        let payloads = errand_payloads::payloads().with_transports(dispatch.transports()).with_routes(env)?;
         let notes = store.clone().map(|store| store as Arc<dyn DynNotes>);
         Ok(Self {
             access: Access::new(env, notes.clone())?,

@@ -133,8 +133,7 @@ fn read<'a>(body: &'a str, call: &Call<'_>) -> Result<Notification<'a>, Problems
     let mut base = native::conditions(&mut fields, id, String::new(), context);
     base.user = base.user.or(recipient);
     call.complete(&mut fields, &mut base);
-    call.payloads.check_backend(&mut fields, &base);
-    call.payloads.check_queue(&mut fields, &base);
+    call.payloads.check_place(&mut fields, &base);
     for other in ["task", "task_name", "args", "kwargs", "claim_check", "fingerprint", "notification_id"] {
         if fields.has(other) {
             fields.refuse(other, "is not for notifications: each channel is a task, and its payload stands in channels");

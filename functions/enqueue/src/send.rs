@@ -184,8 +184,7 @@ impl Enqueue {
 
     /// Notes an envelope whose id can come again before it is sent; what came before under it decides whether it is.
     async fn plan(&self, Asked { mut envelope, named }: Asked, now: Timestamp) -> Plan {
-        let route = self.payloads.hand_over(&envelope.task);
-        self.dispatch.choose(&mut envelope, route);
+        self.payloads.choose(&mut envelope);
         let Some(store) = &self.store else { return Plan::send(envelope, None) };
         envelope.fingerprint = Some(envelope.content());
         if !named {

@@ -20,20 +20,20 @@ use serde_json::{Value, json};
 use world::{World, mail, pointers, request, told, with};
 
 fn theirs(task: &str) -> Value {
-    json!({ "task": task, "kwargs": { "anything": 1 }, "backend": "partner", "queue": "their-own" })
+    json!({ "task": task, "kwargs": { "anything": 1 }, "backend": "partner", "queue": "returns" })
 }
 
 #[tokio::test]
 async fn a_task_goes_to_the_transport_that_it_names_and_says_there_no_more_where_to() {
     let world = World::new();
     let mut task = theirs("no.task.of.ours");
-    (task["destination"], task["id"]) = (json!("orders"), json!("a"));
+    task["id"] = json!("a");
     let (status, answer) = world.post(&task).await;
     assert_eq!((status, &answer["backend"], &answer["status"]), (202, &json!("partner"), &json!("READY")));
     let handed = world.partner.envelopes.lock().unwrap()[0].clone();
-    assert_eq!((handed.backend, handed.destination.as_deref(), handed.queue.as_str()), (None, Some("orders"), "their-own"));
+    assert_eq!((handed.backend, handed.destination.as_deref(), handed.queue.as_str()), (None, Some("returns"), "default"));
     let (_, header) = world.store.get("a").await.unwrap().unwrap();
-    assert_eq!((header.backend.as_deref(), header.destination.as_deref()), (Some("partner"), Some("orders")));
+    assert_eq!((header.backend.as_deref(), header.destination.as_deref()), (Some("partner"), Some("returns")));
     // The same again goes the same way, since its message may be lost.
     assert_eq!(world.post(&task).await.1["idempotent_replayed"], true);
     assert_eq!(world.queued(), 2);
@@ -53,21 +53,47 @@ async fn a_route_hands_its_tasks_over_unless_they_say_otherwise() {
     assert_eq!(world.enqueue.handle(&event).await.status(), 202);
     let handed = world.partner.envelopes.lock().unwrap().clone();
     assert_eq!(handed.iter().map(|envelope| envelope.destination.as_deref()).collect::<Vec<_>>(), [Some("orders"); 2]);
-    let own = json!({ "task": "theirs.ship", "destination": "returns" });
-    assert_eq!(world.post(own).await.0, 202);
-    assert_eq!(world.partner.envelopes.lock().unwrap()[2].destination.as_deref(), Some("returns"));
+    for own in [json!({ "task": "theirs.ship", "destination": "returns" }), json!({ "task": "theirs.ship", "queue": "returns" })] {
+        assert_eq!(world.post(own).await.0, 202);
+        let handed = world.partner.envelopes.lock().unwrap().pop().unwrap();
+        assert_eq!((handed.destination.as_deref(), handed.queue.as_str()), (Some("returns"), "default"));
+    }
     assert_eq!(world.post(json!({ "task": "theirs.ship", "backend": "soon" })).await.1["backend"], "soon");
+}
+
+#[tokio::test]
+async fn a_queue_that_a_transport_does_not_list_is_refused_with_those_that_it_has() {
+    let world = World::new();
+    let told = |pointer: &str| json!([{ "pointer": pointer, "detail": "is no queue of partner, which has: orders, returns" }]);
+    let email = json!({ "to": ["a@example.com"], "subject": "s", "body": "b" });
+    for (path, body, pointer) in [
+        ("/v1/tasks", json!({ "task": "x", "backend": "partner", "queue": "slow" }), "/queue"),
+        ("/v1/tasks", json!({ "task": "x", "backend": "partner", "queue": "default" }), "/queue"),
+        ("/v1/tasks", json!({ "task": "theirs.ship", "destination": "b:c" }), "/destination"),
+        ("/v1/tasks", json!({ "task": "theirs.ship", "queue": "b:c" }), "/queue"),
+        ("/v1/notifications", json!({ "channels": { "email": email }, "backend": "partner", "queue": "slow" }), "/queue"),
+    ] {
+        let (status, problem) = world.post_to(path, &body).await;
+        assert_eq!((status, &problem["errors"]), (422, &told(pointer)), "{body}");
+    }
+    let channels = json!({ "theirs.ship": {}, "email": email });
+    let (status, answer) = world.post_to("/v1/notifications", json!({ "channels": channels, "queue": "slow" })).await;
+    assert_eq!((status, answer["tasks"][0]["backend"].as_str()), (207, Some("soon")), "each goes its own way: {answer}");
+    assert!(answer["tasks"][1]["detail"].as_str().unwrap().ends_with("is no queue of partner, which has: orders, returns"), "{answer}");
+    let first = json!({ "task": "x", "backend": "partner" });
+    assert_eq!(world.post(first).await.0, 202);
+    assert_eq!(world.partner.envelopes.lock().unwrap()[0].destination.as_deref(), Some("orders"), "it has no default");
 }
 
 #[tokio::test]
 async fn what_a_transport_cannot_hold_back_waits_with_its_name() {
     let world = World::new();
     let mut task = theirs("x");
-    (task["countdown"], task["destination"]) = (json!(60), json!("orders"));
+    task["countdown"] = json!(60);
     let (status, answer) = world.post(&task).await;
     assert_eq!((status, &answer["backend"], &answer["status"]), (202, &json!("partner"), &json!("SCHEDULED")));
     let held = world.late.envelopes.lock().unwrap()[0].clone();
-    assert_eq!((held.backend.as_deref(), held.destination.as_deref()), (Some("partner"), Some("orders")));
+    assert_eq!((held.backend.as_deref(), held.destination.as_deref(), held.queue.as_str()), (Some("partner"), Some("returns"), "default"));
     task["kwargs"] = json!({ "text": "x".repeat(BODY_LIMIT + 1) });
     let mut world = world;
     let (status, problem) = world.post(&task).await;
@@ -104,7 +130,7 @@ async fn a_transport_that_is_not_there_is_refused_by_name_and_nothing_is_sent() 
         assert_eq!((status, pointers(&problem)), (422, vec![format!("/{name}").as_str()]), "{value}");
     }
     let (status, problem) = world.post(with("destination", json!("orders"))).await;
-    assert!(status == 422 && problem["detail"].as_str().unwrap().contains("soon takes no destination"), "{problem}");
+    assert_eq!((status, pointers(&problem)), (422, vec!["/destination"]));
     let batch = json!({ "tasks": [with("backend", json!("partnr")), with("backend", json!("partner")), mail()] });
     let (status, answer) = world.post_to("/v1/tasks/batch", batch).await;
     assert_eq!((status, &answer["tasks"][0]["status"], &answer["tasks"][1]["backend"]), (207, &json!(422), &json!("partner")));
@@ -136,7 +162,7 @@ impl Transport for Mine {
     }
 
     fn limits(&self) -> TransportLimits {
-        TransportLimits { delay: Duration::ZERO, bytes: 1000, destinations: true }
+        TransportLimits { delay: Duration::ZERO, bytes: 1000 }
     }
 
     async fn publish(&self, envelopes: &[Envelope]) -> Vec<Result<Published, PublishError>> {
@@ -176,26 +202,34 @@ async fn one_kind_is_there_under_two_names_beside_a_third_partys() {
     let folder = tempfile::tempdir().unwrap();
     let [audit, trial] = ["audit", "trial"].map(|name| folder.path().join(name));
     let transports = json!({
-        "audit": { "backend": "console", "options": { "file": audit } },
+        "audit": { "backend": "console", "queues": [], "options": { "file": audit } },
         "trial": { "backend": "console", "options": { "file": trial } },
-        "kafka": { "backend": "mine", "options": { "broker": "b:9092" } },
+        "kafka": { "backend": "mine", "queues": ["topic"], "options": { "broker": "b:9092" } },
     });
-    let enqueue = enqueue(own, &[("ERRAND_TRANSPORTS", &transports.to_string()), ("ERRAND_TRANSPORT", "audit")]).unwrap();
+    let routes = r#"{"ours.*":{"http":"https://example.com"},"ours.mail":{"task":"email"},"listed":["ses",{"transport":"trial"}]}"#;
+    let settings =
+        [("ERRAND_TRANSPORTS", transports.to_string()), ("ERRAND_TRANSPORT", "audit".to_owned()), ("ERRAND_ROUTES", routes.to_owned())];
+    let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let enqueue = enqueue(own, &settings).unwrap();
     let post = async |task: &Value| told(&enqueue.handle(&request("POST", "/v1/tasks", task)).await);
     for (task, backend) in [
         (json!({ "task": "any", "id": "1" }), "audit"),
-        (json!({ "task": "any", "id": "2", "destination": "d" }), "audit"),
+        (json!({ "task": "any", "id": "2", "queue": "a:b" }), "audit"),
         (json!({ "task": "any", "id": "3", "backend": "trial" }), "trial"),
-        (json!({ "task": "any", "id": "4", "backend": "kafka", "destination": "topic" }), "kafka"),
+        (json!({ "task": "any", "id": "4", "backend": "kafka", "queue": "topic" }), "kafka"),
     ] {
         let (status, answer) = post(&task).await;
         assert_eq!((status, answer["backend"].as_str()), (202, Some(backend)), "{answer}");
     }
     let audited = lines(&audit);
-    assert_eq!(audited[0], json!({ "task": "any", "id": "1", "queue": "default", "backend": "audit" }));
-    assert_eq!((audited.len(), &audited[1]["destination"], lines(&trial)[0]["id"].as_str()), (2, &json!("d"), Some("3")));
+    assert_eq!(audited[0], json!({ "task": "any", "id": "1", "queue": "default", "backend": "audit", "destination": "default" }));
+    assert_eq!((audited.len(), &audited[1]["destination"], lines(&trial)[0]["id"].as_str()), (2, &json!("a:b"), Some("3")));
     let (status, _) = post(&json!({ "task": "any", "backend": "sqs" })).await;
     assert_eq!(status, 422, "what our own consumer is to run must be a task that is known");
+    for ours in ["ours.x", "ours.mail", "listed"] {
+        let (_, problem) = post(&json!({ "task": ours, "queue": "slwo" })).await;
+        assert_eq!(problem["errors"][0]["detail"], "is no queue that is known here; known are: default", "{ours} is for our own queue");
+    }
 }
 
 #[tokio::test]
@@ -224,6 +258,12 @@ fn a_wrong_setting_is_named_with_the_place_in_it() {
         (r#"{"a":{"backend":"mine","options":{"broker":""}}}"#, "ERRAND_TRANSPORTS: /a/options/broker: expected the broker of a"),
         (r#"{"a":{"backend":"mine","options":{"broker":"x","surprise":1}}}"#, "ERRAND_TRANSPORTS: /a/options/surprise: "),
         (r#"{"a":{"backend":"sqs"}}"#, "ERRAND_TRANSPORTS: /a/options/url: is required"),
+        (r#"{"a":{"backend":"console","queues":"x"}}"#, "ERRAND_TRANSPORTS: /a/queues: expected an array"),
+        (r#"{"a":{"backend":"console","queues":["x","x"]}}"#, "ERRAND_TRANSPORTS: /a/queues/1: is there twice"),
+        (
+            r#"{"a":{"backend":"sqs","queues":["default","x"],"options":{"url":"https://sqs/2/q"}}}"#,
+            "ERRAND_TRANSPORTS: /a/queues/1: there is no queue of this name; there are: default",
+        ),
         (r#"{"sqs":{"backend":"console"}}"#, "ERRAND_TRANSPORTS: /sqs: is what this deployment's own consumer works off"),
     ] {
         let error = error(transports);
@@ -232,7 +272,9 @@ fn a_wrong_setting_is_named_with_the_place_in_it() {
     let routes = |routes: &str| enqueue(backends, &[("ERRAND_ROUTES", routes)]).err().unwrap_or_default();
     assert_eq!(routes(r#"{"a":{"transport":"x"}}"#), "ERRAND_ROUTES: a: x is no transport that is known here; known are: sqs");
     assert!(routes(r#"{"a":{"transport":"sqs","topic":"x"}}"#).starts_with("ERRAND_ROUTES: a: /topic: "));
-    assert_eq!(routes(r#"{"email":{"transport":"sqs"}}"#), "", "our own consumer does it by what it has");
+    let home = "ERRAND_ROUTES: email: sqs is this deployment's own queue: name what is to do it, or leave the route out";
+    assert_eq!(routes(r#"{"email":{"transport":"sqs"}}"#), home);
+    assert_eq!(routes(r#"{"email":["ses",{"transport":"sqs"}]}"#), home);
     let default = enqueue(backends, &[("ERRAND_TRANSPORT", "x")]).err().unwrap();
     assert_eq!(default, "ERRAND_TRANSPORT: there is no transport x; ERRAND_TRANSPORTS names: sqs");
 }

@@ -95,7 +95,7 @@ impl System {
         // Mail is caught where nothing sends it.
         let settings = env.names().chain([FROM.name]);
         let payloads = errand_payloads::payloads()
-            .with_transports(dispatch.names())
+            .with_transports(dispatch.transports())
             .with_routes(env)?
             .with_settings(settings)
             .with_queues(queue.names());

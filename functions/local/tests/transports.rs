@@ -12,8 +12,8 @@ async fn tasks_are_handed_to_two_consoles_at_once_or_when_they_are_due() {
     let data = tempfile::tempdir().unwrap();
     let [audit, trial] = ["audit", "trial"].map(|name| data.path().join(name));
     let transports = json!({
-        "audit": { "backend": "console", "options": { "file": audit } },
-        "trial": { "backend": "console", "options": { "file": trial } },
+        "audit": { "backend": "console", "queues": ["default", "theirs"], "options": { "file": audit } },
+        "trial": { "backend": "console", "queues": ["orders"], "options": { "file": trial } },
     });
     let routes = r#"{"theirs.*":{"transport":"trial","destination":"orders"}}"#;
     let server = Server::start_with(data.path(), &[("ERRAND_TRANSPORTS", &transports.to_string()), ("ERRAND_ROUTES", routes)]);
@@ -22,11 +22,11 @@ async fn tasks_are_handed_to_two_consoles_at_once_or_when_they_are_due() {
     };
     server.send(json!({ "task": "any", "id": "now", "backend": "audit" })).await;
     assert_eq!(lines(&audit)[0]["id"], "now", "it is handed over before the call is answered");
-    server.send(json!({ "task": "any", "id": "later", "queue": "theirs", "backend": "audit", "destination": "d", "countdown": 0.3 })).await;
+    server.send(json!({ "task": "any", "id": "later", "queue": "theirs", "backend": "audit", "countdown": 0.3 })).await;
     server.send(json!({ "task": "theirs.ship", "id": "routed" })).await;
     until(|| lines(&audit).len() == 2).await;
     let later = &lines(&audit)[1];
-    assert_eq!((&later["id"], &later["destination"], &later["queue"]), (&json!("later"), &json!("d"), &json!("theirs")));
+    assert_eq!((&later["id"], &later["destination"], &later["queue"]), (&json!("later"), &json!("theirs"), &json!("default")));
     assert_eq!(server.wait_for("later", "SUCCESSFUL").await["backend"], "audit");
     assert_eq!((&lines(&trial)[0]["id"], &lines(&trial)[0]["destination"]), (&json!("routed"), &json!("orders")));
     // What is taken back does not come.

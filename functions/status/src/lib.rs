@@ -76,7 +76,7 @@ impl Operations {
         let access = Access::new(env, Some(store.clone()))?;
         let scheduler = EventBridgeScheduler::from_env(env, &cx)?.map(Arc::new);
         let dispatch = Dispatch::from_env(env, backends, HOME, &cx)?.with_objects(objects);
-        let payloads = errand_payloads::payloads().with_transports(dispatch.names()).with_routes(env)?;
+        let payloads = errand_payloads::payloads().with_transports(dispatch.transports()).with_routes(env)?;
         Ok(Self {
             access,
             payloads: payloads.with_consumer(env).with_queues(queues.names()),

@@ -126,8 +126,7 @@ impl Operations {
     /// Reads the body of a call; each run goes where a task of its own would go.
     fn read(&self, body: &str) -> Result<Schedule, Problems> {
         let mut schedule = read(body, &self.payloads)?;
-        let route = self.payloads.hand_over(&schedule.envelope.task);
-        self.dispatch.choose(&mut schedule.envelope, route);
+        self.payloads.choose(&mut schedule.envelope);
         Ok(schedule)
     }
 
@@ -153,7 +152,7 @@ fn read(body: &str, payloads: &Payloads) -> Result<Schedule, Problems> {
     let envelope = errand_wire::native::read(&mut fields, || name.clone());
     if let Some(envelope) = &envelope {
         errand_wire::native::refuse_follow_ups(&mut fields, envelope);
-        payloads.check_envelope(&mut fields, envelope);
+        payloads.check_call(&mut fields, envelope);
     }
     let since = Timestamp::from_millis(Timestamp::now().seconds() * 1000);
     let schedule = recurrence.zip(envelope).map(|(recurrence, envelope)| Schedule { name, recurrence, timezone, since, paused, envelope });

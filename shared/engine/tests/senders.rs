@@ -55,7 +55,7 @@ impl Transport for Elsewhere {
     }
 
     fn limits(&self) -> TransportLimits {
-        TransportLimits { delay: Duration::from_secs(900), bytes: BODY_LIMIT, destinations: false }
+        TransportLimits { delay: Duration::from_secs(900), bytes: BODY_LIMIT }
     }
 
     async fn publish(&self, envelopes: &[Envelope]) -> Vec<Result<Published, PublishError>> {

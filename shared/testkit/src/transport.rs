@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use errand_core::{Envelope, Fields, Hold, PublishError, Published, Timestamp, Transport, TransportLimits};
+use errand_core::{DEFAULT_QUEUE, Envelope, Fields, Hold, PublishError, Published, Timestamp, Transport, TransportLimits};
 use futures_util::future::join_all;
 use serde_json::value::RawValue;
 
@@ -33,8 +33,9 @@ type Answers = Vec<Result<Published, PublishError>>;
 /// The transport breaks the contract; the message says how.
 pub async fn conformance<T: Transport>(working: &T, refused: Option<Envelope>) {
     assert!(Fields::value::<T::Options>(r#"{"surprise":1}"#).is_err(), "an option that it does not know is refused");
-    takes(async |envelopes: &[Envelope]| working.publish(envelopes).await, working.limits(), refused).await;
-    let many: Vec<Vec<Envelope>> = (0..8).map(|call| (0..12).map(|i| envelope(&format!("{call}-{i}"))).collect()).collect();
+    takes(async |envelopes: &[Envelope]| working.publish(&there(envelopes)).await, working.limits(), refused).await;
+    let many: Vec<Vec<Envelope>> =
+        (0..8).map(|call| there(&(0..12).map(|i| envelope(&format!("{call}-{i}"))).collect::<Vec<_>>())).collect();
     let answers = join_all(many.iter().map(|envelopes| working.publish(envelopes))).await;
     assert!(
         answers.iter().all(|answers| answers.len() == 12 && answers.iter().all(Result::is_ok)),
@@ -49,10 +50,19 @@ pub async fn conformance<T: Transport>(working: &T, refused: Option<Envelope>) {
 /// The transport breaks the contract; the message says how.
 pub async fn failures<T: Transport>(failing: &T, nobody: &T, breaking_off: &T) {
     for transport in [failing, nobody] {
-        cannot(transport.publish(&[envelope("a"), envelope("b")]).await);
+        cannot(transport.publish(&there(&[envelope("a"), envelope("b")])).await);
         assert!(matches!(transport.check().await, Err(PublishError::Unavailable(_))));
     }
-    perhaps(breaking_off.publish(&[envelope("a"), envelope("b")]).await);
+    perhaps(breaking_off.publish(&there(&[envelope("a"), envelope("b")])).await);
+}
+
+/// The same as a transport gets them: each says which of its queues it is for; here it is the one named `default`, unless the envelope says otherwise.
+fn there(envelopes: &[Envelope]) -> Vec<Envelope> {
+    let there = |envelope: &Envelope| {
+        let destination = envelope.destination.clone().or_else(|| (envelope.queue == DEFAULT_QUEUE).then(|| DEFAULT_QUEUE.to_owned()));
+        Envelope { destination, ..envelope.clone() }
+    };
+    envelopes.iter().map(there).collect()
 }
 
 /// The same of what holds envelopes back.

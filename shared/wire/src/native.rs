@@ -123,7 +123,7 @@ pub fn decode(body: &str, id: &str) -> Result<Envelope, Problems> {
     read_whole(Fields::of(body)?, id, DEFAULT_QUEUE).map(|(envelope, _)| envelope)
 }
 
-/// Reads what an object says about how an envelope without arguments is to be run.
+/// Reads what an object says about how an envelope without arguments is to be run. A call's `queue` may be a broker's: who knows the transports checks it.
 pub fn conditions(fields: &mut Fields<'_>, id: String, task: String, context: Context) -> Envelope {
     Envelope {
         id,
@@ -132,7 +132,9 @@ pub fn conditions(fields: &mut Fields<'_>, id: String, task: String, context: Co
         kwargs: None,
         claim_check: None,
         fingerprint: None,
-        queue: fields.text("queue", limits::queue).unwrap_or_else(|| DEFAULT_QUEUE.to_owned()),
+        queue: fields
+            .text("queue", if fields.is_strict() { limits::destination } else { limits::queue })
+            .unwrap_or_else(|| DEFAULT_QUEUE.to_owned()),
         run_after: fields.optional::<Timestamp>("run_after"),
         expires: fields.optional::<Timestamp>("expires"),
         max_attempts: max_attempts(fields),

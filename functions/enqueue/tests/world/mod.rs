@@ -12,8 +12,8 @@ use std::{
 
 use errand_api::{Access, Request, Response};
 use errand_core::{
-    BODY_LIMIT, Dispatch, Envelope, Environment, Hold, Init, NoOptions, OptionError, PublishError, Published, Timestamp, Transport,
-    TransportLimits,
+    BODY_LIMIT, Destinations, Dispatch, Envelope, Environment, Hold, Init, NoOptions, OptionError, PublishError, Published, Timestamp,
+    Transport, TransportLimits,
 };
 use errand_enqueue::Enqueue;
 use errand_store_memory::{MemoryNotes, MemoryStore};
@@ -52,7 +52,7 @@ impl Transport for Kept {
     }
 
     fn limits(&self) -> TransportLimits {
-        TransportLimits { delay: self.delay, bytes: BODY_LIMIT, destinations: self.delay.is_zero() }
+        TransportLimits { delay: self.delay, bytes: BODY_LIMIT }
     }
 
     async fn publish(&self, envelopes: &[Envelope]) -> Vec<Result<Published, PublishError>> {
@@ -68,7 +68,7 @@ impl Hold for Kept {
     const NAME: &'static str = "late";
 
     fn limits(&self) -> TransportLimits {
-        TransportLimits { delay: self.delay, bytes: BODY_LIMIT, destinations: true }
+        TransportLimits { delay: self.delay, bytes: BODY_LIMIT }
     }
 
     async fn hold(&self, envelopes: &[Envelope]) -> Vec<Result<Published, PublishError>> {
@@ -101,13 +101,14 @@ impl World {
     pub fn answering(answer: Option<PublishError>) -> Self {
         let [soon, late, partner] = [SOON, LATE, Duration::ZERO].map(|delay| Kept::of(delay, answer.clone()));
         let (store, notes) = (MemoryStore::default(), MemoryNotes::default());
-        let dispatch = Dispatch::of("soon", Arc::new(soon.clone())).with("partner", Arc::new(partner.clone()));
+        let queues = Destinations::of(["orders", "returns"]);
+        let dispatch = Dispatch::of("soon", Arc::new(soon.clone())).with("partner", Arc::new(partner.clone()), queues);
         let dispatch = dispatch.with_hold(Some(Arc::new(late.clone())));
         let routes = r#"{"app.*":{"http":"https://app.example.com"},"theirs.*":{"transport":"partner","destination":"orders"}}"#;
         let enqueue = Enqueue {
             access: Access::new(&Environment::default(), None).unwrap().open_without_keys(),
             payloads: errand_payloads::payloads()
-                .with_transports(dispatch.names())
+                .with_transports(dispatch.transports())
                 .with_routes(&[("ERRAND_ROUTES", routes)].into_iter().collect())
                 .unwrap()
                 .with_queues(["default", "fast", "slow"].into_iter()),

@@ -63,7 +63,7 @@ impl Operations {
         envelope.fingerprint = Some(envelope.content());
         // What is not edited was accepted once; what is must be what its task takes.
         let mut fields = Fields::of(&body)?;
-        self.payloads.check_envelope(&mut fields, &envelope);
+        self.payloads.check_message(&mut fields, &envelope);
         let envelope = fields.finish(Some(envelope))?;
         let unread = match sender {
             Sender::Native | Sender::DjangoTasksCloud => self.unread(&body, &envelope, edit),
@@ -76,7 +76,7 @@ impl Operations {
     fn unread(&self, body: &str, envelope: &Envelope, edit: &Json) -> Vec<Problem> {
         let Ok(mut fields) = Fields::of(body).map(Fields::strict) else { return Vec::new() };
         native::read(&mut fields, String::new);
-        self.payloads.check_envelope(&mut fields, envelope);
+        self.payloads.check_message(&mut fields, envelope);
         let problems = fields.finish(Some(())).err().map(|problems| problems.0).unwrap_or_default();
         problems.into_iter().filter(|problem| json::at(edit.get(), &problem.pointer).is_some()).collect()
     }

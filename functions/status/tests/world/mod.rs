@@ -38,7 +38,7 @@ impl Transport for Sent {
     }
 
     fn limits(&self) -> TransportLimits {
-        TransportLimits { delay: Duration::from_secs(366 * 24 * 60 * 60), bytes: BODY_LIMIT, destinations: false }
+        TransportLimits { delay: Duration::from_secs(366 * 24 * 60 * 60), bytes: BODY_LIMIT }
     }
 
     async fn publish(&self, envelopes: &[Envelope]) -> Vec<Result<Published, PublishError>> {

@@ -79,7 +79,8 @@ impl<'a> Fields<'a> {
     }
 
     /// Whether what nobody asks for is a problem.
-    pub(crate) fn is_strict(&self) -> bool {
+    #[must_use]
+    pub fn is_strict(&self) -> bool {
         matches!(self.others, Others::Refused(_))
     }
 

@@ -1,6 +1,7 @@
 use std::{
     any::TypeId,
     collections::{BTreeMap, BTreeSet},
+    mem,
     sync::Arc,
 };
 
@@ -13,8 +14,8 @@ use super::{
     routes::{Found, Resolve, contested},
 };
 use crate::{
-    Aliases, Envelope, Environment, Fields, Lack, Payload, Problem, Problems, Routes, SettingsError, Taker, Target, Texts, Transports,
-    limits, settings::all::CONSUMER_SETTINGS,
+    Aliases, DEFAULT_QUEUE, Envelope, Environment, Fields, Lack, Payload, Problem, Problems, Routes, SettingsError, Taker, Target, Texts,
+    Transports, limits, settings::all::CONSUMER_SETTINGS,
 };
 
 /// Why a task cannot be called.
@@ -109,7 +110,7 @@ pub struct Payloads {
     providers: BTreeMap<&'static str, Kind>,
     /// What the tasks of each route take: of several that do them, what the first does; `None` where that is for the user's own code to say.
     routes: Routes<Option<Kind>>,
-    /// Of the routes that hand their tasks over to a transport, and do nothing else, what they say.
+    /// What the routes say that hand their tasks over to a transport, and do nothing else; of the others nothing: their tasks are for our own consumer.
     hand_overs: Routes<Option<HandOver>>,
     /// The transports that a task can be handed to, where that is known.
     transports: Option<Transports>,
@@ -182,30 +183,47 @@ impl Payloads {
         self.transports.as_ref()
     }
 
-    /// What the route of a task says that hands it over, and that is its route alone.
-    #[must_use]
-    pub fn hand_over(&self, task: &str) -> Option<&HandOver> {
+    /// Writes into the envelope of a call what it is handed to. That is what it says itself, else what its task's route says, which is our own queue unless the route is to a
+    /// transport alone, else the default. Of what goes home it is nothing; elsewhere, the `queue` that is said is one of the broker's, and no more one of ours.
+    pub fn choose(&self, envelope: &mut Envelope) {
+        let Some(transports) = &self.transports else { return };
+        let chosen = self.named_transport(envelope, &transports.home).unwrap_or(&transports.default).to_owned();
+        envelope.backend = (chosen != *transports.home).then_some(chosen);
+        let Some((alias, destinations)) = envelope.backend.as_deref().and_then(|alias| transports.all.get_key_value(alias)) else { return };
+        let queue = mem::replace(&mut envelope.queue, DEFAULT_QUEUE.to_owned());
+        let said = envelope.destination.take().or_else(|| (queue != DEFAULT_QUEUE).then_some(queue));
+        let of_route = || {
+            let hand_over = self.route(&envelope.task)?.filter(|hand_over| hand_over.transport == **alias)?;
+            hand_over.destination.clone()
+        };
+        envelope.destination = Some(said.or_else(of_route).unwrap_or_else(|| destinations.nearest(DEFAULT_QUEUE).to_owned()));
+    }
+
+    /// The route of a task, if it has one, with what that says of a transport.
+    fn route(&self, task: &str) -> Option<Option<&HandOver>> {
         match self.hand_overs.find(task, || self.tasks.get(task)) {
-            Some(Found::Route(_, said)) => said.as_ref(),
+            Some(Found::Route(_, said)) => Some(said.as_ref()),
             Some(Found::Own(_)) | None => None,
         }
     }
 
-    /// Whether an envelope is for others to do, who know what it may hold and where it may go.
-    #[must_use]
-    pub fn is_for_others(&self, envelope: &Envelope) -> bool {
-        let Some(Transports { home, default, .. }) = &self.transports else { return false };
-        let route = || self.hand_over(&envelope.task).map(|hand_over| hand_over.transport.as_str());
-        envelope.backend.as_deref().or_else(route).unwrap_or(default) != &**home
+    /// The transport that an envelope names, or its task's route.
+    fn named_transport<'a>(&'a self, envelope: &'a Envelope, home: &'a str) -> Option<&'a str> {
+        let of_route = || Some(self.route(&envelope.task)?.map_or(home, |hand_over| &hand_over.transport));
+        envelope.backend.as_deref().or_else(of_route)
     }
 
-    /// Notes in `fields`, which an envelope was read from, that there is no such transport.
-    pub fn check_backend(&self, fields: &mut Fields<'_>, envelope: &Envelope) {
-        if let (Some(transports), Some(backend)) = (&self.transports, &envelope.backend)
-            && !transports.knows(backend)
-        {
-            fields.refuse("backend", transports.unknown());
-        }
+    /// The transport other than ours that an envelope goes to where this is the default, by its name.
+    fn elsewhere<'a>(&'a self, envelope: &'a Envelope, default: fn(&Transports) -> &str) -> Option<&'a str> {
+        let transports = self.transports.as_ref()?;
+        let named = self.named_transport(envelope, &transports.home).unwrap_or_else(|| default(transports));
+        (*named != *transports.home).then_some(named)
+    }
+
+    /// Whether the envelope of a call is for others to do, who know what it may hold.
+    #[must_use]
+    pub fn is_for_others(&self, envelope: &Envelope) -> bool {
+        self.elsewhere(envelope, |transports| &transports.default).is_some()
     }
 
     /// Says which queues a task can be sent to.
@@ -275,24 +293,60 @@ impl Payloads {
         }
     }
 
-    /// Notes in `fields`, which an envelope was read from, that there is no such queue.
-    pub fn check_queue(&self, fields: &mut Fields<'_>, envelope: &Envelope) {
-        if let Some(queues) = &self.queues
-            && !queues.contains(&envelope.queue)
-            && !self.is_for_others(envelope)
-        {
-            fields.refuse("queue", format!("is no queue that is known here; known are: {}", queues.join(", ")));
+    /// Notes in `fields`, which the envelope of a call was read from, that there is no such transport, or that it has no such queue.
+    pub fn check_place(&self, fields: &mut Fields<'_>, envelope: &Envelope) {
+        self.check_backend(fields, envelope);
+        let Some(alias) = self.elsewhere(envelope, |transports| &transports.default) else {
+            if envelope.destination.is_some() {
+                fields.refuse("destination", "is for transports that hand over to others: here a task names a queue");
+            }
+            return self.check_queue(fields, envelope);
+        };
+        let Some(destinations) = self.transports.as_ref().and_then(|transports| transports.all.get(alias)) else { return };
+        if envelope.destination.as_deref().is_some_and(|destination| !destinations.has(destination)) {
+            fields.refuse("destination", destinations.unknown(alias));
+        } else if fields.has("queue") && envelope.destination.is_none() && !destinations.has(&envelope.queue) {
+            fields.refuse("queue", destinations.unknown(alias));
         }
     }
 
-    /// Notes in `fields`, which an envelope was read from, what is wrong with its task, payload and queue. What nobody knows in the payload becomes what it
+    fn check_backend(&self, fields: &mut Fields<'_>, envelope: &Envelope) {
+        if let (Some(transports), Some(backend)) = (&self.transports, envelope.backend.as_deref())
+            && !transports.all.contains_key(backend)
+        {
+            fields.refuse("backend", transports.unknown());
+        }
+    }
+
+    fn check_queue(&self, fields: &mut Fields<'_>, envelope: &Envelope) {
+        match (&self.queues, limits::queue(&envelope.queue)) {
+            (Some(queues), _) if !queues.contains(&envelope.queue) => {
+                fields.refuse("queue", format!("is no queue that is known here; known are: {}", queues.join(", ")));
+            }
+            (None, Err(expected)) => fields.refuse("queue", format!("expected {expected}")),
+            _ => {}
+        }
+    }
+
+    /// Notes in `fields`, which the envelope of a call was read from, what is wrong with its task, payload and place. What nobody knows in the payload becomes what it
     /// becomes in `fields`.
-    pub fn check_envelope(&self, fields: &mut Fields<'_>, envelope: &Envelope) {
+    pub fn check_call(&self, fields: &mut Fields<'_>, envelope: &Envelope) {
+        self.check_place(fields, envelope);
+        if !self.is_for_others(envelope) {
+            self.check_task(fields, envelope);
+        }
+    }
+
+    /// The same of an envelope that is to go to our own consumer, as a message does: its `queue` is one of ours, and what it is to be handed to is the consumer's to see to.
+    pub fn check_message(&self, fields: &mut Fields<'_>, envelope: &Envelope) {
         self.check_backend(fields, envelope);
         self.check_queue(fields, envelope);
-        if self.is_for_others(envelope) {
-            return;
+        if self.elsewhere(envelope, |transports| &transports.home).is_none() {
+            self.check_task(fields, envelope);
         }
+    }
+
+    fn check_task(&self, fields: &mut Fields<'_>, envelope: &Envelope) {
         // What is no task or no payload by its form is a problem already.
         if limits::task(&envelope.task).is_err() || (fields.has("kwargs") && envelope.kwargs.is_none()) {
             return;
@@ -368,11 +422,12 @@ impl Resolve for Payloads {
         Ok(None)
     }
 
-    fn transport(&self, HandOver { transport, .. }: &HandOver) -> Result<Option<Option<Kind>>, String> {
-        match &self.transports {
-            Some(known) if !known.knows(transport) => Err(format!("{transport} {}", known.unknown())),
-            Some(known) if known.home.as_ref() == transport.as_str() => Ok(None),
-            _ => Ok(Some(None)),
+    fn transport(&self, hand_over: &HandOver) -> Result<Option<Kind>, String> {
+        let Some(Transports { all, home, .. }) = &self.transports else { return Ok(None) };
+        match all.get(hand_over.transport.as_str()) {
+            _ if hand_over.transport == **home => Err(hand_over.is_home()),
+            Some(destinations) => hand_over.check(destinations).map(|()| None),
+            None => Err(format!("{} {}", hand_over.transport, self.transports.as_ref().map(Transports::unknown).unwrap_or_default())),
         }
     }
 

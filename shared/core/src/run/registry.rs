@@ -105,9 +105,9 @@ impl Registry {
 
     /// Adds the transports that tasks can be handed to.
     pub fn add_transports(&mut self, dispatch: &Dispatch) {
-        dispatch.names().home.as_ref().clone_into(&mut self.home);
-        for (alias, transport) in dispatch.elsewhere() {
-            let elsewhere = Elsewhere::new(alias, Arc::clone(transport));
+        dispatch.transports().home.as_ref().clone_into(&mut self.home);
+        for (alias, transport, destinations) in dispatch.elsewhere() {
+            let elsewhere = Elsewhere::new(alias, Arc::clone(transport), destinations.clone());
             self.transports.insert(alias.to_string(), (elsewhere.clone(), [Arc::new(elsewhere)]));
         }
     }
@@ -239,12 +239,12 @@ impl Resolve for Registry {
         known.and_then(|(_, make)| make(options))
     }
 
-    fn transport(&self, HandOver { transport, destination }: &HandOver) -> Result<Option<Leg>, String> {
-        if *transport == self.home {
-            return Ok(None);
+    fn transport(&self, hand_over: &HandOver) -> Result<Leg, String> {
+        if hand_over.transport == self.home {
+            return Err(hand_over.is_home());
         }
-        let (elsewhere, _) = self.transports.get(transport).ok_or_else(|| self.unknown_transport(transport))?;
-        Ok(Some(Arc::new(elsewhere.with_destination(destination.clone()))))
+        let (elsewhere, _) = self.transports.get(&hand_over.transport).ok_or_else(|| self.unknown_transport(&hand_over.transport))?;
+        Ok(Arc::new(elsewhere.of_route(hand_over)?))
     }
 
     fn own(&self, task: &str) -> Option<Result<Leg, String>> {

@@ -113,12 +113,7 @@ impl Routes<Vec<Target>> {
                 Target::Provider(_) if pattern.ends_with('*') => {}
                 Target::Provider(_) => legs.push(build.function(pattern)?),
                 Target::Runner(options) => legs.push(build.runner(options)?),
-                Target::Transport(hand_over) => match build.transport(hand_over)? {
-                    Some(leg) => legs.push(leg),
-                    // What is handed to our own consumer is done by what it has itself.
-                    None if pattern.ends_with('*') => {}
-                    None => legs.push(build.own(pattern).unwrap_or_else(|| build.unknown(pattern))?),
-                },
+                Target::Transport(hand_over) => legs.push(build.transport(hand_over)?),
                 Target::Task(mapping) => {
                     let followed = self.follow(build, &mapping.task, path)?;
                     legs.extend(followed.into_iter().map(|leg| build.mapped(leg, mapping)));
@@ -154,8 +149,8 @@ pub(crate) trait Resolve {
     fn function(&self, task: &str) -> Result<Self::Leg, String>;
     /// The runner that one of the options names.
     fn runner(&self, options: &Map<String, Value>) -> Result<Self::Leg, String>;
-    /// The transport that a route names; nothing where that is the one that our own consumer works off.
-    fn transport(&self, hand_over: &HandOver) -> Result<Option<Self::Leg>, String>;
+    /// The transport that a route names: none that our own consumer works off, which would bring the task back.
+    fn transport(&self, hand_over: &HandOver) -> Result<Self::Leg, String>;
     /// What has this task's name itself.
     fn own(&self, task: &str) -> Option<Result<Self::Leg, String>>;
     /// The tasks that several do, and what is to be done about that.

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::backends::Alias;
 use crate::{
-    Backends, Digest, DynCheck, DynHold, DynObjects, DynTransport, Envelope, Environment, HandOver, Init, PublishError, Published,
+    Backends, Destinations, Digest, DynCheck, DynHold, DynObjects, DynTransport, Envelope, Environment, Init, PublishError, Published,
     SettingsError, Timestamp, TransportLimits, Transports, settings::all::TRANSPORT,
 };
 
@@ -50,7 +50,8 @@ impl Dispatch {
     #[must_use]
     pub fn of(home: &str, transport: Arc<dyn DynTransport>) -> Self {
         let home: Arc<str> = Arc::from(home);
-        let aliases = BTreeMap::from([(Arc::clone(&home), Alias { transport, check: None })]);
+        let alias = Alias { transport, check: None, destinations: Destinations::default() };
+        let aliases = BTreeMap::from([(Arc::clone(&home), alias)]);
         Self { aliases: Arc::new(aliases), default: Arc::clone(&home), home, hold: None, objects: None }
     }
 
@@ -78,10 +79,10 @@ impl Dispatch {
         Ok(Self { aliases: Arc::new(aliases), default, home: Arc::from(home), hold: None, objects: None })
     }
 
-    /// With one more alias.
+    /// With one more alias, which has these queues.
     #[must_use]
-    pub fn with(mut self, alias: &str, transport: Arc<dyn DynTransport>) -> Self {
-        Arc::make_mut(&mut self.aliases).insert(Arc::from(alias), Alias { transport, check: None });
+    pub fn with(mut self, alias: &str, transport: Arc<dyn DynTransport>, destinations: Destinations) -> Self {
+        Arc::make_mut(&mut self.aliases).insert(Arc::from(alias), Alias { transport, check: None, destinations });
         self
     }
 
@@ -97,15 +98,17 @@ impl Dispatch {
         Self { objects, ..self }
     }
 
-    /// Their names, and which of them is home and which the default.
+    /// Their names and queues, and which of them is home and which the default.
     #[must_use]
-    pub fn names(&self) -> Transports {
-        Transports { names: self.aliases.keys().cloned().collect(), home: Arc::clone(&self.home), default: Arc::clone(&self.default) }
+    pub fn transports(&self) -> Transports {
+        let all = self.aliases.iter().map(|(name, alias)| (Arc::clone(name), alias.destinations.clone())).collect();
+        Transports { all, home: Arc::clone(&self.home), default: Arc::clone(&self.default) }
     }
 
-    /// All but the one that is home, by their names.
-    pub(crate) fn elsewhere(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<dyn DynTransport>)> {
-        self.aliases.iter().filter(|(name, _)| **name != self.home).map(|(name, alias)| (name, &alias.transport))
+    /// All but the one that is home, by their names, with their queues.
+    pub(crate) fn elsewhere(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<dyn DynTransport>, &Destinations)> {
+        let elsewhere = self.aliases.iter().filter(|(name, _)| **name != self.home);
+        elsewhere.map(|(name, alias)| (name, &alias.transport, &alias.destinations))
     }
 
     /// What tells whether each alias works, by its name, as far as this build asks.
@@ -124,6 +127,7 @@ impl Dispatch {
     /// # Errors
     /// It was not sent, or not surely.
     pub async fn publish(&self, envelope: &mut Envelope, now: Timestamp) -> Result<&str, PublishError> {
+        self.name_destination(envelope);
         let way = self.way(envelope, now)?;
         let sent = self.publish_one(way, envelope).await;
         match (sent, &self.objects) {
@@ -142,7 +146,8 @@ impl Dispatch {
     pub async fn publish_all(&self, envelopes: Vec<Envelope>, now: Timestamp) -> Vec<(Envelope, Result<&str, PublishError>)> {
         let mut answers: Vec<Option<(Envelope, Result<&str, PublishError>)>> = envelopes.iter().map(|_| None).collect();
         let mut batches: Vec<Batch<'_>> = Vec::new();
-        for (place, envelope) in envelopes.into_iter().enumerate() {
+        for (place, mut envelope) in envelopes.into_iter().enumerate() {
+            self.name_destination(&mut envelope);
             match self.way(&envelope, now) {
                 Err(error) => answers[place] = Some((envelope, Err(error))),
                 Ok(way) => match batches.iter_mut().find(|batch| batch.way.is(way)) {
@@ -197,26 +202,29 @@ impl Dispatch {
         self.way(envelope, now).map(|way| way.name())
     }
 
-    /// Writes into an envelope what it is handed to: what it says itself, else what its task's route says, else the default. Of what goes home that is nothing.
-    pub fn choose(&self, envelope: &mut Envelope, route: Option<&HandOver>) {
-        match route {
-            Some(HandOver { transport, destination }) if envelope.backend.is_none() => {
-                envelope.backend = Some(transport.clone());
-                envelope.destination = envelope.destination.take().or_else(|| destination.clone());
-            }
-            _ => {}
+    /// Says of an envelope for elsewhere which queue it is for there, where nobody has said it.
+    fn name_destination(&self, envelope: &mut Envelope) {
+        if let Some(alias) =
+            envelope.backend.as_deref().filter(|backend| **backend != *self.home).and_then(|backend| self.aliases.get(backend))
+            && envelope.destination.is_none()
+        {
+            envelope.destination = Some(alias.destinations.nearest(&envelope.queue).to_owned());
         }
-        let chosen = envelope.backend.take().unwrap_or_else(|| self.default.to_string());
-        envelope.backend = (chosen != *self.home).then_some(chosen);
     }
 
     fn way(&self, envelope: &Envelope, now: Timestamp) -> Result<Way<'_>, PublishError> {
         let wanted = envelope.backend.as_deref().unwrap_or(&self.home);
         let (name, alias) =
-            self.aliases.get_key_value(wanted).ok_or_else(|| PublishError::Refused(format!("{wanted} {}", self.names().unknown())))?;
-        let TransportLimits { delay: longest, bytes, destinations } = alias.transport.limits();
-        if envelope.destination.is_some() && !destinations {
-            return Err(PublishError::Refused(format!("{name} takes no destination: there a task names a queue")));
+            self.aliases.get_key_value(wanted).ok_or_else(|| PublishError::Refused(format!("{wanted} {}", self.transports().unknown())))?;
+        let TransportLimits { delay: longest, bytes } = alias.transport.limits();
+        match &envelope.destination {
+            Some(_) if *name == self.home => {
+                return Err(PublishError::Refused(format!("{name} takes no destination: there a task names a queue")));
+            }
+            Some(destination) if !alias.destinations.has(destination) => {
+                return Err(PublishError::Refused(format!("the destination {}", alias.destinations.unknown(name))));
+            }
+            _ => {}
         }
         let delay = envelope.delay(now);
         if delay <= longest {

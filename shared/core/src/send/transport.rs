@@ -25,8 +25,16 @@ pub trait Transport: Sized + Send + Sync + 'static {
     /// What it can carry.
     fn limits(&self) -> TransportLimits;
 
-    /// Hands over envelopes, each to be seen no earlier than its `run_after`, as far as the transport can tell. `backend` has ended here and is none; `destination` is to be
-    /// read, and ends with this call.
+    /// Whether it can have a queue of this name. It is asked of each queue that its alias lists, when that is made: no I/O.
+    ///
+    /// # Errors
+    /// There can be none, for this reason.
+    fn takes(&self, _destination: &str) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Hands over envelopes, each to be seen no earlier than its `run_after`, as far as the transport can tell. `backend` has ended here and is none. `destination` says where
+    /// to, and is one of the queues of the alias, whatever the envelope's `queue` is; at home alone it is none, and `queue` is one of our own. It ends with this call.
     fn publish(&self, envelopes: &[Envelope]) -> impl Future<Output = Vec<Result<Published, PublishError>>> + Send;
 
     /// Whether it could publish now.
@@ -89,8 +97,6 @@ pub struct TransportLimits {
     pub delay: Duration,
     /// The largest body, in bytes.
     pub bytes: usize,
-    /// Whether an envelope can name a `destination`.
-    pub destinations: bool,
 }
 
 /// The options of a transport that takes none.

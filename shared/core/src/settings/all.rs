@@ -24,10 +24,10 @@ crate::settings! {
     TABLE = "ERRAND_TABLE", Text("the name of a DynamoDB table"), "", [Enqueue, Consumer, Status];
     /// Where arguments go that no queue can carry: [large tasks](deploy.md#large-tasks).
     BUCKET = "ERRAND_BUCKET", Text("the name of an S3 bucket"), "", [Enqueue, Consumer, Status];
-    /// The transport of tasks that name none: [Transports](transports/README.md). Without it what the consumer works off: `sqs`, and on one machine `local`.
+    /// The transport of tasks that name none and have no route: [Transports](transports/README.md). Without it what the consumer works off: `sqs`, and on one machine `local`.
     TRANSPORT = "ERRAND_TRANSPORT", Text("the name of a transport"), "", [Enqueue, Status, Errand];
     /// More transports by their names: [Transports](transports/README.md).
-    TRANSPORTS = "ERRAND_TRANSPORTS", Json("of each its `backend`, and its `options`"), "", [Enqueue, Consumer, Status, Errand];
+    TRANSPORTS = "ERRAND_TRANSPORTS", Json("of each its `backend`, `queues` and `options`"), "", [Enqueue, Consumer, Status, Errand];
     /// Who may call, separated by commas: [Who may call](api.md#who-may-call). Without it, and without keys in the table, nobody; on one machine, everybody there.
     API_KEYS = "ERRAND_API_KEYS", Text("`name:scope+scope:sha256-hex-of-the-key`, with scopes out of `send`, `read`, `admin`"), "", [Enqueue, Status, Errand];
     /// The key with which `errand`'s commands call.

@@ -50,7 +50,7 @@ impl Transport for Sent {
     }
 
     fn limits(&self) -> TransportLimits {
-        TransportLimits { delay: Duration::ZERO, bytes: BODY_LIMIT, destinations: false }
+        TransportLimits { delay: Duration::ZERO, bytes: BODY_LIMIT }
     }
 
     async fn publish(&self, envelopes: &[Envelope]) -> Vec<Result<Published, PublishError>> {

@@ -254,7 +254,7 @@ impl Transport for SqliteQueue {
     }
 
     fn limits(&self) -> TransportLimits {
-        TransportLimits { delay: LONGEST_DELAY, bytes: BODY_LIMIT, destinations: false }
+        TransportLimits { delay: LONGEST_DELAY, bytes: BODY_LIMIT }
     }
 
     async fn publish(&self, envelopes: &[Envelope]) -> Vec<Result<Published, PublishError>> {
@@ -270,7 +270,7 @@ impl Hold for SqliteQueue {
     const NAME: &'static str = "local";
 
     fn limits(&self) -> TransportLimits {
-        TransportLimits { delay: LONGEST_DELAY, bytes: BODY_LIMIT, destinations: true }
+        TransportLimits { delay: LONGEST_DELAY, bytes: BODY_LIMIT }
     }
 
     async fn hold(&self, envelopes: &[Envelope]) -> Vec<Result<Published, PublishError>> {

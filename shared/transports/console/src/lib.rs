@@ -58,7 +58,7 @@ impl Transport for Console {
 
     /// Nothing is held back here.
     fn limits(&self) -> TransportLimits {
-        TransportLimits { delay: Duration::ZERO, bytes: BODY_LIMIT, destinations: true }
+        TransportLimits { delay: Duration::ZERO, bytes: BODY_LIMIT }
     }
 
     async fn publish(&self, envelopes: &[Envelope]) -> Vec<Result<Published, PublishError>> {

@@ -48,7 +48,7 @@ impl Hold for EventBridgeScheduler {
     const NAME: &'static str = "scheduler";
 
     fn limits(&self) -> TransportLimits {
-        TransportLimits { delay: LONGEST, bytes: INPUT_LIMIT, destinations: true }
+        TransportLimits { delay: LONGEST, bytes: INPUT_LIMIT }
     }
 
     async fn hold(&self, envelopes: &[Envelope]) -> Vec<Result<Published, PublishError>> {

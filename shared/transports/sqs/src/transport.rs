@@ -75,8 +75,13 @@ impl Batching for SqsTransport {
     }
 
     fn entry(&self, envelope: &Envelope, now: Timestamp) -> Result<Entry<Self::Message>, PublishError> {
-        let url = &self.queues.named(&envelope.queue)?.url;
-        let body = errand_wire::encode(envelope);
+        let queue = envelope.destination.as_deref().unwrap_or(&envelope.queue);
+        let url = &self.queues.named(queue)?.url;
+        // To who takes it there, it belongs on that queue.
+        let body = match &envelope.destination {
+            Some(queue) => errand_wire::encode(&Envelope { queue: queue.clone(), ..envelope.clone() }),
+            None => errand_wire::encode(envelope),
+        };
         if body.len() > BODY_LIMIT {
             return Err(PublishError::TooLarge { limit: BODY_LIMIT });
         }
@@ -125,7 +130,11 @@ impl Transport for SqsTransport {
     }
 
     fn limits(&self) -> TransportLimits {
-        TransportLimits { delay: LONGEST_DELAY, bytes: BODY_LIMIT, destinations: false }
+        TransportLimits { delay: LONGEST_DELAY, bytes: BODY_LIMIT }
+    }
+
+    fn takes(&self, destination: &str) -> Result<(), String> {
+        self.queues.named(destination).map(drop).map_err(|error| error.to_string())
     }
 
     async fn publish(&self, envelopes: &[Envelope]) -> Vec<Answer> {

@@ -297,13 +297,18 @@ async fn an_alias_is_to_others_queues_and_none_of_its_own() {
     let cx = cx(&env, sdk, NOW);
     let made = |options: &str| SqsTransport::new("partner", Fields::value(options).unwrap(), &cx);
     let theirs = r#"{"url":"https://sqs/3/theirs","queues":{"slow":"https://sqs/3/slow"},"region":"us-east-1"}"#;
-    let to = |queue: &str| Envelope { queue: queue.to_owned(), ..envelope("a") };
-    let answers = made(theirs).unwrap().publish(&[to("default"), to("slow"), to("ordered")]).await;
+    let to = |queue: &str| Envelope { destination: Some(queue.to_owned()), ..envelope("a") };
+    let partner = made(theirs).unwrap();
+    let answers = partner.publish(&[to("default"), to("slow"), to("ordered")]).await;
     assert!(answers[0].is_ok() && answers[1].is_ok());
     assert_eq!(answers[2], Err(PublishError::Refused("there is no queue of this name; there are: default, slow".to_owned())));
     let mut urls: Vec<Value> = stub.requests().iter().map(|request| body(request)["QueueUrl"].clone()).collect();
     urls.sort_by_key(ToString::to_string);
     assert_eq!(urls, ["https://sqs/3/slow", "https://sqs/3/theirs"]);
+    assert!(partner.takes("slow").is_ok() && partner.takes("ordered").unwrap_err().ends_with("there are: default, slow"));
+    let slow = stub.requests().iter().map(body).find(|body| body["QueueUrl"] == "https://sqs/3/slow").unwrap();
+    let sent: Value = serde_json::from_str(slow["Entries"][0]["MessageBody"].as_str().unwrap()).unwrap();
+    assert_eq!(sent, json!({ "task": "email", "id": "a", "queue": "slow" }), "there it belongs on that queue");
     assert!(stub.requests().iter().all(|request| request.headers["authorization"].to_str().unwrap().contains("/us-east-1/sqs/")));
     for (wrong, told) in [
         ("{}", "/url: is required: the URL of the queue that tasks go to"),

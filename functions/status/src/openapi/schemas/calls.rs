@@ -1,5 +1,7 @@
+use std::collections::BTreeSet;
+
 use errand_api::{RATE_LIMIT, Scope};
-use errand_core::{DEFAULT_QUEUE, Payloads, TaskResult};
+use errand_core::{Destinations, Payloads, TaskResult};
 use errand_templates::VARIABLES_LIMIT;
 use errand_wire::native;
 use serde_json::{Map, Value, json};
@@ -11,20 +13,14 @@ const CALLBACK_URL: &str = r"^(https://[^/?#]|http://(localhost|127\.0\.0\.1|\[:
 
 /// How an envelope is to be run: what tasks, notifications and schedules have in common.
 fn conditions(payloads: &Payloads) -> Map<String, Value> {
-    let queue = match payloads.queues() {
-        Some(known) => {
-            json!({ "type": "string", "pattern": format!("^(?:{})$", known.join("|").replace('.', r"\.")), "default": DEFAULT_QUEUE })
-        }
-        None => json!({ "type": "string", "pattern": r"^[A-Za-z0-9_-]{1,80}(\.fifo)?$", "default": DEFAULT_QUEUE }),
-    };
     let backend = match payloads.transports() {
-        Some(known) => json!({ "type": "string", "enum": known.names }),
+        Some(known) => json!({ "type": "string", "enum": known.all.keys().collect::<Vec<_>>() }),
         None => json!({ "type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$" }),
     };
     map(json!({
-        "queue": queue,
+        "queue": described(queue(payloads), "The queue it belongs on, or where it goes elsewhere, the broker's topic, stream, entity or channel: one that the transport has. There its `default`, else its first, when not said."),
         "backend": described(backend, "The transport that it is handed to, by its name."),
-        "destination": { "type": "string", "minLength": 1, "maxLength": 512, "pattern": r"^[^\x00-\x1f\x7f-\x9f]*$", "description": "What it is for there: the broker's topic, stream, entity or channel." },
+        "destination": described(destination(), "The same as `queue` of what goes elsewhere, before which it counts."),
         "max_attempts": { "type": "integer", "minimum": 1, "maximum": native::MAX_ATTEMPTS, "description": "The operator's ERRAND_MAX_ATTEMPTS when not said." },
         "callback_url": { "type": "string", "maxLength": 2048, "pattern": CALLBACK_URL, "description": "An https URL to which the result is POSTed, signed as Standard Webhooks." },
         "group": { "type": "string", "pattern": "^[!-~]{1,128}$", "description": "Tenant, or ordering key on a FIFO queue." },
@@ -32,6 +28,21 @@ fn conditions(payloads: &Payloads) -> Map<String, Value> {
         "context": { "type": "object", "properties": { "bulk": { "type": "boolean", "description": "kwargs is an array of payloads." } } },
         "trace": { "type": "string", "pattern": "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$", "description": "W3C traceparent." },
     }))
+}
+
+/// One of our own queues or of another transport's, which may have any.
+fn queue(payloads: &Payloads) -> Value {
+    let (Some(ours), Some(transports)) = (payloads.queues(), payloads.transports()) else { return destination() };
+    let elsewhere = || transports.all.iter().filter(|(name, _)| **name != transports.home).map(|(_, queues)| queues);
+    if elsewhere().any(|queues| queues.iter().next().is_none()) {
+        return destination();
+    }
+    let known: BTreeSet<&str> = ours.iter().map(String::as_str).chain(elsewhere().flat_map(Destinations::iter)).collect();
+    json!({ "type": "string", "enum": known })
+}
+
+fn destination() -> Value {
+    json!({ "type": "string", "minLength": 1, "maxLength": 512, "pattern": r"^[^\x00-\x1f\x7f-\x9f]*$" })
 }
 
 fn times() -> Map<String, Value> {
