@@ -27,18 +27,18 @@ pub struct Dispatch {
     objects: Option<Arc<dyn DynObjects>>,
 }
 
-/// How an envelope goes.
+/// What takes an envelope on.
 #[derive(Clone, Copy)]
-enum Way<'a> {
+enum Carrier<'a> {
     /// To this alias, at once.
-    To(&'a str, &'a dyn DynTransport),
+    Alias(&'a str, &'a dyn DynTransport),
     /// To what holds it until it is due, for this alias where that is not home.
-    Held(&'a dyn DynHold, Option<&'a str>),
+    Hold(&'a dyn DynHold, Option<&'a str>),
 }
 
-/// Envelopes that go the same way, and whose answers they are.
+/// Envelopes of the same carrier, and whose answers they are.
 struct Batch<'a> {
-    way: Way<'a>,
+    carrier: Carrier<'a>,
     places: Vec<usize>,
     envelopes: Vec<Envelope>,
 }
@@ -128,18 +128,18 @@ impl Dispatch {
     /// It was not sent, or not surely.
     pub async fn publish(&self, envelope: &mut Envelope, now: Timestamp) -> Result<&str, PublishError> {
         self.name_destination(envelope);
-        let way = self.way(envelope, now)?;
-        let sent = self.publish_one(way, envelope).await;
+        let carrier = self.carrier(envelope, now)?;
+        let sent = self.publish_one(carrier, envelope).await;
         match (sent, &self.objects) {
-            (Err(PublishError::TooLarge { .. }), Some(objects)) if self.comes_back(way) && envelope.claim_check.is_none() => {
+            (Err(PublishError::TooLarge { .. }), Some(objects)) if self.comes_back(carrier) && envelope.claim_check.is_none() => {
                 let key = object_key(envelope, now);
                 let content = envelope.check_in(key.clone());
                 objects.put(&key, content).await.map_err(|error| PublishError::Unavailable(error.0))?;
-                self.publish_one(way, envelope).await
+                self.publish_one(carrier, envelope).await
             }
             (sent, _) => sent,
         }?;
-        Ok(way.name())
+        Ok(carrier.name())
     }
 
     /// Sends envelopes together; answers each with the name of what took it, in their order.
@@ -148,19 +148,19 @@ impl Dispatch {
         let mut batches: Vec<Batch<'_>> = Vec::new();
         for (place, mut envelope) in envelopes.into_iter().enumerate() {
             self.name_destination(&mut envelope);
-            match self.way(&envelope, now) {
+            match self.carrier(&envelope, now) {
                 Err(error) => answers[place] = Some((envelope, Err(error))),
-                Ok(way) => match batches.iter_mut().find(|batch| batch.way.is(way)) {
+                Ok(carrier) => match batches.iter_mut().find(|batch| batch.carrier.is(carrier)) {
                     Some(batch) => {
                         batch.places.push(place);
                         batch.envelopes.push(envelope);
                     }
-                    None => batches.push(Batch { way, places: vec![place], envelopes: vec![envelope] }),
+                    None => batches.push(Batch { carrier, places: vec![place], envelopes: vec![envelope] }),
                 },
             }
         }
-        for (Batch { way, places, envelopes }, sent) in join_all(batches.into_iter().map(|batch| self.hand_over_all(batch))).await {
-            let sent = sent.into_iter().map(|sent| sent.map(|_| way.name())).chain(repeat_with(unanswered));
+        for (Batch { carrier, places, envelopes }, sent) in join_all(batches.into_iter().map(|batch| self.hand_over_all(batch))).await {
+            let sent = sent.into_iter().map(|sent| sent.map(|_| carrier.name())).chain(repeat_with(unanswered));
             for (place, answer) in zip(places, zip(envelopes, sent)) {
                 answers[place] = Some(answer);
             }
@@ -199,7 +199,7 @@ impl Dispatch {
     /// # Errors
     /// It can go nowhere.
     pub fn route(&self, envelope: &Envelope, now: Timestamp) -> Result<&str, PublishError> {
-        self.way(envelope, now).map(|way| way.name())
+        self.carrier(envelope, now).map(|carrier| carrier.name())
     }
 
     /// Says of an envelope for elsewhere which queue it is for there, where nobody has said it.
@@ -212,7 +212,7 @@ impl Dispatch {
         }
     }
 
-    fn way(&self, envelope: &Envelope, now: Timestamp) -> Result<Way<'_>, PublishError> {
+    fn carrier(&self, envelope: &Envelope, now: Timestamp) -> Result<Carrier<'_>, PublishError> {
         let wanted = envelope.backend.as_deref().unwrap_or(&self.home);
         let (name, alias) =
             self.aliases.get_key_value(wanted).ok_or_else(|| PublishError::Refused(format!("{wanted} {}", self.transports().unknown())))?;
@@ -228,12 +228,14 @@ impl Dispatch {
         }
         let delay = envelope.delay(now);
         if delay <= longest {
-            return Ok(Way::To(name, alias.transport.as_ref()));
+            return Ok(Carrier::Alias(name, alias.transport.as_ref()));
         }
         match &self.hold {
             // It would only be told when it is due.
             Some(_) if envelope.backend.is_some() && envelope.arguments() > bytes => Err(PublishError::TooLarge { limit: bytes }),
-            Some(hold) if delay <= hold.limits().delay => Ok(Way::Held(hold.as_ref(), envelope.backend.as_ref().map(|_| name.as_ref()))),
+            Some(hold) if delay <= hold.limits().delay => {
+                Ok(Carrier::Hold(hold.as_ref(), envelope.backend.as_ref().map(|_| name.as_ref())))
+            }
             hold => {
                 let longest = hold.as_ref().map_or(longest, |hold| hold.limits().delay).as_secs();
                 let hint = if hold.is_none() { "; for more, the operator sets ERRAND_QUEUE_ARN and ERRAND_SCHEDULER_ROLE_ARN" } else { "" };
@@ -242,28 +244,28 @@ impl Dispatch {
         }
     }
 
-    /// Whether what goes this way comes to our own consumer first.
-    fn comes_back(&self, way: Way<'_>) -> bool {
-        match way {
-            Way::To(name, _) => name == &*self.home,
-            Way::Held(..) => true,
+    /// Whether what this carrier takes comes to our own consumer first.
+    fn comes_back(&self, carrier: Carrier<'_>) -> bool {
+        match carrier {
+            Carrier::Alias(name, _) => name == &*self.home,
+            Carrier::Hold(..) => true,
         }
     }
 
-    async fn publish_one(&self, way: Way<'_>, envelope: &mut Envelope) -> Result<Published, PublishError> {
-        self.hand_over(way, std::slice::from_mut(envelope)).await.pop().unwrap_or_else(unanswered)
+    async fn publish_one(&self, carrier: Carrier<'_>, envelope: &mut Envelope) -> Result<Published, PublishError> {
+        self.hand_over(carrier, std::slice::from_mut(envelope)).await.pop().unwrap_or_else(unanswered)
     }
 
     async fn hand_over_all<'a>(&'a self, mut batch: Batch<'a>) -> (Batch<'a>, Sent) {
-        let sent = self.hand_over(batch.way, &mut batch.envelopes).await;
+        let sent = self.hand_over(batch.carrier, &mut batch.envelopes).await;
         (batch, sent)
     }
 
     /// What an alias is handed says no more that it is for it.
-    async fn hand_over(&self, way: Way<'_>, envelopes: &mut [Envelope]) -> Sent {
-        match way {
-            Way::Held(hold, _) => hold.hold(envelopes).await,
-            Way::To(_, transport) => {
+    async fn hand_over(&self, carrier: Carrier<'_>, envelopes: &mut [Envelope]) -> Sent {
+        match carrier {
+            Carrier::Hold(hold, _) => hold.hold(envelopes).await,
+            Carrier::Alias(_, transport) => {
                 let said: Vec<Option<String>> = envelopes.iter_mut().map(|envelope| envelope.backend.take()).collect();
                 let sent = transport.publish(envelopes).await;
                 zip(envelopes, said).for_each(|(envelope, backend)| envelope.backend = backend);
@@ -273,16 +275,16 @@ impl Dispatch {
     }
 }
 
-impl<'a> Way<'a> {
+impl<'a> Carrier<'a> {
     fn name(self) -> &'a str {
         match self {
-            Self::To(name, _) => name,
-            Self::Held(hold, alias) => alias.unwrap_or(hold.name()),
+            Self::Alias(name, _) => name,
+            Self::Hold(hold, alias) => alias.unwrap_or(hold.name()),
         }
     }
 
     fn is(self, other: Self) -> bool {
-        matches!(self, Self::To(..)) == matches!(other, Self::To(..)) && ptr::eq(self.name(), other.name())
+        matches!(self, Self::Alias(..)) == matches!(other, Self::Alias(..)) && ptr::eq(self.name(), other.name())
     }
 }
 
