@@ -6,9 +6,6 @@ use http::{StatusCode, header};
 
 use crate::Operations;
 
-/// The longest return value that is kept, in bytes of JSON: DynamoDB holds 400 KB an item.
-const VALUE_LIMIT: usize = 256 * 1024;
-
 impl Operations {
     pub(crate) async fn report(&self, id: &str, request: &Request) -> Result<Response, ProblemDocument> {
         let token = bearer(request).ok_or_else(unauthorised)?;
@@ -50,8 +47,8 @@ fn read(body: &str) -> Result<Outcome, Problems> {
     let mut fields = Fields::of(body)?.strict();
     let status = fields.required::<Status>("status");
     let value = fields.raw("return_value").map(Json::from).unwrap_or_default();
-    if value.get().len() > VALUE_LIMIT {
-        fields.refuse("return_value", format!("expected at most {VALUE_LIMIT} bytes of JSON"));
+    if value.get().len() > TaskResult::VALUE_LIMIT {
+        fields.refuse("return_value", format!("expected at most {} bytes of JSON", TaskResult::VALUE_LIMIT));
     }
     let errors = fields.objects("errors", |error| {
         let (kind, text) = (error.required::<String>("exception_class_path"), error.optional::<String>("traceback"));

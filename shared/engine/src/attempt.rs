@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use errand_core::{Advice, DeliveryError, Envelope, ErrorKind, Message, Outcome, Way};
+use errand_core::{Advice, DeliveryError, Envelope, ErrorKind, FollowUp, Message, Outcome, Way};
 
 use crate::{
     Engine, Event, Verdict,
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Kept free beside a provider's timeout for claiming, recording and answering.
-const MARGIN: Duration = Duration::from_secs(2);
+pub(crate) const MARGIN: Duration = Duration::from_secs(2);
 
 // What seldom happens is on the heap: a future is as large as the largest that it may wait for, and is moved with every message.
 impl Engine {
@@ -68,6 +68,9 @@ impl Engine {
         }
         if expired {
             return Box::pin(self.expire(message, &envelope, time)).await;
+        }
+        if let Some(follow_up) = FollowUp::of(&envelope) {
+            return Box::pin(self.follow(message, &envelope, &follow_up, time)).await;
         }
         let way = match self.registry.way(&envelope) {
             Ok(way) => way,

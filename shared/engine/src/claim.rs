@@ -69,6 +69,7 @@ impl Engine {
     pub(crate) async fn turned_away(&self, message: &Message, envelope: &Envelope, answer: &Begin) -> Verdict {
         match *answer {
             Begin::Held { until } => self.hide(message, until.since(self.clock.now())).await,
+            Begin::HandedOn { attempt, ref to } => self.follow_later(message, envelope, attempt, to).await,
             Begin::Moved { until } => {
                 self.saw(&Event::Moved { envelope, until });
                 Verdict::Acknowledge

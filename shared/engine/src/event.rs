@@ -50,6 +50,12 @@ pub enum Event<'a> {
     Delivered { envelope: &'a Envelope, attempt: u32 },
     /// The attempt handed it to a remote worker, which has this long to report.
     HandedOver { envelope: &'a Envelope, attempt: u32, within: Duration },
+    /// The attempt handed it to other people's workers, who are asked how it ended.
+    HandedOn { envelope: &'a Envelope, attempt: u32, transport: &'a str },
+    /// What they left of it could not be asked for: it will be again.
+    NotTold { id: &'a str, transport: &'a str, error: &'a PublishError },
+    /// Its follow-up could not be sent, and will be when its message comes again.
+    FollowUpWaits { envelope: &'a Envelope, error: &'a PublishError },
     /// The attempt failed, or a part of it: it is gone on with after the delay.
     Failed { envelope: &'a Envelope, attempt: u32, error: &'a DeliveryError, delay: Duration },
     /// The attempt is gone on with after the delay.

@@ -13,7 +13,7 @@
 //!
 //! The way of a message, a file for each step: `batch` (which messages wait for which) → `attempt` (what is to be done about this one) → `gate` (may it begin now?) →
 //! `claim` (is it ours?) → `deliver` and `round` (leg by leg, payload by payload, while there is time) → `settle` (what becomes of the record) → `callback`, `sequel`
-//! (who is told) and `leave` (what becomes of the message). `event` says what happened, and `log` writes it down.
+//! (who is told) and `leave` (what becomes of the message). `follow` asks other people's workers how what was handed to them ended. `event` says what happened, and `log` writes it down.
 
 mod attempt;
 mod backoff;
@@ -25,6 +25,7 @@ mod claim;
 mod claim_check;
 mod deliver;
 mod event;
+mod follow;
 mod gate;
 mod leave;
 mod log;

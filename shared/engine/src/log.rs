@@ -55,6 +55,14 @@ impl Watch for Log {
             Event::HandedOver { envelope, attempt, .. } => {
                 info!(id = envelope.id, task = envelope.task, attempt, "handed to a remote worker");
             }
+            Event::HandedOn { envelope, attempt, transport } => {
+                info!(id = envelope.id, task = envelope.task, attempt, transport, "handed to other people's workers");
+            }
+            Event::NotTold { id, transport, error } => {
+                let alarm = !error.passes();
+                warn!(id, transport, %error, alarm, "what the workers left could not be read, will be asked for again");
+            }
+            Event::FollowUpWaits { envelope, error } => warn!(id = envelope.id, %error, "the follow-up waits"),
             Event::Failed { envelope, attempt, error, delay } => {
                 let (id, task, kind, reason, seconds) = (&envelope.id, &envelope.task, error.kind, &error.message, delay.as_secs());
                 if kind.alarms() {

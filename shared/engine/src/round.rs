@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use errand_core::{DeliveryError, Envelope, ErrorKind, Job, Json, Progress, Ran, ReportTo, Task, Way, Work};
+use errand_core::{DeliveryError, Envelope, ErrorKind, HandedOn, Job, Json, Progress, Ran, ReportTo, Task, Way, Work};
 use futures_util::{StreamExt, stream};
 use serde_json::value::RawValue;
 
@@ -49,6 +49,7 @@ impl<'a> Round<'a> {
         match self.through_the_list(self.envelope, first, Some(work), begun).await {
             (End::Delivered(value), _) => Came::Done(value),
             (End::Handed(within), _) => Came::Handed(within),
+            (End::HandedOn(to), _) => Came::HandedOn(to),
             (end, in_parts) => {
                 let mut share = Share::default();
                 share.note(progress, 0, end, in_parts, self.engine.policy.unknown);
@@ -153,6 +154,10 @@ impl<'a> Round<'a> {
                 // Nobody can report of it: that it was taken is all that will be known.
                 (Ok(Ran::Handed(_)), _) if self.report.is_none() => return (End::Delivered(Json::default()), None),
                 (Ok(Ran::Handed(within)), _) => return (End::Handed(within), None),
+                (Ok(Ran::HandedOn { transport, destination, within, .. }), _) if self.engine.follows(self.envelope) => {
+                    return (End::HandedOn(HandedOn::now(transport, destination, within, self.engine.clock.now())), None);
+                }
+                (Ok(Ran::HandedOn { answer, .. }), _) => return (End::Delivered(answer), None),
                 (Err(failure), wait) if failure.stops => failure.retry_after(wait),
                 (Err(failure), _) => failure,
             };

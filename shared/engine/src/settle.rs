@@ -25,6 +25,7 @@ impl Engine {
                 self.end(&claimed, &Outcome::Succeeded(value)).await
             }
             Came::Handed(within) => Box::pin(self.hand_over(&claimed, within)).await,
+            Came::HandedOn(to) => Box::pin(self.hand_on(&claimed, to)).await,
             Came::Over(failure) => Box::pin(self.fail(claimed, failure)).await,
             Came::On { after, failure } => Box::pin(self.go_on(&claimed, after, failure)).await,
         }
@@ -105,7 +106,9 @@ impl Engine {
         };
         if let Some((known, header)) = known {
             match claim.turned_away(&known, &header) {
-                Some(answer @ (Begin::Other(_) | Begin::Ended(_))) => return Some(self.turned_away(message, envelope, &answer).await),
+                Some(answer @ (Begin::Other(_) | Begin::Ended(_) | Begin::HandedOn { .. })) => {
+                    return Some(self.turned_away(message, envelope, &answer).await);
+                }
                 _ if known.attempts > 0 => return None,
                 Some(answer) => return Some(self.turned_away(message, envelope, &answer).await),
                 None => {}
@@ -149,7 +152,7 @@ impl Engine {
 
     /// Records an outcome; answers whether a later claim finds it. What happened stays true when it cannot be recorded: a delivered message is never
     /// delivered again for that.
-    async fn finish(&self, claimed: &Claimed<'_>, outcome: &Outcome) -> bool {
+    pub(crate) async fn finish(&self, claimed: &Claimed<'_>, outcome: &Outcome) -> bool {
         let Some(store) = &self.store else { return true };
         self.recorded(claimed, store.finish(&claimed.envelope.id, claimed.number, outcome, self.clock.now()).await)
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use errand_core::{Advice, DeliveryError, ErrorKind, Json, Places, Progress, TaskResult};
+use errand_core::{Advice, DeliveryError, ErrorKind, HandedOn, Json, Places, Progress, TaskResult};
 
 use crate::{Unknown, backoff::spread};
 
@@ -15,6 +15,8 @@ pub(crate) enum Came {
     Done(Json),
     /// A remote worker has it and reports by itself, within this time.
     Handed(Duration),
+    /// Other people's workers have it, and are to be asked.
+    HandedOn(HandedOn),
     /// The round is over, and not all is delivered: why.
     Over(DeliveryError),
     /// The round goes on.
@@ -30,6 +32,7 @@ pub(crate) enum Came {
 pub(crate) enum End {
     Delivered(Json),
     Handed(Duration),
+    HandedOn(HandedOn),
     Failed(DeliveryError),
     /// There was no time for this one of the list; with why those before did not do it.
     Later(usize, Option<DeliveryError>),
@@ -108,7 +111,7 @@ impl Share {
             }
         }
         match &end {
-            End::Delivered(_) | End::Handed(_) => progress.delivered.insert(place),
+            End::Delivered(_) | End::Handed(_) | End::HandedOn(_) => progress.delivered.insert(place),
             End::Failed(failure) if is_final(failure, unknown) => {
                 progress.refused.insert(place);
                 progress.refusal.get_or_insert_with(|| failure.into());
@@ -133,7 +136,7 @@ impl Share {
                     *known = Some(failure);
                 }
             }
-            End::Handed(_) | End::Later(_, None) | End::Stopped(_, None) => {}
+            End::Handed(_) | End::HandedOn(_) | End::Later(_, None) | End::Stopped(_, None) => {}
         }
     }
 

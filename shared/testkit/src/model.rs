@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use errand_core::{Claim, Claims, Envelope, Filter, Json, Outcome, Progress, Results, Status, TaskError, Timestamp};
+use errand_core::{Claim, Claims, Envelope, Filter, HandedOn, Json, Outcome, Progress, Results, Status, TaskError, Timestamp};
 use fastrand::Rng;
 use serde_json::json;
 
@@ -59,6 +59,7 @@ struct Operation {
 enum Kind {
     Register(Status),
     Sent(Option<TaskError>),
+    HandedOver(Outcome),
     Begin(Option<&'static str>),
     Refuse(TaskError),
     Finish(u32, Outcome),
@@ -76,7 +77,7 @@ impl Operation {
         let content = if dice.u8(..4) == 0 { written::object() } else { json!({ "n": 1 }).into() };
         let run_after = dice.bool().then(|| soon(dice));
         let envelope = Envelope { kwargs: content.raw(), run_after, user: Some(user.to_owned()), ..envelope(id) };
-        let kind = match dice.u8(..20) {
+        let kind = match dice.u8(..21) {
             0..=2 => Kind::Register(if run_after.is_some() { Status::Scheduled } else { Status::Ready }),
             3 => Kind::Sent(dice.bool().then(|| error(dice))),
             4 => Kind::Refuse(error(dice)),
@@ -85,6 +86,7 @@ impl Operation {
             14 => Kind::Report(TOKENS[dice.usize(..2)], reported(dice)),
             15 => Kind::Cancel,
             16 | 17 => Kind::Move(soon(dice)),
+            18 => Kind::HandedOver(if dice.bool() { handed_on(now) } else { Outcome::Succeeded(json!({ "message_id": 7 }).into()) }),
             _ => Kind::Reopen,
         };
         Self { kind, envelope }
@@ -104,6 +106,10 @@ impl Operation {
             Kind::Refuse(error) => {
                 let claim = Claim { envelope, now, lease_until: now, worker: "worker", token: None, backend: "sqs" };
                 told(&store.refuse(&claim, error).await)
+            }
+            Kind::HandedOver(outcome) => {
+                let claim = Claim { envelope, now, lease_until: now, worker: "enqueue", token: None, backend: "partner" };
+                told(&store.handed_over(&claim, outcome).await)
             }
             Kind::Finish(attempt, outcome) => told(&store.finish(id, *attempt, outcome, now).await),
             Kind::Report(token, outcome) => told(&store.report(id, token, outcome, now).await),
@@ -127,16 +133,21 @@ fn progress(dice: &mut Rng) -> Progress {
 }
 
 fn outcome(dice: &mut Rng, now: Timestamp) -> Outcome {
-    match dice.u8(..6) {
+    match dice.u8(..7) {
         0 => Outcome::Succeeded(json!({ "value": dice.u8(..) }).into()),
         1 => Outcome::Failed { errors: vec![error(dice)], progress: progress(dice) },
         2 => Outcome::Expired,
         3 => Outcome::Handed { until: now + Duration::from_secs(60) },
+        4 => handed_on(now),
         _ => {
             let error = dice.bool().then(|| error(dice));
             Outcome::Retry { error, progress: progress(dice), counts: dice.bool(), at: now + Duration::from_secs(5) }
         }
     }
+}
+
+fn handed_on(now: Timestamp) -> Outcome {
+    Outcome::HandedOn(HandedOn::now("workers".to_owned(), Some("mail".to_owned()), Duration::from_secs(60), now))
 }
 
 fn reported(dice: &mut Rng) -> Outcome {

@@ -44,7 +44,7 @@ impl<R: Runner> Provider for Running<R> {
         let envelope = Envelope { trace: attempt.trace.clone(), ..task(&attempt.key) };
         match runner.run(&route, &Job { envelope: &envelope, number: attempt.number, report: None }).await? {
             Ran::Done(value) => Ok(Receipt(value)),
-            Ran::Handed(_) => panic!("nobody takes a report"),
+            Ran::Handed(_) | Ran::HandedOn { .. } => panic!("nobody takes a report"),
         }
     }
 }

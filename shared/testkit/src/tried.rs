@@ -55,6 +55,7 @@ tried! {
     Register {
         fn register(envelope: &Envelope, status: Status, backend: &str, now: Timestamp) -> Option<Known>;
         fn sent(envelope: &Envelope, failed: Option<&TaskError>) -> ();
+        fn handed_over(claim: &Claim<'_>, outcome: &Outcome) -> Finish;
         fn check() -> ();
     }
     Results {

@@ -5,10 +5,7 @@ use std::{slice, sync::Arc, time::Duration};
 use futures_util::FutureExt;
 use serde::Deserialize;
 
-use crate::{
-    BoxFuture, Context, DeliveryError, Destinations, DynTransport, Envelope, ErrorKind, Job, PublishError, Published, Ran, Receipt, Task,
-    Work,
-};
+use crate::{BoxFuture, Context, DeliveryError, Destinations, DynTransport, Envelope, ErrorKind, Job, PublishError, Ran, Task, Work};
 
 /// What a route says whose tasks are handed to a transport.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -68,6 +65,10 @@ impl Elsewhere {
         self.destinations.has(destination).then_some(destination).ok_or_else(unknown)
     }
 
+    pub(super) fn transport(&self) -> &dyn DynTransport {
+        &*self.transport
+    }
+
     async fn hand_over(&self, envelope: &Envelope) -> Result<Ran, DeliveryError> {
         let destination = Some(self.destination(envelope)?.to_owned());
         // For our caller it ends here, and what is to follow on that is ours to do.
@@ -75,7 +76,12 @@ impl Elsewhere {
         let envelope = Envelope { backend: None, destination, callback_url: None, context, ..envelope.clone() };
         let sent = self.transport.publish(slice::from_ref(&envelope)).await.pop();
         match sent.unwrap_or_else(|| Err(PublishError::unanswered())) {
-            Ok(Published { message_id }) => Ok(Ran::Done(message_id.map(|id| Receipt::message_id(&id).0).unwrap_or_default())),
+            Ok(published) => Ok(match self.transport.reads_results() {
+                None => Ran::Done(published.value()),
+                Some(within) => {
+                    Ran::HandedOn { transport: self.alias.clone(), destination: envelope.destination, within, answer: published.value() }
+                }
+            }),
             Err(error) => Err(DeliveryError::new(error.kind(), format!("{}: {error}", self.alias))),
         }
     }

@@ -12,8 +12,8 @@ use super::{
     way::Way,
 };
 use crate::{
-    Attempt, DeliveryError, Dispatch, Envelope, Environment, ErrorKind, Fields, Init, Invocation, Provider, Routes, Runner, Setting,
-    SettingsError, Target, Task,
+    Attempt, DeliveryError, Dispatch, DynTransport, Envelope, Environment, ErrorKind, Fields, Init, Invocation, Provider, Routes, Runner,
+    Setting, SettingsError, Target, Task,
 };
 
 type Leg = Arc<dyn Task>;
@@ -156,6 +156,12 @@ impl Registry {
                 None => Err(DeliveryError::new(ErrorKind::Misconfigured, self.unknown_transport(backend))),
             },
         }
+    }
+
+    /// The transport of this name, unless it is home, or there is none.
+    #[must_use]
+    pub fn transport(&self, name: &str) -> Option<&dyn DynTransport> {
+        self.transports.get(name).map(|(elsewhere, _)| elsewhere.transport())
     }
 
     fn unknown_transport(&self, name: &str) -> String {

@@ -137,4 +137,15 @@ pub enum Ran {
     Done(Json),
     /// Taken: the worker reports by itself, within this time.
     Handed(Duration),
+    /// Taken by other people's workers, who do not report and can be asked how it ended.
+    HandedOn {
+        /// The transport that it was handed to, by its name.
+        transport: String,
+        /// What it was for there.
+        destination: Option<String>,
+        /// For how long they are asked.
+        within: Duration,
+        /// What was answered to the hand-over: the task's return value where nobody asks.
+        answer: Json,
+    },
 }

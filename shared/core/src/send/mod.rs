@@ -1,4 +1,4 @@
-//! What is sent, how and when: transports, large arguments, schedules, and what follows on a task.
+//! What is sent, how and when: transports, what workers behind them leave, large arguments, schedules, and what follows on a task.
 
 mod backends;
 mod batches;
@@ -11,6 +11,7 @@ mod objects;
 mod recurrence;
 mod schedule;
 mod transport;
+mod workers;
 
 pub use backends::{Backends, Transports, backends_of};
 pub use batches::{Batching, Entry};
@@ -21,6 +22,5 @@ pub use follow_ups::{DynForward, DynResultBackend, FollowUps, ForeignMessage, Fo
 pub use objects::{DynForeignObjects, DynObjects, ForeignObjects, Objects};
 pub use recurrence::{Rate, Recurrence, Unit};
 pub use schedule::{DynSchedules, Schedule, Schedules};
-pub use transport::{
-    DynCheck, DynHold, DynTransport, Hold, NoOptions, OptionError, PublishError, Published, Transport, TransportLimits, WorkerResult,
-};
+pub use transport::{DynCheck, DynHold, DynTransport, Hold, NoOptions, OptionError, PublishError, Published, Transport, TransportLimits};
+pub use workers::{FollowUp, HandedOn, WorkerResult};

@@ -2,7 +2,7 @@ use std::{fmt, future::Future, time::Duration};
 
 use serde::{Deserialize, de::DeserializeOwned};
 
-use crate::{DeliveryError, Envelope, ErrorKind, Init, Json, Problems, SettingsError, TaskError, Timestamp};
+use crate::{DeliveryError, Envelope, ErrorKind, Init, Json, Problems, Receipt, SettingsError, Timestamp, WorkerResult};
 
 /// What envelopes are handed to, so that somebody takes them there: a consumer of Errand's, or whoever reads what a broker holds. One crate, one Cargo feature. Settings name
 /// as many of a kind as they like, each with options of its own: an alias.
@@ -52,27 +52,6 @@ pub trait Transport: Sized + Send + Sync + 'static {
         let _ = (id, destination);
         async { Ok(WorkerResult::Pending) }
     }
-}
-
-/// What is known of a task that was handed to other people's workers.
-#[derive(Clone, Debug, PartialEq)]
-pub enum WorkerResult {
-    /// It waits for a worker, or nothing is known of it: most result backends cannot tell these apart.
-    Pending,
-    /// A worker has begun; or waits to try it again.
-    Started {
-        /// The worker's name, where it is told.
-        worker: Option<String>,
-    },
-    /// Done, with the task's return value.
-    Succeeded(Json),
-    /// The worker has given it up: what its code raised.
-    Failed(TaskError),
-}
-
-impl WorkerResult {
-    /// The longest that results are waited for: a week, less than a queue keeps a message.
-    pub const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 }
 
 /// What holds envelopes back until they are due, and puts them on their queue then: for delays that a transport cannot keep.
@@ -141,6 +120,14 @@ impl std::error::Error for OptionError {}
 pub struct Published {
     /// The transport's own id of the message, where it has one.
     pub message_id: Option<String>,
+}
+
+impl Published {
+    /// The return value of a task that has ended by this.
+    #[must_use]
+    pub fn value(&self) -> Json {
+        self.message_id.as_ref().map(|id| Receipt::message_id(id).0).unwrap_or_default()
+    }
 }
 
 /// An envelope that was not handed over, or not surely. The text is for the caller: it names no internal address and repeats no payload.

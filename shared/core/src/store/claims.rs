@@ -1,6 +1,6 @@
 use std::future::Future;
 
-use crate::{Envelope, Json, Known, Lookup, Progress, Status, StorageError, TaskError, Timestamp};
+use crate::{Envelope, HandedOn, Json, Known, Lookup, Progress, Status, StorageError, TaskError, Timestamp};
 
 /// Lets one attempt have an id for itself, and notes how it ended: what the engine asks of a store.
 ///
@@ -68,6 +68,13 @@ pub enum Begin {
         /// Until when, if nothing is heard of it.
         until: Timestamp,
     },
+    /// Other people's workers have it, and nobody else gets it: a [`FollowUp`](crate::FollowUp) ends it.
+    HandedOn {
+        /// The attempt that handed it on.
+        attempt: u32,
+        /// Who has it.
+        to: HandedOn,
+    },
     /// It was moved to a later time, and a message for that time is on its way.
     Moved {
         /// When.
@@ -109,6 +116,8 @@ pub enum Outcome {
         /// When it counts as dead if nothing was heard of it.
         until: Timestamp,
     },
+    /// Handed to other people's workers, who do not report: they are asked how it ended, and no other attempt begins.
+    HandedOn(HandedOn),
     /// A remote worker has begun.
     Started {
         /// Its name.
@@ -125,7 +134,7 @@ impl Outcome {
             Self::Retry { .. } => Status::Ready,
             Self::Failed { .. } => Status::Failed,
             Self::Expired => Status::Expired,
-            Self::Handed { .. } | Self::Started { .. } => Status::Running,
+            Self::Handed { .. } | Self::HandedOn(_) | Self::Started { .. } => Status::Running,
         }
     }
 }

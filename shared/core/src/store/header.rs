@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{Context, Envelope, Fingerprint, Json, TaskResult};
+use crate::{Context, Envelope, Fingerprint, HandedOn, Json, TaskResult};
 
 /// What a [`TaskResult`] does not tell of its envelope: kept beside it, so that the envelope can be made again.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -27,6 +27,9 @@ pub struct Header {
     /// Whether it was to be sent and could not be: see [`Register::sent`](crate::Register::sent).
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub unsent: bool,
+    /// Whose workers have it, or had it when it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub handed_on: Option<HandedOn>,
 }
 
 impl Header {
@@ -65,6 +68,7 @@ impl Header {
             backend: backend.clone(),
             destination: destination.clone(),
             unsent: false,
+            handed_on: None,
         }
     }
 

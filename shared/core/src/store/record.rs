@@ -62,7 +62,7 @@ impl Record {
     /// [`Claims::begin`](crate::Claims::begin) on this record.
     pub fn begin(&mut self, claim: &Claim<'_>) -> Begin {
         match claim.turned_away(&self.result, &self.header) {
-            Some(answer @ (Begin::Other(_) | Begin::Ended(_))) => return answer,
+            Some(answer @ (Begin::Other(_) | Begin::Ended(_) | Begin::HandedOn { .. })) => return answer,
             _ if self.held(claim.now) => return Begin::Held { until: self.lease_until },
             Some(answer) => return answer,
             None => {}
@@ -71,6 +71,7 @@ impl Record {
         self.lease_until = claim.lease_until;
         self.token = claim.token.map(ToOwned::to_owned);
         self.header.unsent = false;
+        self.header.handed_on = None;
         self.header.fingerprint = Some(claim.envelope.content());
         let result = &mut self.result;
         result.status = Status::Running;
@@ -84,11 +85,15 @@ impl Record {
 
     /// [`Claims::refuse`](crate::Claims::refuse) on this record.
     pub fn refuse(&mut self, claim: &Claim<'_>, error: &TaskError) -> Finish {
+        self.at_once(claim, &Outcome::Failed { errors: vec![error.clone()], progress: Progress::default() })
+    }
+
+    /// [`Register::handed_over`](crate::Register::handed_over) on this record; and any other outcome of a first attempt that is known when it is claimed.
+    pub fn at_once(&mut self, claim: &Claim<'_>, outcome: &Outcome) -> Finish {
         if self.result.attempts > 0 || !matches!(self.begin(claim), Begin::Claimed { .. }) {
             return Finish::Stale;
         }
-        let outcome = Outcome::Failed { errors: vec![error.clone()], progress: Progress::default() };
-        self.finish(1, &outcome, claim.now)
+        self.finish(1, outcome, claim.now)
     }
 
     /// [`Claims::finish`](crate::Claims::finish) on this record.
@@ -127,6 +132,7 @@ impl Record {
             }
             Outcome::Expired => {}
             Outcome::Handed { until } => self.lease_until = *until,
+            Outcome::HandedOn(to) => self.header.handed_on = Some(to.clone()),
             Outcome::Started { worker } => push_last(&mut self.result.worker_ids, worker.clone()),
         }
         self.result.status = outcome.status();
@@ -185,7 +191,7 @@ impl Record {
         Change::Changed(self.result.clone())
     }
 
-    /// Ends a running attempt's hold: whoever had it is known to be dead.
+    /// Ends a running attempt's hold: whoever had it is known to be dead, but for other people's workers.
     pub fn release(&mut self, now: Timestamp) {
         self.lease_until = self.lease_until.min(now);
     }
@@ -197,7 +203,7 @@ impl Record {
     }
 
     fn held(&self, now: Timestamp) -> bool {
-        self.result.status == Status::Running && self.lease_until > now
+        self.result.status == Status::Running && (self.lease_until > now || self.header.handed_on.is_some())
     }
 }
 
@@ -210,6 +216,9 @@ impl Claim<'_> {
         }
         if known.status.ended() {
             return Some(Begin::Ended(known.status));
+        }
+        if let Some(to) = header.handed_on.as_ref().filter(|_| known.status == Status::Running) {
+            return Some(Begin::HandedOn { attempt: known.attempts, to: to.clone() });
         }
         known.run_after.filter(|at| *at > self.due()).map(|until| Begin::Moved { until })
     }

@@ -154,6 +154,8 @@ impl Replaced {
 impl TaskResult {
     /// Arguments up to this size, in bytes of JSON, are kept. DynamoDB holds 400 KB an item and charges each change by the item's size.
     pub const ARGUMENTS_LIMIT: usize = 32 * 1024;
+    /// Return values of workers up to this size, in bytes of JSON, are kept: DynamoDB holds 400 KB an item.
+    pub const VALUE_LIMIT: usize = 256 * 1024;
     /// How many failures and workers are kept: the last ones.
     pub const ERRORS_LIMIT: usize = 10;
     /// How many contents are kept that replays changed: the last ones.

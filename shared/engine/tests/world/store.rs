@@ -78,6 +78,10 @@ impl Register for Faulty {
         self.inner.sent(envelope, failed).await
     }
 
+    async fn handed_over(&self, claim: &Claim<'_>, outcome: &Outcome) -> Result<Finish, StorageError> {
+        self.inner.handed_over(claim, outcome).await
+    }
+
     async fn check(&self) -> Result<(), StorageError> {
         self.inner.check().await
     }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use errand_core::{
-    DEFAULT_QUEUE, Digest, Envelope, Fingerprint, Header, Json, Known, Progress, Record, Sender, Status, StorageError, TaskError,
+    DEFAULT_QUEUE, Digest, Envelope, Fingerprint, HandedOn, Header, Json, Known, Progress, Record, Sender, Status, StorageError, TaskError,
     TaskResult, Timestamp, position,
 };
 use serde::{Deserialize, Serialize};
@@ -49,6 +49,11 @@ pub(crate) fn errors(errors: &[TaskError]) -> Value<'_> {
 /// A worker, as a list of one to append.
 pub(crate) fn workers(worker: &str) -> Value<'_> {
     Value::L(vec![text(worker)])
+}
+
+/// Whose workers have an envelope, as JSON.
+pub(crate) fn handed_on(to: &HandedOn) -> Value<'static> {
+    text(serde_json::to_string(to).unwrap_or_default())
 }
 
 /// The names of the attributes of a record that do not change.
@@ -113,7 +118,8 @@ pub(crate) struct Conditions {
 impl Conditions {
     /// Those of an envelope as JSON; empty where there are none, as of most: DynamoDB charges by size.
     pub(crate) fn of(envelope: &Envelope) -> String {
-        let Header { claim_check, context, context_too_large, fingerprint: _, backend, destination, unsent: _ } = Header::of(envelope);
+        let Header { claim_check, context, context_too_large, fingerprint: _, backend, destination, unsent: _, handed_on: _ } =
+            Header::of(envelope);
         let conditions = Self {
             queue: if envelope.queue == DEFAULT_QUEUE { String::new() } else { envelope.queue.clone() },
             expires: envelope.expires,
@@ -194,9 +200,14 @@ impl Reader<'_> {
     /// What is known of an id.
     pub(crate) fn known(&self) -> Result<Known, StorageError> {
         let Conditions { claim_check, context, context_too_large, backend, destination, .. } = self.conditions()?;
-        let (fingerprint, unsent) = (self.fingerprint()?, self.0.get("unsent").is_some());
-        let header = Header { claim_check, context, context_too_large, fingerprint, backend, destination, unsent };
+        let (fingerprint, unsent, handed_on) = (self.fingerprint()?, self.0.get("unsent").is_some(), self.handed_on()?);
+        let header = Header { claim_check, context, context_too_large, fingerprint, backend, destination, unsent, handed_on };
         Ok((self.result()?, header))
+    }
+
+    pub(crate) fn handed_on(&self) -> Result<Option<HandedOn>, StorageError> {
+        let read = |_| serde_json::from_str(self.text("handed_on")?).map_err(|_| wrong("handed_on"));
+        self.0.get("handed_on").map(read).transpose()
     }
 
     pub(crate) fn progress(&self) -> Result<Progress, StorageError> {

@@ -63,6 +63,11 @@ impl Register for MemoryStore {
         Ok(())
     }
 
+    async fn handed_over(&self, claim: &Claim<'_>, outcome: &Outcome) -> Result<Finish, StorageError> {
+        let new = || Record::new(claim.envelope, Status::Ready, claim.backend, claim.now);
+        Ok(self.records().entry(claim.envelope.id.clone()).or_insert_with(new).at_once(claim, outcome))
+    }
+
     async fn check(&self) -> Result<(), StorageError> {
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Attempts: who has an id, and how that ends.
 
 use errand_core::{
-    Begin, Change, Claim, Claims, Context, Envelope, ErrorKind, Finish, Json, Outcome, Places, Progress, Reason, Results, Status,
+    Begin, Change, Claim, Claims, Context, Envelope, ErrorKind, Finish, HandedOn, Json, Outcome, Places, Progress, Reason, Results, Status,
     TaskResult, Timestamp,
 };
 use serde_json::json;
@@ -13,6 +13,7 @@ pub(super) async fn conformance<S: Claims + Results>(store: &S) {
     a_stale_attempt_writes_nothing(store).await;
     a_failed_attempt_gives_the_claim_back(store).await;
     what_can_never_be_done_is_claimed_and_ended_in_one_write(store).await;
+    what_other_peoples_workers_have_nobody_else_gets(store).await;
     an_id_that_has_ended_stays_so(store).await;
     of_many_that_claim_one_wins(store).await;
     failures_are_kept_up_to_a_number(store).await;
@@ -68,6 +69,54 @@ async fn a_failed_attempt_gives_the_claim_back<S: Claims + Results>(store: &S) {
     assert_eq!(store.finish(&envelope.id, 2, &spared, now).await, Ok(Finish::Recorded));
     assert_eq!(begin(store, &envelope, now).await, again(3, 2, &further), "an attempt that was spared does not count");
     assert_eq!(get(store, &envelope.id).await.errors, [error("one")], "what did not fail tells no failure");
+}
+
+async fn what_other_peoples_workers_have_nobody_else_gets<S: Claims + Results>(store: &S) {
+    let now = Timestamp::now();
+    let to = HandedOn::now("workers".to_owned(), Some("mail".to_owned()), LEASE * 9, now);
+    let (claimed_first, at_once, unregistered) = (new("handed-on"), new("handed-on"), new("handed-on"));
+    begin(store, &claimed_first, now).await;
+    assert_eq!(store.finish(&claimed_first.id, 1, &Outcome::HandedOn(to.clone()), now).await, Ok(Finish::Recorded));
+    store.register(&at_once, Status::Ready, "workers", now).await.expect("the store answers");
+    for envelope in [&at_once, &unregistered] {
+        assert_eq!(store.handed_over(&claim(envelope, now), &Outcome::HandedOn(to.clone())).await, Ok(Finish::Recorded));
+    }
+    for envelope in [&claimed_first, &at_once, &unregistered] {
+        let (task, header) = store.get(&envelope.id).await.expect("the store answers").expect("the id is known");
+        assert_eq!((task.status, task.attempts, &header.handed_on), (Status::Running, 1, &Some(to.clone())));
+        let late = now + LEASE * 99;
+        assert_eq!(begin(store, envelope, late).await, Begin::HandedOn { attempt: 1, to: to.clone() }, "no lease of theirs ends");
+        assert_eq!(begin(store, &other(envelope), late).await, Begin::Other(Status::Running));
+        assert_eq!(store.handed_over(&claim(envelope, late), &Outcome::Succeeded(Json::default())).await, Ok(Finish::Stale));
+        let running = |change| matches!(change, Ok(Change::Refused(task)) if task.status == Status::Running);
+        assert!(running(store.cancel(&envelope.id, late).await));
+        assert!(running(store.reschedule(&envelope.id, late, late).await));
+        assert!(running(store.reopen(&other(envelope), late).await));
+        let begun = Outcome::Started { worker: "theirs".to_owned() };
+        assert_eq!(store.finish(&envelope.id, 1, &begun, late).await, Ok(Finish::Recorded));
+        assert_eq!(store.finish(&envelope.id, 1, &gave_up("theirs"), late).await, Ok(Finish::Recorded));
+        let ended = get(store, &envelope.id).await;
+        assert_eq!((ended.status, ended.worker_ids.last().map(String::as_str)), (Status::Failed, Some("theirs")));
+        assert_eq!(begin(store, envelope, late).await, Begin::Ended(Status::Failed));
+        assert!(matches!(store.reopen(envelope, late).await, Ok(Change::Changed(_))), "it is replayed as any");
+        let again = Begin::Claimed { attempt: 2, tries: 1, died: false, progress: Progress::default() };
+        assert_eq!(begin(store, envelope, late).await, again);
+        assert_eq!(store.get(&envelope.id).await.expect("the store answers").expect("the id is known").1.handed_on, None);
+    }
+    let (done, tried, moved) = (new("handed-over"), new("handed-over"), new("handed-over"));
+    let value: Json = json!({ "message_id": "7" }).into();
+    let hand_over = async |envelope: &Envelope| store.handed_over(&claim(envelope, now), &Outcome::Succeeded(value.clone())).await;
+    assert_eq!(hand_over(&done).await, Ok(Finish::Recorded));
+    let ended = get(store, &done.id).await;
+    assert_eq!((ended.status, ended.return_value, ended.finished_at, ended.attempts), (Status::Successful, value.clone(), Some(now), 1));
+    begin(store, &tried, now).await;
+    store.finish(&tried.id, 1, &failed("one"), now).await.expect("the store answers");
+    store.register(&moved, Status::Ready, "workers", now).await.expect("the store answers");
+    assert!(matches!(store.reschedule(&moved.id, now + LEASE, now).await, Ok(Change::Changed(_))));
+    for (in_the_way, status) in [(&done, Status::Successful), (&tried, Status::Ready), (&moved, Status::Scheduled)] {
+        assert_eq!(hand_over(in_the_way).await, Ok(Finish::Stale));
+        assert_eq!(get(store, &in_the_way.id).await.status, status);
+    }
 }
 
 async fn an_id_that_has_ended_stays_so<S: Claims + Results>(store: &S) {

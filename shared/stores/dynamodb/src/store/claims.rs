@@ -13,7 +13,7 @@ use crate::{
 static CLAIMABLE: LazyLock<String> = LazyLock::new(|| claimable(""));
 
 /// The same of what nobody has attempted.
-static REFUSABLE: LazyLock<String> = LazyLock::new(|| claimable("attribute_not_exists(attempts) AND "));
+pub(super) static REFUSABLE: LazyLock<String> = LazyLock::new(|| claimable("attribute_not_exists(attempts) AND "));
 
 fn claimable(also: &str) -> String {
     format!(
@@ -40,13 +40,14 @@ fn set(refused: bool, token: bool) -> String {
     }
     set.extend(item::LASTING.map(|name| format!(", #{name} = if_not_exists(#{name}, :{name})")));
     // What the attempt before gave away is good no more.
-    set.push_str(if token { ", #token = :token REMOVE unsent, next_attempt_at" } else { " REMOVE unsent, next_attempt_at, #token" });
+    let gone = " REMOVE unsent, handed_on, next_attempt_at";
+    set.push_str(&if token { format!(", #token = :token{gone}") } else { format!("{gone}, #token") });
     set
 }
 
 impl DynamoStore {
     /// The write that claims an id; with a failure, that ends it at once, where nobody has attempted it.
-    fn claiming<'a>(&'a self, claim: &Claim<'a>, refused: Option<&'a TaskError>) -> Request<'a> {
+    pub(super) fn claiming<'a>(&'a self, claim: &Claim<'a>, refused: Option<&'a TaskError>) -> Request<'a> {
         let set = &SETS[usize::from(refused.is_some())][usize::from(claim.token.is_some())];
         let lasting = item::lasting(claim.envelope, TaskResult::new(claim.envelope, Status::Running, claim.backend, claim.now));
         let mut update = free(self.update(&claim.envelope.id, set, if refused.is_some() { &REFUSABLE } else { &CLAIMABLE }), claim.now)
@@ -83,9 +84,10 @@ impl Claims for DynamoStore {
             }
             Err(Some(stood)) => {
                 let (stood, until) = (Reader(&stood), Reader(&stood).time("lease_until")?.unwrap_or(claim.now));
-                match stood.status()? {
-                    ended if ended.ended() => Ok(Begin::Ended(ended)),
-                    Status::Running if until > claim.now => Ok(Begin::Held { until }),
+                match (stood.status()?, stood.handed_on()?) {
+                    (ended, _) if ended.ended() => Ok(Begin::Ended(ended)),
+                    (Status::Running, Some(to)) => Ok(Begin::HandedOn { attempt: stood.count("attempts")?, to }),
+                    (Status::Running, None) if until > claim.now => Ok(Begin::Held { until }),
                     // One whose attempt died can be moved as well.
                     _ => Ok(Begin::Moved { until: stood.time("run_after")?.unwrap_or(claim.now) }),
                 }

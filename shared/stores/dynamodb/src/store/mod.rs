@@ -14,9 +14,10 @@ use crate::{
     value::{Item, Owned, Value},
 };
 
-/// What no attempt holds: it waits, or whoever had it was not heard of in time.
-static FREE: LazyLock<String> =
-    LazyLock::new(|| format!("#status IN ({}) OR (#status = :RUNNING AND lease_until <= :now)", names(Status::waits)));
+/// What no attempt holds: it waits, or whoever had it was not heard of in time, which other people's workers need not be.
+static FREE: LazyLock<String> = LazyLock::new(|| {
+    format!("#status IN ({}) OR (#status = :RUNNING AND lease_until <= :now AND attribute_not_exists(handed_on))", names(Status::waits))
+});
 
 /// Appends failures.
 const ERRORS: &str = "errors = list_append(if_not_exists(errors, :none), :errors)";
@@ -94,6 +95,7 @@ impl DynamoStore {
             ),
             Outcome::Expired => update,
             Outcome::Handed { until } => update.set("lease_until = :until", "until", time(*until)),
+            Outcome::HandedOn(to) => update.set("handed_on = :handed_on", "handed_on", item::handed_on(to)),
             Outcome::Started { worker } => update.set("workers = list_append(workers, :worker)", "worker", item::workers(worker)),
         }
     }
@@ -135,7 +137,8 @@ mod tests {
 
     #[test]
     fn conditions_name_every_status_that_they_are_about() {
-        assert_eq!(*FREE, "#status IN (:READY, :SCHEDULED) OR (#status = :RUNNING AND lease_until <= :now)");
+        let free = "#status IN (:READY, :SCHEDULED) OR (#status = :RUNNING AND lease_until <= :now AND attribute_not_exists(handed_on))";
+        assert_eq!(*FREE, free);
         assert_eq!(names(Status::ended), ":SUCCESSFUL, :FAILED, :CANCELLED, :EXPIRED");
     }
 }

@@ -1,8 +1,8 @@
 use std::sync::LazyLock;
 
-use errand_core::{Envelope, Known, Register, Status, StorageError, TaskError, TaskResult, Timestamp};
+use errand_core::{Claim, Claims, Envelope, Finish, Known, Outcome, Register, Status, StorageError, TaskError, TaskResult, Timestamp};
 
-use super::{ERRORS, names, status, values};
+use super::{ERRORS, claims::REFUSABLE, names, status, values};
 use crate::{
     DynamoStore,
     item::{self, Conditions, Reader, text},
@@ -48,6 +48,14 @@ impl Register for DynamoStore {
         };
         let update = values(update, Status::ended).value("fingerprint", text(envelope.content().to_string()));
         self.write(update).await.map(drop)
+    }
+
+    async fn handed_over(&self, claim: &Claim<'_>, outcome: &Outcome) -> Result<Finish, StorageError> {
+        let claiming = Request { condition_expression: &REFUSABLE, ..self.claiming(claim, None) };
+        match self.write(claiming).await? {
+            Ok(_) => self.finish(&claim.envelope.id, 1, outcome, claim.now).await,
+            Err(_) => Ok(Finish::Stale),
+        }
     }
 
     async fn check(&self) -> Result<(), StorageError> {

@@ -59,7 +59,7 @@ impl Results for DynamoStore {
             ("header", text(Conditions::of(envelope))),
             ("run_after", item::run_after(task.run_after)),
         ];
-        let gone = "REMOVE finished_at, next_attempt_at, unsent, return_value";
+        let gone = "REMOVE finished_at, next_attempt_at, unsent, handed_on, return_value";
         let set: Vec<String> = values.iter().map(|(name, _)| format!("#{name} = :{name}")).collect();
         let (set, condition) = (format!("SET #ttl = :ttl, {} {gone}", set.join(", ")), format!("#status = :was AND {begun}"));
         let mut update = self.update(&envelope.id, &set, &condition).value("was", status(was));

@@ -4,7 +4,7 @@ use crate::SqliteStore;
 
 impl SqliteStore {
     /// Changes the record of a claim's id, which may begin by it.
-    async fn claim<T: Send + 'static>(
+    pub(super) async fn claim<T: Send + 'static>(
         &self,
         claim: &Claim<'_>,
         change: impl FnOnce(&mut Record, &Claim<'_>) -> T + Send + 'static,

@@ -1,4 +1,4 @@
-use errand_core::{Envelope, Known, Record, Register, Status, StorageError, TaskError, Timestamp};
+use errand_core::{Claim, Envelope, Finish, Known, Outcome, Record, Register, Status, StorageError, TaskError, Timestamp};
 
 use super::{load, save};
 use crate::SqliteStore;
@@ -21,6 +21,11 @@ impl Register for SqliteStore {
         let (sent, failed) = (envelope.clone(), failed.cloned());
         let note = move |record: &mut Record| record.sent(&sent, failed.as_ref());
         self.change(envelope.id.clone(), None, Timestamp::now(), note).await.map(drop)
+    }
+
+    async fn handed_over(&self, claim: &Claim<'_>, outcome: &Outcome) -> Result<Finish, StorageError> {
+        let outcome = outcome.clone();
+        self.claim(claim, move |record, claim| record.at_once(claim, &outcome)).await
     }
 
     async fn check(&self) -> Result<(), StorageError> {
