@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use errand_core::{
-    Attempt, CallTimeout, Clock, DeliveryError, Environment, ErrorKind, HTTP_URL, Init, Job, Secret, Setting, SettingsError, ascii_url,
-    http_url, percent_encode,
+    Attempt, CallTimeout, Clock, DeliveryError, Envelope, Environment, ErrorKind, HTTP_URL, Init, Job, Secret, Setting, SettingsError,
+    ascii_url, http_url, percent_encode,
 };
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Uri,
@@ -121,7 +121,13 @@ impl<'a> From<&'a Attempt> for Work<'a> {
 
 impl<'a> From<&'a Job<'_>> for Work<'a> {
     fn from(job: &'a Job<'_>) -> Self {
-        Self { key: &job.envelope.id, trace: job.envelope.trace.as_deref() }
+        job.envelope.into()
+    }
+}
+
+impl<'a> From<&'a Envelope> for Work<'a> {
+    fn from(envelope: &'a Envelope) -> Self {
+        Self { key: &envelope.id, trace: envelope.trace.as_deref() }
     }
 }
 

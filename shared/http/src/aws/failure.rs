@@ -6,7 +6,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use errand_core::{DeliveryError, ErrorKind, PublishError};
 use http::StatusCode;
 
-use crate::{Answer, Meaning, Meanings, client::not_sent, is, stops};
+use crate::{Answer, Meaning, Meanings, client::not_sent, is, is_code, said, stops};
 
 /// What is said of a failure that gave no code.
 const UNKNOWN: &str = "Unknown";
@@ -60,13 +60,27 @@ pub fn refused(answer: &Answer, own: &Meanings) -> DeliveryError {
 pub fn code(answer: &Answer) -> Option<String> {
     let told = answer.told();
     let in_json = || told.get::<String>("__type").or_else(|| told.get("code"));
-    let in_xml = || {
-        let (_, rest) = std::str::from_utf8(answer.body()).ok()?.split_once("<Code>")?;
-        rest.split_once("</Code>").map(|(code, _)| code.to_owned())
-    };
+    let in_xml = || element(std::str::from_utf8(answer.body()).ok()?, "Code");
     let code = answer.header("x-amzn-errortype").map(ToOwned::to_owned).or_else(in_json).or_else(in_xml)?;
     let code = code.split(':').next().unwrap_or_default();
     Some(code.rsplit('#').next().unwrap_or(code).to_owned())
+}
+
+/// What it means that one message of a call was refused alone, with this code and perhaps a cause.
+#[must_use]
+pub fn refused_alone(service: &str, code: &str, cause: Option<&str>, own: &Meanings) -> PublishError {
+    let cause = cause.map(said).filter(|cause| !cause.is_empty()).map(|cause| format!(": {cause}")).unwrap_or_default();
+    let told = if is_code(code) { code } else { "an error of no known form" };
+    PublishError::of(judge(own, StatusCode::BAD_REQUEST, code).kind, format!("{service}: {told}{cause}"))
+}
+
+/// The text in the first element of this name in XML as AWS answers it: without attributes.
+#[must_use]
+pub fn element(xml: &str, name: &str) -> Option<String> {
+    let (_, rest) = xml.split_once(&format!("<{name}>"))?;
+    let (text, _) = rest.split_once(&format!("</{name}>"))?;
+    let entities = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#34;", "\""), ("&apos;", "'"), ("&#39;", "'"), ("&amp;", "&")];
+    Some(entities.iter().fold(text.to_owned(), |text, (entity, char)| text.replace(entity, char)))
 }
 
 /// What is known of a call by the SDK that failed. No text repeats what the service said of the request.
@@ -183,6 +197,24 @@ mod tests {
             let answer = Answer::new("SQS", response.status(400).body(body.to_owned().into()).unwrap(), Timestamp::from_millis(0));
             assert_eq!(code(&answer).as_deref(), expected, "{body}");
         }
+    }
+
+    #[test]
+    fn an_element_is_read_with_its_entities() {
+        let xml = "<a><Id>1</Id><Message>It&apos;s &lt;&quot;x&quot;&gt; &amp;lt;</Message><Id>2</Id></a>";
+        assert_eq!((element(xml, "Id").as_deref(), element(xml, "Message").as_deref()), (Some("1"), Some("It's <\"x\"> &lt;")));
+        assert_eq!((element(xml, "Other"), element("<Id>1", "Id")), (None, None));
+    }
+
+    #[test]
+    fn what_is_refused_alone_is_told_with_its_cause() {
+        const OWN: Meanings = Meanings { codes: &[("Gone", is(ErrorKind::Misconfigured))], statuses: &[] };
+        let refused = |code, cause| refused_alone("SNS", code, cause, &OWN);
+        assert_eq!(refused("Gone", None), PublishError::Misconfigured("SNS: Gone".to_owned()));
+        assert_eq!(refused("ThrottlingException", Some("")), PublishError::Unavailable("SNS: ThrottlingException".to_owned()));
+        let told = "SNS: Invalid: the value … is wrong".to_owned();
+        assert_eq!(refused("Invalid", Some("the value 'hunter2' is wrong")), PublishError::Refused(told));
+        assert_eq!(refused("<html>", None), PublishError::Refused("SNS: an error of no known form".to_owned()));
     }
 
     #[test]

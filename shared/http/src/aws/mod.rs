@@ -2,6 +2,7 @@
 //! serves all clients, and no client parses certificates before its first request. And calls that need no client: see [`Api`].
 
 mod failure;
+mod functions;
 mod signer;
 
 use std::{
@@ -32,13 +33,15 @@ use errand_core::{
 };
 
 pub use aws_types::SdkConfig;
-pub use failure::{Failure, code, refused, throttled};
+pub use failure::{Failure, code, element, refused, refused_alone, throttled};
+pub use functions::{Functions, Invoke, LAMBDA};
 pub use signer::Api;
 
 pub(crate) use failure::meaning;
 pub(crate) use signer::Signer;
 
 use crate::{
+    Retry,
     connect::{Limits, connector},
     guard::Dns,
     roots,
@@ -49,6 +52,14 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// For all attempts at a call together: a dead endpoint must not eat an invocation.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(9);
+/// How often a call is made in all that failed for a passing reason, and how long is waited between, doubling.
+const TRIES: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// What is repeated of a call that hands something over: one that was certainly not done.
+pub const ONCE: Retry = Retry::once(TRIES, PAUSE);
+/// The same where the service knows what it was given before.
+pub const REPEATABLE: Retry = Retry::repeatable(TRIES, PAUSE);
 
 const ENDPOINT: &str = AWS_ENDPOINT_URL.name;
 
@@ -73,7 +84,7 @@ pub fn sdk_config(env: &Environment) -> Result<SdkConfig, SettingsError> {
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .http_client(http_client(env))
         .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
-        .retry_config(RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(200)))
+        .retry_config(RetryConfig::standard().with_max_attempts(TRIES).with_initial_backoff(PAUSE))
         .timeout_config(timeouts())
         // Guards against slow streams; our calls are small and have a timeout.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
@@ -95,6 +106,28 @@ pub fn http_client(env: &Environment) -> SharedHttpClient {
         connector(limits, roots::amazon(ca_bundle.as_deref()), Dns(None))
     }));
     http_client_fn(move |_, _| SharedHttpConnector::clone(&connector))
+}
+
+/// The region that an ARN names. <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html>
+#[must_use]
+pub fn region_of(arn: &str) -> Option<&str> {
+    let mut parts = arn.split(':');
+    (parts.next() == Some("arn")).then(|| parts.nth(2)).flatten().filter(|region| !region.is_empty())
+}
+
+/// The one region that names and ARNs are in: where an alias' options have more than one, its calls would go to the wrong one.
+///
+/// # Errors
+/// They are in several.
+pub fn one_region<'a>(said: Option<&'a str>, names: impl Iterator<Item = &'a str>) -> Result<Option<&'a str>, String> {
+    let mut regions: Vec<&str> = said.into_iter().chain(names.filter_map(region_of)).collect();
+    regions.sort_unstable();
+    regions.dedup();
+    match regions[..] {
+        [] => Ok(None),
+        [region] => Ok(Some(region)),
+        _ => Err(format!("expected one region, got {}: each needs an alias of its own", regions.join(", "))),
+    }
 }
 
 /// Where a service is that is not at AWS's own endpoint, by the id that AWS knows it by.
@@ -140,6 +173,15 @@ mod tests {
         assert_eq!(endpoint_of(&config, "SQS").as_deref(), Some("http://all"));
         let ignored = sdk_config(&env(&[(ENDPOINT, "http://all"), ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true")])).unwrap();
         assert_eq!(endpoint_of(&ignored, "SQS"), None);
+    }
+
+    #[test]
+    fn arns_and_what_is_said_must_be_of_one_region() {
+        let of = |said, names: &[&'static str]| one_region(said, names.iter().copied());
+        assert_eq!(of(None, &["orders", "1:function:orders"]), Ok(None));
+        assert_eq!(of(Some("eu-west-1"), &["arn:aws:sns:eu-west-1:1:a", "arn:aws-cn:sns:eu-west-1:1:b"]), Ok(Some("eu-west-1")));
+        let several = of(Some("us-east-1"), &["arn:aws:sns:eu-west-1:1:a", "arn:aws:s3:::bucket"]).unwrap_err();
+        assert_eq!(several, "expected one region, got eu-west-1, us-east-1: each needs an alias of its own");
     }
 
     #[test]

@@ -14,13 +14,13 @@ use aws_credential_types::{
 use aws_types::SdkConfig;
 use bytes::Bytes;
 use errand_core::{
-    DeliveryError, Digest, ErrorKind, Init, Secret, SettingsError, Timestamp, hex, percent_encode,
+    DeliveryError, Digest, Environment, ErrorKind, Init, Secret, SettingsError, Timestamp, hex, percent_encode,
     settings::all::{AWS_ACCESS_KEY_ID, AWS_REGION},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use ring::hmac;
 
-use super::endpoint_of;
+use super::{OPERATION_TIMEOUT, endpoint_of};
 use crate::{Client, Service};
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
@@ -48,8 +48,21 @@ impl Api {
     /// # Errors
     /// The function that is starting has no clock or no AWS configuration, or that has no region or no credentials.
     pub fn service(self, timeout: Duration, cx: &Init, client: Client) -> Result<Service, SettingsError> {
+        self.service_in(None, timeout, cx, client)
+    }
+
+    /// The service as what envelopes are handed to, in another region than the function's where one is said.
+    ///
+    /// # Errors
+    /// As [`Api::service`]; or the function that is starting has not given its settings.
+    pub fn for_transport(self, region: Option<&str>, cx: &Init) -> Result<Service, SettingsError> {
+        self.service_in(region, OPERATION_TIMEOUT, cx, Client::aws(cx.shared::<Environment>()?))
+    }
+
+    fn service_in(self, region: Option<&str>, timeout: Duration, cx: &Init, client: Client) -> Result<Service, SettingsError> {
         let sdk = cx.shared::<SdkConfig>()?;
-        let region = sdk.region().ok_or_else(|| SettingsError::missing(AWS_REGION.name))?.to_string();
+        let own = || sdk.region().ok_or_else(|| SettingsError::missing(AWS_REGION.name)).map(ToString::to_string);
+        let region = region.map_or_else(own, |region| Ok(region.to_owned()))?;
         let credentials = sdk.credentials_provider().ok_or_else(|| SettingsError::missing(AWS_ACCESS_KEY_ID.name))?;
         let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
         let base = endpoint_of(sdk, self.id).unwrap_or_else(|| format!("https://{}.{region}.{domain}", self.host));

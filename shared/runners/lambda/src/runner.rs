@@ -1,14 +1,12 @@
 use std::time::Duration;
 
-use errand_core::{
-    DeliveryError, Environment, ErrorKind, Init, Invocation, Job, Json, Ran, Runner, SettingsError, TaskError, percent_encode, runner,
+use errand_core::{DeliveryError, Environment, ErrorKind, Init, Invocation, Job, Json, Ran, Runner, SettingsError, TaskError, runner};
+use errand_http::{
+    Answer, Client,
+    aws::{Functions, Invoke, LAMBDA},
 };
-use errand_http::{Answer, Client, Meanings, Service, aws, is};
 use serde::Deserialize;
 use serde_json::Value;
-
-/// Lambda itself. <https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html>
-const LAMBDA: aws::Api = aws::Api { name: "Lambda", id: "Lambda", host: "lambda", signed_as: "lambda" };
 
 /// What a route says.
 #[derive(Deserialize)]
@@ -31,13 +29,9 @@ fn wait() -> bool {
     true
 }
 
-/// The largest event of a function that is not waited for, in bytes; of one that is, 6 MB.
-/// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
-const EVENT_LIMIT: usize = 1024 * 1024;
-
 /// Invokes the function that a route names.
 pub struct Lambda {
-    lambda: Service,
+    functions: Functions,
     invocation: Invocation,
 }
 
@@ -46,15 +40,13 @@ impl Runner for Lambda {
     type Route = Route;
 
     fn new(env: &Environment, cx: &Init) -> Result<Self, SettingsError> {
-        let lambda = LAMBDA.service(cx.invocation().longest_call(), cx, Client::aws(env))?;
-        Ok(Self { lambda, invocation: cx.invocation() })
+        let functions = Functions::new(LAMBDA.service(cx.invocation().longest_call(), cx, Client::aws(env))?);
+        Ok(Self { functions, invocation: cx.invocation() })
     }
 
     fn check(&self, route: &Route) -> Result<(), String> {
         runner::check_seconds(route.timeout_seconds, route.report_seconds, self.invocation)?;
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_:$.".contains(&byte);
-        let named = (1..=170).contains(&route.function.len()) && route.function.bytes().all(allowed);
-        if named { Ok(()) } else { Err("lambda: expected a function's name or ARN".to_owned()) }
+        Functions::check(&route.function).map_err(|expected| format!("lambda: {expected}"))
     }
 
     fn timeout(&self, route: &Route) -> Duration {
@@ -65,16 +57,11 @@ impl Runner for Lambda {
         // A function that is waited for answers: it has nothing to report.
         let job = if route.wait { Job { report: None, ..*job } } else { *job };
         let body = job.to_json();
-        if !route.wait && body.len() > EVENT_LIMIT {
+        if !route.wait && body.len() > Functions::EVENT_LIMIT {
             return Err(DeliveryError::new(ErrorKind::InvalidPayload, "Lambda takes at most 1 MiB for a function that is not waited for"));
         }
-        // What an ARN holds must be encoded, or the signature is another.
-        let path = format!("/2015-03-31/functions/{}/invocations", percent_encode(&route.function));
-        let call = self.lambda.post(&path).json_text(body).of(&job).within(self.timeout(route));
-        let answer = call.header("x-amz-invocation-type", if route.wait { "RequestResponse" } else { "Event" }).send().await?;
-        if !answer.success() {
-            return Err(aws::refused(&answer, &MEANINGS));
-        }
+        let how = if route.wait { Invoke::Waiting } else { Invoke::Event };
+        let answer = self.functions.invoke(&route.function, how, body, |call| call.of(&job).within(self.timeout(route))).await?;
         if answer.header("x-amz-function-error").is_some() {
             return Err(raised(&answer));
         }
@@ -86,22 +73,6 @@ impl Runner for Lambda {
         }
     }
 }
-
-/// What Lambda's own refusals mean. <https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html#API_Invoke_Errors>
-static MEANINGS: Meanings = Meanings {
-    codes: &[
-        ("InvalidRequestContentException InvalidParameterValueException", is(ErrorKind::InvalidPayload)),
-        // What throttles is not Lambda, and nobody asks for less.
-        ("EC2ThrottledException", is(ErrorKind::Unavailable)),
-    ],
-    statuses: &[
-        // No such function, or it may not be invoked, or its image or network is wrong: somebody has to mend that.
-        (&[400, 404, 415], ErrorKind::Misconfigured),
-        // It is being changed, or is waking up.
-        (&[409], ErrorKind::Unavailable),
-        (&[413], ErrorKind::InvalidPayload),
-    ],
-};
 
 /// What the function itself failed with.
 fn raised(answer: &Answer) -> DeliveryError {
