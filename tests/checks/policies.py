@@ -92,9 +92,34 @@ def references(template):
                         break
 
 
+# What a role that hands tasks to others may do with what they are handed to, by the parameter that names those, and nothing else; the health of enqueue asks more.
+OTHERS = {
+    "TransportQueueArns": (["sqs:SendMessage"], ["sqs:GetQueueAttributes"]),
+    "TransportTopicArns": (["sns:Publish"], ["sns:GetTopicAttributes"]),
+    "TransportFunctionArns": (["lambda:InvokeFunction"], []),
+    "TransportBusArns": (["events:PutEvents", "events:DescribeEventBus"], []),
+    "TransportKeyArns": (["kms:GenerateDataKey", "kms:Decrypt"], []),
+}
+
+
+def others(template):
+    """What is allowed of others' queues, topics and so on: of those alone that the parameters name, which name none unless they are set."""
+    resources = template["Resources"]
+    for name, (hands_over, asks) in OTHERS.items():
+        if template["Parameters"][name]["Default"] != "":
+            yield f"{name}: names something unless it is set"
+        allowed = {role: as_list(statement["Action"]) for role, statement in statements(resources) if statement.get("Resource") == {"Ref": name}}
+        wanted = {"EnqueueRole": hands_over + asks, "ConsumerRole": hands_over, "StatusRole": hands_over}
+        if allowed != wanted:
+            yield f"{name}: allows {allowed} and not {wanted}"
+        elsewhere = [role for role, statement in statements(resources) if name in json.dumps(statement) and statement.get("Resource") != {"Ref": name}]
+        yield from (f"{role}: a statement is for {name} and more" for role in elsewhere)
+
+
 def problems(template, more):
     resources = template["Resources"]
     yield from references(template)
+    yield from others(template)
     yield from everywhere(resources)
     yield from everywhere(more["Resources"])
     if resources["Table"]["Properties"].get("DeletionProtectionEnabled") != {"Fn::If": ["TableIsProtected", True, False]}:

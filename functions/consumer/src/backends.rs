@@ -11,4 +11,10 @@ pub fn backends(backends: &mut Backends<false>) {
     backends.add::<SqsTransport>();
     #[cfg(feature = "transport-console")]
     backends.add::<errand_transport_console::Console>();
+    #[cfg(feature = "transport-eventbridge")]
+    backends.add::<errand_transport_eventbridge::EventBridgeTransport>();
+    #[cfg(feature = "transport-lambda")]
+    backends.add::<errand_transport_lambda::LambdaTransport>();
+    #[cfg(feature = "transport-sns")]
+    backends.add::<errand_transport_sns::SnsTransport>();
 }

@@ -77,7 +77,7 @@ impl Consumer {
         let queue = Arc::new(SqsQueue::new(env, &sdk)?);
         let objects = kept::objects(env, &sdk);
         let objects_of_others = kept::foreign_objects(&sdk);
-        let cx = Init::default().with(Invocation::from_env(env)?).with(errand_http::Client::new()).with(sdk);
+        let cx = Init::default().with(Invocation::from_env(env)?).with(errand_http::Client::new()).with(sdk).with(env.clone());
         let cx = cx.with(Queues::from_env(env)?).with(Arc::new(TokioClock) as Arc<dyn Clock>);
         let references = References::new(env, &cx)?;
         let cx = cx.with(references);

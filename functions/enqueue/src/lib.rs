@@ -76,7 +76,7 @@ impl Enqueue {
         #[cfg(not(feature = "claim-check"))]
         let objects: Option<Arc<dyn DynObjects>> = None;
         let queues = Queues::from_env(env)?;
-        let cx = Init::default().with(sdk).with(queues.clone()).with(Arc::new(TokioClock) as Arc<dyn Clock>);
+        let cx = Init::default().with(env.clone()).with(sdk).with(queues.clone()).with(Arc::new(TokioClock) as Arc<dyn Clock>);
         let store = DynamoStore::from_env(env, &cx)?.map(Arc::new);
         let hold = EventBridgeScheduler::from_env(env, &cx)?.map(Arc::new);
         let dispatch = Dispatch::from_env(env, backends, HOME, &cx)?.with_objects(objects);

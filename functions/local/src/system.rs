@@ -16,6 +16,9 @@ use errand_runtime::TokioClock;
 use errand_status::Operations;
 use errand_store_sqlite::{Database, SqliteNotes, SqliteQueue, SqliteStore};
 use errand_transport_console::Console;
+use errand_transport_eventbridge::EventBridgeTransport;
+use errand_transport_lambda::LambdaTransport;
+use errand_transport_sns::SnsTransport;
 use errand_transport_sqs::SqsTransport;
 use ses::FROM;
 use tokio::{sync::watch, task::JoinSet};
@@ -152,7 +155,13 @@ fn backends(backends: &mut Backends<true>) {
     backends.add::<SqliteQueue>();
     backends.add::<SqsTransport>();
     backends.add::<Console>();
+    backends.add::<EventBridgeTransport>();
+    backends.add::<LambdaTransport>();
+    backends.add::<SnsTransport>();
 }
+
+/// The kinds of transports that are on AWS.
+const OF_AWS: [&str; 4] = [SqsTransport::BACKEND, EventBridgeTransport::BACKEND, LambdaTransport::BACKEND, SnsTransport::BACKEND];
 
 /// What providers, runners and transports share; AWS's clients' settings where something wants them.
 async fn init(env: &Environment, invocation: Invocation, queue: SqliteQueue) -> Result<Init, SettingsError> {
@@ -161,10 +170,10 @@ async fn init(env: &Environment, invocation: Invocation, queue: SqliteQueue) -> 
     let wants_aws = [
         (env.has(&FROM), FROM.name),
         (invokes, "a Lambda function in ERRAND_ROUTES"),
-        (backends_of(env)?.iter().any(|backend| backend == SqsTransport::BACKEND), "a transport of SQS in ERRAND_TRANSPORTS"),
+        (backends_of(env)?.iter().any(|backend| OF_AWS.contains(&backend.as_str())), "a transport of AWS in ERRAND_TRANSPORTS"),
     ];
     let wants_aws = wants_aws.into_iter().find_map(|(wants, what)| wants.then_some(what)).or_else(|| env.refers_to_aws(Reader::Errand));
-    let cx = Init::default().with(invocation).with(Client::new()).with(queue);
+    let cx = Init::default().with(env.clone()).with(invocation).with(Client::new()).with(queue);
     settings::with_references(env, cx, wants_aws).await
 }
 

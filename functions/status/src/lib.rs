@@ -71,7 +71,7 @@ impl Operations {
         #[cfg(not(feature = "claim-check"))]
         let objects: Option<Arc<dyn DynObjects>> = None;
         let (queues, dead_letters) = (Queues::from_env(env)?, SqsDeadLetters::from_env(env, &sdk)?);
-        let cx = Init::default().with(sdk).with(queues.clone()).with(Arc::new(TokioClock) as Arc<dyn Clock>);
+        let cx = Init::default().with(env.clone()).with(sdk).with(queues.clone()).with(Arc::new(TokioClock) as Arc<dyn Clock>);
         let store = Arc::new(DynamoStore::from_env(env, &cx)?.ok_or_else(|| SettingsError::missing(TABLE.name))?);
         let access = Access::new(env, Some(store.clone()))?;
         let scheduler = EventBridgeScheduler::from_env(env, &cx)?.map(Arc::new);

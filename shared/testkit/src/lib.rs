@@ -8,6 +8,7 @@ mod stub;
 mod tried;
 
 pub mod answers;
+pub mod aws;
 pub mod dead_letters;
 pub mod model;
 pub mod notes;

@@ -80,6 +80,10 @@ crate::settings! {
     AWS_ENDPOINT_URL = "AWS_ENDPOINT_URL", Text("a URL"), "", [Enqueue, Consumer, Status, Errand];
     /// The endpoint that SNS's certificates may be at, beside its own.
     AWS_ENDPOINT_URL_SNS = "AWS_ENDPOINT_URL_SNS", Text("a URL"), "", [Consumer, Errand];
+    /// What the names of SNS's topics are put behind, where a [transport](transports/sns.md) does not say it itself.
+    AWS_SNS_ARN_PREFIX = "AWS_SNS_ARN_PREFIX", Text("what ARNs of topics begin with"), "", [Enqueue, Consumer, Status, Errand];
+    /// The topic of SNS for tasks that name none, where a [transport](transports/sns.md) does not say it itself.
+    AWS_DEFAULT_TOPIC_NAME = "AWS_DEFAULT_TOPIC_NAME", Text("a topic's name or ARN"), "", [Enqueue, Consumer, Status, Errand];
     /// `true`: endpoints are AWS's own, whatever else is set.
     AWS_IGNORE_CONFIGURED_ENDPOINT_URLS = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", Text("`true`"), "", [Enqueue, Consumer, Status, Errand];
     /// Certificates to trust for AWS beside Amazon's own.
