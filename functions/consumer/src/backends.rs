@@ -17,4 +17,6 @@ pub fn backends(backends: &mut Backends<false>) {
     backends.add::<errand_transport_lambda::LambdaTransport>();
     #[cfg(feature = "transport-sns")]
     backends.add::<errand_transport_sns::SnsTransport>();
+    #[cfg(feature = "transport-rq")]
+    backends.add::<errand_transport_rq::Rq>();
 }

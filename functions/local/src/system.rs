@@ -158,6 +158,7 @@ fn backends(backends: &mut Backends<true>) {
     backends.add::<EventBridgeTransport>();
     backends.add::<LambdaTransport>();
     backends.add::<SnsTransport>();
+    backends.add::<errand_transport_rq::Rq>();
 }
 
 /// The kinds of transports that are on AWS.

@@ -1,6 +1,6 @@
 use std::{
     fmt, iter,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -97,6 +97,20 @@ impl Redis {
         answers
     }
 
+    /// The same of commands that some could not be made: those keep their error, in its place.
+    pub async fn each_of(
+        &self,
+        commands: impl Iterator<Item = Result<Cmd, PublishError>>,
+        again: Again,
+    ) -> Vec<Result<Value, PublishError>> {
+        let mut made = Vec::with_capacity(commands.size_hint().0);
+        let places: Vec<Result<(), PublishError>> = commands.map(|command| command.map(|command| made.push(command))).collect();
+        let mut answers = self.each(made, again).await.into_iter();
+        // There is one answer for each that was made.
+        let answer = |place: Result<(), PublishError>| place.and_then(|()| answers.next().unwrap_or(Ok(Value::Nil)));
+        places.into_iter().map(answer).collect()
+    }
+
     /// Whether it can be reached and lets us in.
     ///
     /// # Errors
@@ -112,8 +126,17 @@ impl Redis {
         again: Again,
         lost: fn(&T) -> Option<&RedisError>,
     ) -> Result<T, PublishError> {
-        let send = |connection| self.send_over(connection, commands, again, lost);
-        self.connection.with(|| self.connect(), send, |failed: &Failed| failed.died).await.map_err(|failed| failed.error)
+        // What is there perhaps stays so, whatever becomes of a second time.
+        let perhaps = &OnceLock::new();
+        let send = |connection| async move {
+            let sent = self.send_over(connection, commands, again, lost).await;
+            if let Err(Failed { error: error @ PublishError::OutcomeUnknown(_), .. }) = &sent {
+                perhaps.get_or_init(|| error.clone());
+            }
+            sent
+        };
+        let sent = self.connection.with(|| self.connect(), send, |failed: &Failed| failed.died).await;
+        sent.map_err(|failed| perhaps.get().cloned().unwrap_or(failed.error))
     }
 
     async fn connect(&self) -> Result<MultiplexedConnection, Failed> {

@@ -51,7 +51,7 @@ pub struct Place {
 /// ```
 #[macro_export]
 macro_rules! options {
-    ($(#[$doc:meta])* $visible:vis struct $name:ident { $($(#[$about:meta])* $field:ident: $type:ty,)* }) => {
+    ($(#[$doc:meta])* $visible:vis struct $name:ident { $($(#[$about:meta])* $seen:vis $field:ident: $type:ty,)* }) => {
         $(#[$doc])*
         #[derive(::serde::Deserialize)]
         #[serde(deny_unknown_fields)]
@@ -66,12 +66,12 @@ macro_rules! options {
             ssl_ca_data: Option<String>,
             connect_timeout: Option<f64>,
             socket_timeout: Option<f64>,
-            $($(#[$about])* $field: $type,)*
+            $($(#[$about])* $seen $field: $type,)*
         }
 
         impl $name {
             /// Where Redis is, which these options then say no more.
-            fn place(&mut self) -> $crate::Place {
+            pub(crate) fn place(&mut self) -> $crate::Place {
                 $crate::Place {
                     url: self.url.take(),
                     host: self.host.take(),

@@ -12,7 +12,7 @@ use std::{
 
 use errand_core::{BoxFuture, Clock, Fields, Init, PublishError, Timestamp};
 use errand_redis::{Again, Redis, redis};
-use errand_testkit::{Peer, Talk};
+use errand_testkit::Peer;
 
 errand_redis::options! {
     /// What an alias says.
@@ -43,20 +43,6 @@ fn open(options: &str) -> Result<Redis, String> {
 
 fn told(options: &str) -> String {
     open(options).err().unwrap_or_default()
-}
-
-/// One whose answers are a function of the command and of the number of its connection; nothing ends the connection.
-fn played(answer: impl Fn(usize, &[String]) -> Option<String> + Send + Sync + 'static) -> Peer {
-    Peer::start(move |number, talk: &mut Talk| {
-        while let Some(command) = talk.command() {
-            // How a client introduces itself.
-            let said = if command[0] == "CLIENT" { Some("+OK".to_owned()) } else { answer(number, &command) };
-            match said {
-                Some(said) => talk.say(&format!("{said}\r\n")),
-                None => return talk.close(),
-            }
-        }
-    })
 }
 
 fn at(peer: &Peer) -> Redis {
@@ -109,7 +95,7 @@ async fn what_was_sent_and_not_answered_is_there_perhaps() {
     let error = set(&at(&peer), Again::Harmless).await;
     assert_eq!(error, Err(PublishError::OutcomeUnknown("Redis: no answer within 0.3 seconds".to_owned())));
     let counted = Arc::new(AtomicUsize::new(0));
-    let peer = played({
+    let peer = Peer::redis({
         let counted = Arc::clone(&counted);
         move |_, _| {
             counted.fetch_add(1, Ordering::Relaxed);
@@ -118,7 +104,21 @@ async fn what_was_sent_and_not_answered_is_there_perhaps() {
     });
     let ended = Err(PublishError::OutcomeUnknown("Redis: the connection ended before an answer came".to_owned()));
     assert_eq!(set(&at(&peer), Again::Never).await, ended);
-    assert_eq!(counted.swap(0, Ordering::Relaxed), 1);
+    assert_eq!(counted.load(Ordering::Relaxed), 1);
+    // The first connection dies of its second command, and no other can be made.
+    let peer = Peer::start(|number, talk| {
+        let mut asked = 0;
+        while let Some(command) = talk.command().filter(|_| number == 0) {
+            asked += usize::from(command[0] == "SET");
+            match asked {
+                2 => break,
+                _ => talk.say("+OK\r\n"),
+            }
+        }
+        talk.close();
+    });
+    let redis = at(&peer);
+    assert_eq!((set(&redis, Again::Harmless).await, set(&redis, Again::Harmless).await), (Ok(()), ended));
 }
 
 #[tokio::test]
@@ -138,14 +138,14 @@ async fn what_the_server_answers_is_told_apart() {
         ("-ERR unknown command 'XADD', with args beginning with: 'hunter2'", "misconfigured: Redis: it refuses the command (ERR)"),
     ];
     for (answer, words) in cases {
-        let peer = played(move |_, command| Some(if command[0] == "PING" { "+PONG" } else { answer }.to_owned()));
+        let peer = Peer::redis(move |_, command| Some(if command[0] == "PING" { "+PONG" } else { answer }.to_owned()));
         let redis = at(&peer);
         assert_eq!(set(&redis, Again::Never).await.unwrap_err().to_string(), words);
         let commands = vec![redis::cmd("SET").arg("a").arg(1).to_owned(), redis::cmd("SET").arg("b").arg(1).to_owned()];
         let answers = redis.each(commands, Again::Never).await;
         assert_eq!(answers.iter().map(|answer| answer.as_ref().unwrap_err().to_string()).collect::<Vec<_>>(), [words, words]);
     }
-    let locked = played(|_, _| Some("-WRONGPASS invalid username-password pair or user is disabled.".to_owned()));
+    let locked = Peer::redis(|_, _| Some("-WRONGPASS invalid username-password pair or user is disabled.".to_owned()));
     let locked = open(&format!(r#"{{"url":"redis://u:hunter2@{}/0"}}"#, locked.address())).unwrap();
     assert_eq!(locked.check().await.unwrap_err().to_string(), "misconfigured: Redis: the password or user name is refused");
 }
@@ -154,7 +154,7 @@ async fn what_the_server_answers_is_told_apart() {
 async fn one_that_died_idle_is_found_out_before_anything_is_asked() {
     let clock = Moved::default();
     let heard: Arc<Mutex<Vec<String>>> = Arc::default();
-    let peer = played({
+    let peer = Peer::redis({
         let heard = Arc::clone(&heard);
         move |number, command| {
             heard.lock().unwrap().push(format!("{number} {}", command[0]));
@@ -177,7 +177,7 @@ async fn one_that_died_idle_is_found_out_before_anything_is_asked() {
 async fn after_a_fail_over_the_name_is_followed_to_the_new_server() {
     let asked = AtomicUsize::new(0);
     let is_replica = move |number| number == 0 && asked.fetch_add(1, Ordering::Relaxed) > 0;
-    let peer = played(move |number, _| Some(if is_replica(number) { "-READONLY You can't write" } else { "+OK" }.to_owned()));
+    let peer = Peer::redis(move |number, _| Some(if is_replica(number) { "-READONLY You can't write" } else { "+OK" }.to_owned()));
     let redis = at(&peer);
     for _ in 0..3 {
         assert_eq!(set(&redis, Again::Never).await, Ok(()));
@@ -186,7 +186,7 @@ async fn after_a_fail_over_the_name_is_followed_to_the_new_server() {
 
 #[tokio::test]
 async fn each_has_its_answer_and_what_comes_behind_a_lost_connection_is_not_sent() {
-    let peer = played(|_, command| match command[1].as_str() {
+    let peer = Peer::redis(|_, command| match command[1].as_str() {
         "3" => Some("-OOM full".to_owned()),
         "200" => None,
         key => Some(format!(":{key}")),

@@ -29,6 +29,23 @@ impl Peer {
         Self { address }
     }
 
+    /// Starts one that speaks as Redis does: `answer` is given the number of each connection and a command, and tells the answer without the end of its line, or ends the
+    /// connection by `None`. How a client introduces itself is answered.
+    ///
+    /// # Panics
+    /// No loopback port can be bound.
+    pub fn redis(answer: impl Fn(usize, &[String]) -> Option<String> + Send + Sync + 'static) -> Self {
+        Self::start(move |number, talk| {
+            while let Some(command) = talk.command() {
+                let said = if command[0] == "CLIENT" { Some("+OK".to_owned()) } else { answer(number, &command) };
+                match said {
+                    Some(said) => talk.say(&format!("{said}\r\n")),
+                    None => return talk.close(),
+                }
+            }
+        })
+    }
+
     /// Its address: `127.0.0.1:PORT`.
     #[must_use]
     pub fn address(&self) -> &str {
