@@ -154,6 +154,7 @@ impl System {
 fn backends(backends: &mut Backends<true>) {
     backends.add::<SqliteQueue>();
     backends.add::<SqsTransport>();
+    backends.add::<errand_transport_channels::Channels>();
     backends.add::<Console>();
     backends.add::<EventBridgeTransport>();
     backends.add::<LambdaTransport>();
