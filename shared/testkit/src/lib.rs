@@ -4,6 +4,7 @@
 
 mod clock;
 mod peer;
+mod redis_server;
 mod stub;
 mod tried;
 
@@ -23,4 +24,5 @@ pub mod written;
 
 pub use clock::{Stopped, init};
 pub use peer::{Peer, Talk};
+pub use redis_server::RedisServer;
 pub use stub::{Answer, Request, Stub};

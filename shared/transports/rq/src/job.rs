@@ -88,7 +88,7 @@ pub(crate) fn enqueue(envelope: &Envelope, options: &Options, now: Timestamp, li
     }
     say("timeout", options.job_timeout.unwrap_or(TIMEOUT).to_string());
     let numbers = [
-        ("result_ttl", options.result_ttl),
+        ("result_ttl", options.result_ttl()),
         ("failure_ttl", options.failure_ttl),
         ("ttl", lifetime.and_then(|seconds| seconds.try_into().ok())),
     ];

@@ -2,6 +2,7 @@
 
 mod job;
 mod options;
+mod result;
 
 mod transport;
 

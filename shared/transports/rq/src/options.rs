@@ -1,4 +1,6 @@
-use errand_core::Problems;
+use std::time::Duration;
+
+use errand_core::{Problems, WorkerResult};
 use serde::Deserialize;
 
 errand_redis::options! {
@@ -9,7 +11,7 @@ errand_redis::options! {
         /// How long a job may run, in seconds, before its worker ends it; -1 for as long as it takes. RQ's own default is 180.
         pub(crate) job_timeout: Option<i64>,
         /// How long what a job returned is kept, in seconds; -1 for ever. RQ's own default is 500.
-        pub(crate) result_ttl: Option<i64>,
+        result_ttl: Option<i64>,
         /// How long a job that failed is kept, in seconds; -1 for ever. RQ's own default is a year.
         pub(crate) failure_ttl: Option<i64>,
         /// How often a job is tried again that failed, and after how long.
@@ -17,6 +19,8 @@ errand_redis::options! {
         /// Whether jobs go before those that wait already.
         #[serde(default)]
         pub(crate) at_front: bool,
+        /// How long after the hand-over what became of a job is read back, in seconds; it is not, when this is not said.
+        result_timeout: Option<u64>,
         /// Whether RQ's own scheduler keeps delays: workers run `--with-scheduler`.
         #[serde(default)]
         pub(crate) with_scheduler: bool,
@@ -59,6 +63,16 @@ impl Retry {
 }
 
 impl Options {
+    /// How long after the hand-over what became of a job is read back.
+    pub(crate) fn result_timeout(&self) -> Option<Duration> {
+        self.result_timeout.map(Duration::from_secs)
+    }
+
+    /// How long what a job returned is kept: for as long as it is read back, where nothing is said.
+    pub(crate) fn result_ttl(&self) -> Option<i64> {
+        self.result_ttl.or(self.result_timeout.and_then(|seconds| seconds.try_into().ok()))
+    }
+
     /// Whether the numbers are such as RQ takes.
     ///
     /// # Errors
@@ -66,6 +80,10 @@ impl Options {
     pub(crate) fn check(&self) -> Result<(), Problems> {
         if self.module.as_deref().is_some_and(|module| !is_path(module)) {
             return Err(Problems::at("/module", "expected the name of a module, such as shop.tasks"));
+        }
+        let longest = WorkerResult::LONGEST.as_secs();
+        if self.result_timeout.is_some_and(|seconds| seconds == 0 || seconds > longest) {
+            return Err(Problems::at("/result_timeout", format!("expected a number of seconds from 1 to {longest}")));
         }
         let seconds = [("/job_timeout", self.job_timeout, 1), ("/result_ttl", self.result_ttl, 0), ("/failure_ttl", self.failure_ttl, 0)];
         for (name, seconds, least) in seconds {

@@ -1,11 +1,12 @@
 use std::{sync::Arc, time::Duration};
 
-use errand_core::{Clock, Envelope, Init, OBJECT_LIMIT, OptionError, PublishError, Published, Transport, TransportLimits};
+use errand_core::{Clock, Envelope, Init, OBJECT_LIMIT, OptionError, PublishError, Published, Transport, TransportLimits, WorkerResult};
 use errand_redis::{Again, Redis};
 
 use crate::{
     Options,
     job::{enqueue, job_id},
+    result,
 };
 
 /// The longest delay that RQ's scheduler is asked to keep: what a task can have at all.
@@ -42,5 +43,13 @@ impl Transport for Rq {
 
     async fn check(&self) -> Result<(), PublishError> {
         self.redis.check().await
+    }
+
+    fn reads_results(&self) -> Option<Duration> {
+        self.options.result_timeout()
+    }
+
+    async fn result(&self, id: &str, _: Option<&str>) -> Result<WorkerResult, PublishError> {
+        Ok(result::read(self.redis.ask(&result::ask(&job_id(id)), Again::Harmless).await?))
     }
 }

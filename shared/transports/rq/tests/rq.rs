@@ -8,10 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use errand_core::{Envelope, Fields, OptionError, PublishError, Timestamp, Transport};
+use errand_core::{Envelope, Fields, Json, OptionError, PublishError, Timestamp, Transport, WorkerResult};
 use errand_redis::redis::{self, aio::MultiplexedConnection};
 use errand_testkit::{
-    Peer, Stopped,
+    Peer, RedisServer, Stopped,
     transport::{conformance, envelope, failures},
 };
 use errand_transport_rq::Rq;
@@ -54,6 +54,7 @@ fn options_are_refused_with_their_place() {
     assert_eq!(with("job_timeout", json!(0)), "/job_timeout: expected a number of seconds from 1, or -1 for no end");
     assert_eq!(with("result_ttl", json!(-2)), "/result_ttl: expected a number of seconds from 0, or -1 for no end");
     assert_eq!(with("module", json!("shop/tasks")), "/module: expected the name of a module, such as shop.tasks");
+    assert_eq!(with("result_timeout", json!(604_801)), "/result_timeout: expected a number of seconds from 1 to 604800");
     assert!(with("serializer", json!("json")).starts_with("/serializer: expected "));
 }
 
@@ -149,6 +150,7 @@ impl Worker {
             .args(["--serializer", "rq.serializers.JSONSerializer", "--quiet", queue])
             .env("PYTHONPATH", concat!(env!("CARGO_MANIFEST_DIR"), "/../../../tests/workers"))
             .stdout(Stdio::null())
+            .stderr(Stdio::null())
             .spawn();
         Self(worker.unwrap())
     }
@@ -190,6 +192,19 @@ impl World {
         assert!(sent.iter().all(Result::is_ok), "{sent:?}");
     }
 
+    /// What is known of a task, once it has ended.
+    async fn result(&self, id: &str) -> WorkerResult {
+        let begun = Instant::now();
+        loop {
+            match self.rq.result(&format!("{}-{id}", self.queue), Some(&self.queue)).await.unwrap() {
+                WorkerResult::Pending | WorkerResult::Started { .. } => {}
+                ended => return ended,
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "{id} has not ended");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// What ran, once so many have.
     async fn ran(&mut self, many: usize) -> Vec<Value> {
         let begun = Instant::now();
@@ -209,7 +224,8 @@ impl World {
 #[ignore = "needs Redis at TEST_REDIS and the environments of TEST_WORKERS"]
 async fn a_worker_runs_what_was_sent_at_once_later_and_again() {
     for environment in ["worker-rq", "worker-rq-oldest"] {
-        let mut world = World::new(environment, json!({ "job_timeout": 30, "retry": { "max": 1, "interval": 1 } })).await;
+        let mut world =
+            World::new(environment, json!({ "job_timeout": 30, "retry": { "max": 1, "interval": 1 }, "result_timeout": 3600 })).await;
         let sent = Timestamp::now();
         let due = sent + Duration::from_millis(2500);
         let plain = Envelope {
@@ -220,10 +236,11 @@ async fn a_worker_runs_what_was_sent_at_once_later_and_again() {
         let note = |envelope: Envelope| Envelope { task: "note".to_owned(), ..envelope };
         let (plain, later) = (note(plain), note(Envelope { run_after: Some(due), ..envelope("id:of another/form") }));
         let flaky = Envelope { task: "rq_tasks.flaky".to_owned(), ..envelope("flaky") };
-        world.send(&[plain.clone(), later, flaky]).await;
+        let fails = Envelope { task: "fail".to_owned(), max_attempts: Some(1), ..envelope("fails") };
+        world.send(&[plain.clone(), later, flaky, fails]).await;
         // Asked for twice, it is there once.
         world.send(&[plain]).await;
-        let ran = world.ran(4).await;
+        let ran = world.ran(5).await;
         let of = |id: &str| ran.iter().filter(|job| job["id"] == format!("{}-{id}", world.queue)).collect::<Vec<_>>();
         assert_eq!(of("plain").len(), 1, "{ran:?}");
         assert_eq!((&of("plain")[0]["args"], &of("plain")[0]["kwargs"]), (&json!([1, "Zoë 你好"]), &json!({ "é": [null, { "x": 1.5 }] })));
@@ -233,7 +250,34 @@ async fn a_worker_runs_what_was_sent_at_once_later_and_again() {
         assert!(at * 1000.0 >= due.millis() as f64, "it came {at}, before its time {due}");
         let flaky = of("flaky");
         assert_eq!(flaky.len(), 2, "{ran:?}");
+        let returned = |value: Value| WorkerResult::Succeeded(Json::of(&value));
+        let WorkerResult::Succeeded(value) = world.result("plain").await else { panic!("it has run well") };
+        assert_eq!(value.read::<Value>().unwrap(), json!({ "args": [1, "Zoë 你好"], "kwargs": { "é": [null, { "x": 1.5 }] } }));
+        assert_eq!(world.result("flaky").await, returned(json!("at last")));
+        let WorkerResult::Failed(error) = world.result("fails").await else { panic!("it has failed") };
+        assert_eq!(error.exception_class_path, "ValueError");
+        assert!(
+            error.traceback.starts_with("Traceback (most recent call last)") && error.traceback.ends_with("ValueError: not today, Zoë"),
+            "{error:?}"
+        );
+        assert_eq!(world.rq.result("nowhere", None).await, Ok(WorkerResult::Pending));
         // Its scheduler counts whole seconds.
         assert!(flaky[1]["at"].as_f64().unwrap() - flaky[0]["at"].as_f64().unwrap() >= 0.5, "{flaky:?}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn what_was_taken_is_there_after_redis_was_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = RedisServer::start(folder.path().to_owned());
+    let rq = Rq::new("jobs", Fields::value(&json!({ "url": server.url() }).to_string()).unwrap(), &errand_testkit::init()).unwrap();
+    let taken = server.taken_while_it_is_killed(&rq, (0..500).map(|n| job(&format!("job-{n}"), "shop.tasks.ship", "mail")).collect()).await;
+    let mut redis = redis::Client::open(server.url()).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let queued: Vec<String> = redis::cmd("LRANGE").arg("rq:queue:mail").arg(0).arg(-1).query_async(&mut redis).await.unwrap();
+    for id in &taken {
+        assert_eq!(queued.iter().filter(|queued| *queued == id).count(), 1, "{id}");
+        let function: String = redis::cmd("HGET").arg(format!("rq:job:{id}")).arg("data").query_async(&mut redis).await.unwrap();
+        assert_eq!(function, r#"["shop.tasks.ship",null,[],{}]"#);
     }
 }

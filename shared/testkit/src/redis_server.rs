@@ -1,0 +1,114 @@
+use std::{
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use errand_core::{Envelope, Transport};
+use futures_util::future::join_all;
+use tokio::time::sleep;
+
+/// How long a server may take to start.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A Redis of a test's own on a free loopback port, which has each write on its disk before it answers. It ends with the test.
+pub struct RedisServer(Arc<Process>);
+
+struct Process {
+    folder: PathBuf,
+    port: u16,
+    child: Mutex<Child>,
+}
+
+impl RedisServer {
+    /// Starts one that keeps its files in this folder.
+    ///
+    /// # Panics
+    /// There is no `redis-server`, or it does not start.
+    #[must_use]
+    pub fn start(folder: PathBuf) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").expect("a loopback port").local_addr().expect("a bound port").port();
+        let child = Mutex::new(run(&folder, port));
+        Self(Arc::new(Process { folder, port, child }))
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/0", self.0.port)
+    }
+
+    /// Publishes so many envelopes, five at once, while the server is killed and started again on what is on its disk, three times. Answers the ids of those that were taken.
+    ///
+    /// # Panics
+    /// Nothing was refused, so that nothing was tried; or something was, for another reason than one that passes.
+    pub async fn taken_while_it_is_killed<T: Transport>(&self, transport: &T, envelopes: Vec<Envelope>) -> Vec<String> {
+        let (mut taken, mut refused) = (Vec::new(), 0);
+        let (rounds, mut killers) = (envelopes.len().div_ceil(5), Vec::new());
+        for (round, together) in envelopes.chunks(5).enumerate() {
+            if killers.len() < 3 && round >= rounds * (killers.len() + 1) / 4 {
+                let process = Arc::clone(&self.0);
+                killers.push(thread::spawn(move || process.kill()));
+            }
+            let sent = join_all(together.iter().map(|envelope| transport.publish(std::slice::from_ref(envelope)))).await;
+            for (envelope, answer) in together.iter().zip(sent.into_iter().flatten()) {
+                match answer {
+                    Ok(_) => taken.push(envelope.id.clone()),
+                    Err(error) => {
+                        assert!(error.passes(), "{error}");
+                        refused += 1;
+                    }
+                }
+            }
+            // What is refused meanwhile is refused at once.
+            if killers.last().is_some_and(|killer| !killer.is_finished()) {
+                sleep(Duration::from_millis(5)).await;
+            }
+        }
+        killers.into_iter().for_each(|killer| killer.join().expect("a server that starts again"));
+        assert!(refused > 0 && taken.len() > envelopes.len() / 2, "{refused} were refused and {} taken", taken.len());
+        taken
+    }
+}
+
+impl Process {
+    /// Kills it, so that it can do nothing more, and starts it again.
+    fn kill(&self) {
+        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        child.kill().expect("a process to kill");
+        child.wait().expect("a process that ends");
+        *child = run(&self.folder, self.port);
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let child = self.child.get_mut().unwrap_or_else(PoisonError::into_inner);
+        child.kill().ok();
+        child.wait().ok();
+    }
+}
+
+/// Starts a server, and waits until it answers.
+fn run(folder: &PathBuf, port: u16) -> Child {
+    let mut server = Command::new("redis-server");
+    server.args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--appendonly", "yes", "--appendfsync", "always"]);
+    let child = server.arg("--dir").arg(folder).stdout(Stdio::null()).spawn().expect("redis-server is installed");
+    let answers = || {
+        let mut connection = TcpStream::connect(("127.0.0.1", port)).ok()?;
+        connection.write_all(b"PING\r\n").ok()?;
+        let mut answer = [0; 7];
+        connection.read_exact(&mut answer).ok()?;
+        (&answer == b"+PONG\r\n").then_some(())
+    };
+    let begun = Instant::now();
+    while answers().is_none() {
+        assert!(begun.elapsed() < PATIENCE, "redis-server does not start");
+        thread::sleep(Duration::from_millis(10));
+    }
+    child
+}
