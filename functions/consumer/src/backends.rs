@@ -19,6 +19,8 @@ pub fn backends(backends: &mut Backends<false>) {
     backends.add::<errand_transport_lambda::LambdaTransport>();
     #[cfg(feature = "transport-sns")]
     backends.add::<errand_transport_sns::SnsTransport>();
+    #[cfg(feature = "transport-redis-streams")]
+    backends.add::<errand_transport_redis_streams::RedisStreams>();
     #[cfg(feature = "transport-rq")]
     backends.add::<errand_transport_rq::Rq>();
 }

@@ -159,6 +159,7 @@ fn backends(backends: &mut Backends<true>) {
     backends.add::<EventBridgeTransport>();
     backends.add::<LambdaTransport>();
     backends.add::<SnsTransport>();
+    backends.add::<errand_transport_redis_streams::RedisStreams>();
     backends.add::<errand_transport_rq::Rq>();
 }
 
