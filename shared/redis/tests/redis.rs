@@ -12,7 +12,7 @@ use std::{
 
 use errand_core::{BoxFuture, Clock, Fields, Init, PublishError, Timestamp};
 use errand_redis::{Again, Redis, redis};
-use errand_testkit::Peer;
+use errand_testkit::{Peer, RedisServer};
 
 errand_redis::options! {
     /// What an alias says.
@@ -224,4 +224,31 @@ async fn a_real_one_is_spoken_to_by_tls_and_by_password() {
     let words = |error: PublishError| error.to_string();
     assert_eq!(words(refused("").check().await.unwrap_err()), "misconfigured: Redis: a password is required");
     assert_eq!(words(refused("u:wrong@").check().await.unwrap_err()), "misconfigured: Redis: the password or user name is refused");
+}
+
+#[tokio::test]
+#[ignore = "needs redis-server"]
+async fn a_real_one_that_is_full_or_a_replica_or_was_killed_is_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = RedisServer::start(folder.path().to_owned());
+    let redis = open(&format!(r#"{{"url":"{}"}}"#, server.url())).unwrap();
+    let configure = async |words: &[&str]| redis.ask::<((),)>(redis::pipe().cmd(words[0]).arg(&words[1..]), Again::Never).await.unwrap();
+    let script = async || {
+        redis.ask::<((),)>(redis::pipe().cmd("EVAL").arg("return redis.call('SET', KEYS[1], 1)").arg(1).arg("k"), Again::Never).await
+    };
+    configure(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    let full = PublishError::Unavailable("Redis: its memory is full (OOM)".to_owned());
+    assert_eq!((set(&redis, Again::Never).await, script().await.map(drop)), (Err(full.clone()), Err(full.clone())));
+    let mut both = redis::pipe();
+    both.atomic().cmd("SET").arg("a").arg(1).ignore().cmd("SET").arg("b").arg(1).ignore();
+    assert_eq!(redis.ask::<()>(&both, Again::Never).await, Err(full));
+    configure(&["CONFIG", "SET", "maxmemory", "0"]).await;
+    configure(&["REPLICAOF", "127.0.0.1", "1"]).await;
+    let replica = PublishError::Unavailable("Redis: it is a replica and takes nothing (READONLY)".to_owned());
+    assert_eq!((set(&redis, Again::Never).await, script().await.map(drop)), (Err(replica.clone()), Err(replica)));
+    configure(&["REPLICAOF", "NO", "ONE"]).await;
+    assert_eq!(set(&redis, Again::Never).await, Ok(()));
+    // Its connection has ended meanwhile, and what is asked next goes over a new one.
+    server.kill();
+    assert_eq!(set(&redis, Again::Harmless).await, Ok(()));
 }

@@ -42,6 +42,14 @@ impl RedisServer {
         format!("redis://127.0.0.1:{}/0", self.0.port)
     }
 
+    /// Kills it, so that it can do nothing more, and starts it again on what is on its disk.
+    ///
+    /// # Panics
+    /// It does not start again.
+    pub fn kill(&self) {
+        self.0.kill();
+    }
+
     /// Publishes so many envelopes, five at once, while the server is killed and started again on what is on its disk, three times. Answers the ids of those that were taken.
     ///
     /// # Panics

@@ -36,6 +36,10 @@ impl Transport for Channels {
         TransportLimits { delay: Duration::ZERO, bytes: OBJECT_LIMIT }
     }
 
+    fn takes(&self, destination: &str) -> Result<(), String> {
+        self.options.check_name(destination)
+    }
+
     async fn publish(&self, envelopes: &[Envelope]) -> Vec<Result<Published, PublishError>> {
         let now = self.clock.now();
         let groups = self.groups(envelopes, now).await;

@@ -79,8 +79,11 @@ async fn what_can_be_no_message_is_refused() {
     assert_eq!(refused(own).await, "a field of this name is the channel layer's own: __asgi_channel__");
     let huge = Envelope { kwargs: Fields::value(r#"{"n":[1e400]}"#).ok(), ..message("c", "t", &json!({})) };
     assert_eq!(refused(huge).await, "kwargs: /n: cannot be written as msgpack, which has no such number");
-    let name = message("a room", "t", &json!({}));
-    assert_eq!(refused(name).await, "is no name of a channel: fewer than 100 letters, digits, hyphens, underscores and periods");
+    let expected = "is no name of a channel: fewer than 100 letters, digits, hyphens, underscores and periods";
+    assert_eq!(refused(message("a room", "t", &json!({}))).await, expected);
+    assert_eq!((channels.takes("a room"), channels.takes("specific.a!b")), (Err(expected.to_owned()), Ok(())));
+    let groups = self::channels(&json!({ "host": "h", "target": "group" })).unwrap();
+    assert!(groups.takes("specific.a!b").is_err());
 }
 
 /// A process of Python that ends with its test, and the lines that it prints.
