@@ -21,6 +21,8 @@ pub struct SqsTransport {
     client: LazyClient,
     queues: Queues,
     clock: Arc<dyn Clock>,
+    /// Whether what comes out of the queues is claimed by this deployment, which knows what was done.
+    is_own: bool,
 }
 
 /// What an alias says: where queues are that are not this deployment's own. Those are under the name of this kind itself, and say nothing.
@@ -58,7 +60,7 @@ impl SqsTransport {
     /// The function that is starting lacks something.
     pub fn own(cx: &Init) -> Result<Self, SettingsError> {
         let client = LazyClient::new(cx.shared::<SdkConfig>()?, None);
-        Ok(Self { client, queues: cx.shared::<Queues>()?.clone(), clock: cx.clock()? })
+        Ok(Self { client, queues: cx.shared::<Queues>()?.clone(), clock: cx.clock()?, is_own: true })
     }
 }
 
@@ -89,9 +91,10 @@ impl Batching for SqsTransport {
         let mut request = SendMessageBatchRequestEntry::builder().id("0").message_body(body);
         if ordered {
             // Order is kept within a group, and a message's own delay is not allowed: the consumer hides what comes early.
+            let call = if self.is_own { now.to_string() } else { String::new() };
             request = request
                 .message_group_id(envelope.group.as_deref().unwrap_or("default"))
-                .message_deduplication_id(deduplication_id(&envelope.id, &now.to_string()));
+                .message_deduplication_id(deduplication_id(&envelope.id, &call));
         } else {
             // On a standard queue a group is a tenant, for fair queues.
             request = request.set_message_group_id(envelope.group.clone()).delay_seconds(delay_seconds(envelope, now));
@@ -126,7 +129,7 @@ impl Transport for SqsTransport {
             return Ok(Self::own(cx)?);
         }
         let client = LazyClient::new(cx.shared::<SdkConfig>()?, options.region.clone());
-        Ok(Self { client, queues: options.queues(own)?, clock: cx.clock()? })
+        Ok(Self { client, queues: options.queues(own)?, clock: cx.clock()?, is_own: false })
     }
 
     fn limits(&self) -> TransportLimits {
@@ -174,8 +177,8 @@ fn delay_seconds(envelope: &Envelope, now: Timestamp) -> i32 {
     i32::try_from(delay.as_millis().div_ceil(1000)).unwrap_or_default()
 }
 
-/// What tells a message from the same one sent again by the same call. SQS drops what has one that it saw in the last five minutes: an id that is sent once
-/// more, since it was moved or is replayed, must not be dropped. That it is done once is the claim's work.
+/// What tells a message from the same one sent again by the same `call`. SQS drops what has one that it saw in the last five minutes: an id that is sent to our own queue
+/// once more, since it was moved or is replayed, must not be dropped. That it is done once is the claim's work. Elsewhere nobody else sees to that, and there is one call.
 fn deduplication_id(id: &str, call: &str) -> String {
     Digest::of(format!("{id} {call}").as_bytes()).to_string()
 }
