@@ -3,11 +3,94 @@
 //!
 //! What `notify` was given as `countdown` is the message's own delay, which is over when it is received.
 
-use errand_core::{Context, Envelope, Fields, Problems, json::Object, limits};
+use std::borrow::Cow;
+
+use errand_core::{
+    Context, Envelope, Fields, Problems, PublishError,
+    json::{self, Object},
+    limits,
+};
 use serde_json::value::RawValue;
 
+use crate::{format::DjangoNotifs, native};
+
 /// The task of its Celery backend. <https://github.com/danidee10/django-notifs/blob/master/notifications/backends/celery.py>
-pub(crate) const CELERY_TASK: &str = "notifications.backends.celery.consume";
+pub const CELERY_TASK: &str = "notifications.backends.celery.consume";
+
+/// What its workers of RQ call. <https://github.com/danidee10/django-notifs/blob/master/notifications/backends/rq.py>
+pub const RQ_FUNCTION: &str = "notifications.backends.rq.RQBackend.consume";
+
+/// The module and the class of each of its own providers, by name. <https://github.com/danidee10/django-notifs/tree/master/notifications/providers>
+const CLASSES: [(&str, &str); 7] = [
+    ("console", "ConsoleNotificationProvider"),
+    ("django_channels", "DjangoChannelsNotificationProvider"),
+    ("django_sms", "DjangoSMSNotificationProvider"),
+    ("email", "EmailNotificationProvider"),
+    ("fcm_web", "FCMWebNotificationProvider"),
+    ("pusher_channels", "PusherChannelsNotificationProvider"),
+    ("slack", "SlackNotificationProvider"),
+];
+
+/// The text of an envelope, for its consumer of SQS.
+///
+/// # Errors
+/// It holds what a provider is not given.
+pub(crate) fn encode(envelope: &Envelope, options: &DjangoNotifs) -> Result<String, PublishError> {
+    fields(envelope, options).map(|fields| native::escape(fields.end()))
+}
+
+/// The envelope that has a worker of functions consume this one: the function that is named, with the arguments that it takes.
+///
+/// # Errors
+/// It holds what a provider is not given.
+pub fn call(envelope: &Envelope, consume: &str, options: &DjangoNotifs) -> Result<Envelope, PublishError> {
+    let class = class(envelope, options)?.map(|class| json::text(&class));
+    let provider = json::text(&envelope.task);
+    let args = [Some(provider.as_str()), class.as_deref(), Some(envelope.payload()), Some(context(envelope))];
+    let args = format!("[{}]", args.into_iter().flatten().collect::<Vec<_>>().join(","));
+    let context = Context { bulk: false, ..envelope.context.clone() };
+    Ok(Envelope { task: consume.to_owned(), args: RawValue::from_string(args).ok(), kwargs: None, context, ..envelope.clone() })
+}
+
+/// The object that its consumers of SQS and of Channels take.
+///
+/// # Errors
+/// It holds what a provider is not given.
+pub fn fields(envelope: &Envelope, options: &DjangoNotifs) -> Result<Object, PublishError> {
+    let class = class(envelope, options)?;
+    let mut fields = Object::new();
+    fields.field("provider", &json::text(&envelope.task));
+    class.iter().for_each(|class| fields.field("provider_class", &json::text(class)));
+    fields.field("payload", envelope.payload());
+    fields.field("context", context(envelope));
+    Ok(fields)
+}
+
+/// The class of an envelope's provider, where it is to be said.
+fn class<'a>(envelope: &'a Envelope, options: &'a DjangoNotifs) -> Result<Option<Cow<'a, str>>, PublishError> {
+    if envelope.has_args() {
+        return Err(PublishError::Refused("the format django-notifs has a payload alone, which is kwargs: expected no args".to_owned()));
+    }
+    if !options.provider_class {
+        return Ok(None);
+    }
+    let task = envelope.task.as_str();
+    let own =
+        || CLASSES.iter().find(|(name, _)| *name == task).map(|(name, class)| format!("notifications.providers.{name}.{class}").into());
+    let class = options.provider_classes.get(task).map(|class| Cow::Borrowed(class.as_str())).or_else(own);
+    let class = class.or_else(|| task.contains('.').then_some(Cow::Borrowed(task)));
+    let unknown = || {
+        PublishError::Refused(
+            "django-notifs has no provider of the task's name: the operator names its class in provider_classes".to_owned(),
+        )
+    };
+    class.map(Some).ok_or_else(unknown)
+}
+
+/// The context as its providers are given it.
+fn context(envelope: &Envelope) -> &str {
+    envelope.context.json.as_deref().map_or("{}", RawValue::get)
+}
 
 /// A provider that takes one payload for many recipients, rather than many payloads.
 const TAKES_ALL_AT_ONCE: &str = "fcm";

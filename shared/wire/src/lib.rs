@@ -13,14 +13,18 @@
 //! 9. with `task` or `task_name`, `args`, `kwargs`, and nothing else: django-tasks-cloud
 //! 10. with `notificationType` or `eventType` beside `mail`, and no `task`: SES
 //! 11. anything else is read as Errand's own form, and refused if it is not.
+//!
+//! [`Format`] writes envelopes in the forms that workers of others read.
 
 pub mod celery;
 pub mod cloudevents;
 mod context;
 mod digest;
-mod django_notifs;
+pub mod django_notifs;
+mod django_tasks;
 mod eventbridge;
 mod extended_client;
+mod format;
 mod guard;
 pub mod lambda;
 mod name;
@@ -31,6 +35,7 @@ mod ses;
 pub mod sns;
 
 pub use extended_client::Pointer;
+pub use format::{CloudEvents, DjangoNotifs, DjangoTasks, Format, TaskKey};
 pub use guard::check as check_body;
 pub use native::encode;
 

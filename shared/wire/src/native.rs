@@ -289,7 +289,7 @@ pub fn encode(envelope: &Envelope) -> String {
 
 /// Escapes the two characters that JSON allows as they are and SQS does not (it takes those of XML 1.0 only).
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>
-fn escape(json: String) -> String {
+pub(crate) fn escape(json: String) -> String {
     // Both begin with this byte, as few others do.
     if memchr::memchr(0xef, json.as_bytes()).is_some() && json.contains(['\u{fffe}', '\u{ffff}']) {
         json.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff")

@@ -6,6 +6,7 @@ use errand_core::{
     Queues, SettingsError, Timestamp, Transport, TransportLimits, is_fifo,
 };
 use errand_http::aws::{Failure, SdkConfig, throttled};
+use errand_wire::Format;
 use serde::Deserialize;
 
 use crate::{LIMIT, SERVICE, client::LazyClient};
@@ -20,6 +21,7 @@ const LONGEST_DELAY: Duration = Duration::from_secs(900);
 pub struct SqsTransport {
     client: LazyClient,
     queues: Queues,
+    format: Format,
     clock: Arc<dyn Clock>,
     /// Whether what comes out of the queues is claimed by this deployment, which knows what was done.
     is_own: bool,
@@ -36,6 +38,9 @@ pub struct Options {
     queues: BTreeMap<String, String>,
     /// The region that they are in: that of the function, when it is not said.
     region: Option<String>,
+    /// What those read who take it there.
+    #[serde(default)]
+    format: Format,
 }
 
 impl Options {
@@ -60,7 +65,7 @@ impl SqsTransport {
     /// The function that is starting lacks something.
     pub fn own(cx: &Init) -> Result<Self, SettingsError> {
         let client = LazyClient::new(cx.shared::<SdkConfig>()?, None);
-        Ok(Self { client, queues: cx.shared::<Queues>()?.clone(), clock: cx.clock()?, is_own: true })
+        Ok(Self { client, queues: cx.shared::<Queues>()?.clone(), format: Format::Native, clock: cx.clock()?, is_own: true })
     }
 }
 
@@ -80,9 +85,9 @@ impl Batching for SqsTransport {
         let queue = envelope.destination.as_deref().unwrap_or(&envelope.queue);
         let url = &self.queues.named(queue)?.url;
         // To who takes it there, it belongs on that queue.
-        let body = match &envelope.destination {
-            Some(queue) => errand_wire::encode(&Envelope { queue: queue.clone(), ..envelope.clone() }),
-            None => errand_wire::encode(envelope),
+        let body = match (&envelope.destination, &self.format) {
+            (Some(queue), Format::Native) => errand_wire::encode(&Envelope { queue: queue.clone(), ..envelope.clone() }),
+            (_, format) => format.encode(envelope)?,
         };
         if body.len() > BODY_LIMIT {
             return Err(PublishError::TooLarge { limit: BODY_LIMIT });
@@ -129,7 +134,8 @@ impl Transport for SqsTransport {
             return Ok(Self::own(cx)?);
         }
         let client = LazyClient::new(cx.shared::<SdkConfig>()?, options.region.clone());
-        Ok(Self { client, queues: options.queues(own)?, clock: cx.clock()?, is_own: false })
+        let format = options.format.clone();
+        Ok(Self { client, queues: options.queues(own)?, format, clock: cx.clock()?, is_own: false })
     }
 
     fn limits(&self) -> TransportLimits {

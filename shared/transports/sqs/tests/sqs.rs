@@ -20,7 +20,7 @@ use errand_testkit::{
     Answer, Request, Stopped, Stub,
     transport::{conformance, envelope, failures, on_no_queue},
 };
-use errand_transport_sqs::{SqsDeadLetters, SqsQueue, SqsTransport};
+use errand_transport_sqs::{Options, SqsDeadLetters, SqsQueue, SqsTransport};
 use serde_json::{Value, json};
 
 fn settings(url: &str) -> (Environment, SdkConfig) {
@@ -310,6 +310,12 @@ async fn an_alias_is_to_others_queues_and_none_of_its_own() {
     let sent: Value = serde_json::from_str(slow["Entries"][0]["MessageBody"].as_str().unwrap()).unwrap();
     assert_eq!(sent, json!({ "task": "email", "id": "a", "queue": "slow" }), "there it belongs on that queue");
     assert!(stub.requests().iter().all(|request| request.headers["authorization"].to_str().unwrap().contains("/us-east-1/sqs/")));
+    let wrong = Fields::value::<Options>(r#"{"format":"celery"}"#).err().unwrap().to_string();
+    assert!(wrong.starts_with("/format: expected one of native, cloudevents, django-tasks, django-notifs"), "{wrong}");
+    let for_django = made(r#"{"url":"https://sqs/3/theirs","format":"django-tasks"}"#).unwrap();
+    assert!(for_django.publish(&[to("default")]).await[0].is_ok());
+    let sent = body(stub.requests().last().unwrap())["Entries"][0]["MessageBody"].clone();
+    assert_eq!(sent, r#"{"task":"email","args":[],"kwargs":{}}"#);
     for (wrong, told) in [
         ("{}", "/url: is required: the URL of the queue that tasks go to"),
         (r#"{"url":"main"}"#, "/url: expected the URL of a queue, such as"),
