@@ -4,6 +4,7 @@
 
 mod server;
 
+use errand_testkit::{Answer, Stub, aws::Emulator};
 use serde_json::{Value, json};
 use server::{Server, until};
 
@@ -41,4 +42,65 @@ async fn tasks_are_handed_to_two_consoles_at_once_or_when_they_are_due() {
     until(|| lines(&audit).iter().any(|line| line["id"] == "after")).await;
     let ids: Vec<Value> = lines(&audit).iter().map(|line| line["id"].clone()).collect();
     assert_eq!(ids, ["now", "later", "after"]);
+}
+
+/// A function that tells the URL in its event of that event.
+const TELLS: &str = "import json, urllib.request
+def handle(event, context):
+    urllib.request.urlopen(urllib.request.Request(event['kwargs']['url'], json.dumps(event).encode()), timeout=5)
+";
+
+#[tokio::test]
+#[ignore = "needs SNS, EventBridge, Lambda and SQS at TEST_AWS_ENDPOINT, and python3"]
+async fn a_call_reaches_who_is_behind_a_topic_a_bus_and_a_function_at_once_or_when_it_is_due() {
+    let emulator = Emulator::get();
+    let (subscribed, handed) = (emulator.queue("subscribed").await, emulator.queue("handed").await);
+    let topic = emulator.topic("orders").await;
+    emulator.subscribe(&topic, &subscribed, &[("RawMessageDelivery", "true")]).await;
+    let bus = emulator.bus("orders", &json!({ "source": ["shop"] }), &handed).await;
+    let (function, application) = (emulator.function("worker", TELLS).await, Stub::always(&Answer::json(200, "{}")).await);
+    let (prefix, name) = topic.rsplit_once(':').unwrap();
+    let transports = json!({
+        "news": { "backend": "sns", "queues": [name], "options": { "AWS_SNS_ARN_PREFIX": format!("{prefix}:") } },
+        "events": { "backend": "eventbridge", "queues": ["orders"], "options": { "buses": { "orders": bus }, "source": "shop" } },
+        "workers": { "backend": "lambda", "queues": ["reports"], "options": { "functions": { "reports": function } } },
+        "lost": { "backend": "sns", "queues": ["nothing"], "options": { "AWS_SNS_ARN_PREFIX": format!("{prefix}:") } },
+    });
+    let data = tempfile::tempdir().unwrap();
+    let (transports, region) = (transports.to_string(), "us-east-1");
+    let aws =
+        [("AWS_REGION", region), ("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test"), ("AWS_ENDPOINT_URL", &emulator.url)];
+    let server = Server::start_with(data.path(), &[&aws[..], &[("ERRAND_TRANSPORTS", &transports)]].concat());
+    for (backend, queue) in [("news", name), ("events", "orders"), ("workers", "reports")] {
+        let task = |id: &str, countdown: f64| {
+            let kwargs = json!({ "url": application.url(), "text": "é🚀" });
+            json!({ "task": "order.shipped", "id": format!("{backend}-{id}"), "kwargs": kwargs, "backend": backend, "queue": queue, "countdown": countdown })
+        };
+        server.send(task("now", 0.0)).await;
+        server.send(task("later", 0.3)).await;
+        let ended = server.wait_for(&format!("{backend}-later"), "SUCCESSFUL").await;
+        assert!(ended["return_value"]["message_id"].is_string(), "what it is known by there: {ended}");
+    }
+    for (backend, queue) in [("news", &subscribed), ("events", &handed)] {
+        let messages = emulator.messages(queue, 2).await;
+        let read = messages.iter().map(|message| {
+            let errand_wire::Content::Envelopes(envelopes) = errand_wire::decode(message).unwrap().content else { panic!("{message:?}") };
+            let kwargs: Value = serde_json::from_str(envelopes[0].kwargs.as_deref().unwrap().get()).unwrap();
+            assert_eq!((envelopes[0].task.as_str(), &kwargs["text"]), ("order.shipped", &json!("é🚀")));
+            envelopes[0].id.clone()
+        });
+        let mut ids: Vec<String> = read.collect();
+        ids.sort();
+        assert_eq!(ids, ["later", "now"].map(|id| format!("{backend}-{id}")));
+    }
+    until(|| application.requests().len() == 2).await;
+    let (_, health) = server.call("GET", "/v1/health", None).await;
+    let health: Value = serde_json::from_str(&health).unwrap();
+    assert!(["news", "events", "workers"].iter().all(|name| health["checks"][name] == "ok"), "{health}");
+    assert!(health["checks"]["lost"].as_str().is_some_and(|told| told.contains("NotFound")), "{health}");
+    let (status, problem) = server.call("POST", "/v1/tasks", Some(&json!({ "task": "x", "backend": "lost", "queue": "nothing" }))).await;
+    assert!(status == 503 && problem.contains("misconfigured"), "{status} {problem}");
+    let large = json!({ "task": "x", "backend": "news", "queue": name, "kwargs": { "x": "x".repeat(300_000) } });
+    let (status, problem) = server.call("POST", "/v1/tasks", Some(&large)).await;
+    assert!(status == 413 && problem.contains("262144"), "{status} {problem}");
 }

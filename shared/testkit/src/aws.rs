@@ -1,6 +1,6 @@
 //! What a function has on AWS where that is a stand-in, and the emulator that `tests/run` starts.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, process::Command, time::Duration};
 
 use errand_core::{Environment, Message, Timestamp, percent_encode};
 use serde_json::{Value, json};
@@ -13,6 +13,12 @@ const REGION: &str = "us-east-1";
 
 /// How long a message may take from one service to the next.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Writes code as the package of a function, in base64, and this Python's runtime.
+const PACKAGE: &str = "import base64, io, sys, zipfile
+file = io.BytesIO()
+with zipfile.ZipFile(file, 'w') as package: package.writestr('handler.py', sys.argv[1])
+print(base64.b64encode(file.getvalue()).decode(), f'python3.{sys.version_info.minor}')";
 
 /// The settings that Lambda gives every function, all of AWS being at this URL.
 #[must_use]
@@ -107,6 +113,66 @@ impl Emulator {
         let told = self.json("sqs", "AmazonSQS.GetQueueAttributes", &json!({ "QueueUrl": url, "AttributeNames": ["QueueArn"] })).await;
         let arn = told["Attributes"]["QueueArn"].as_str().expect("an ARN").to_owned();
         Queue { url, arn }
+    }
+
+    /// Makes a topic whose name begins so, and answers its ARN.
+    ///
+    /// # Panics
+    /// It does not.
+    pub async fn topic(&self, name: &str) -> String {
+        let (stem, ending) = name.strip_suffix(".fifo").map_or((name, ""), |stem| (stem, ".fifo"));
+        let name = format!("{stem}-{}{ending}", Timestamp::now().millis());
+        let fifo =
+            [("Attributes.entry.1.key", "FifoTopic"), ("Attributes.entry.1.value", if ending.is_empty() { "false" } else { "true" })];
+        let told = self.query("sns", &[&[("Action", "CreateTopic"), ("Name", &name)], &fifo[..]].concat()).await;
+        told.split(['<', '>']).find(|text| text.starts_with("arn:")).expect("an ARN").to_owned()
+    }
+
+    /// Subscribes a queue to a topic, with attributes of the subscription.
+    ///
+    /// # Panics
+    /// It does not.
+    pub async fn subscribe(&self, topic: &str, queue: &Queue, attributes: &[(&str, &str)]) {
+        let names: Vec<[String; 2]> =
+            (1..=attributes.len()).map(|number| ["key", "value"].map(|part| format!("Attributes.entry.{number}.{part}"))).collect();
+        let mut parameters = vec![("Action", "Subscribe"), ("TopicArn", topic), ("Protocol", "sqs"), ("Endpoint", queue.arn.as_str())];
+        for ([key, value], attribute) in names.iter().zip(attributes) {
+            parameters.extend([(key.as_str(), attribute.0), (value.as_str(), attribute.1)]);
+        }
+        self.query("sns", &parameters).await;
+    }
+
+    /// Makes an event bus whose name begins so, with a rule that hands a queue what fits a pattern. Answers its name.
+    ///
+    /// # Panics
+    /// It does not.
+    pub async fn bus(&self, name: &str, pattern: &Value, queue: &Queue) -> String {
+        let bus = format!("{name}-{}", Timestamp::now().millis());
+        self.json("events", "AWSEvents.CreateEventBus", &json!({ "Name": bus })).await;
+        let rule = json!({ "Name": "handed", "EventBusName": bus, "EventPattern": pattern.to_string() });
+        self.json("events", "AWSEvents.PutRule", &rule).await;
+        let target = json!({ "Rule": "handed", "EventBusName": bus, "Targets": [{ "Id": "1", "Arn": queue.arn }] });
+        self.json("events", "AWSEvents.PutTargets", &target).await;
+        bus
+    }
+
+    /// Makes a function whose name begins so, which is `handle` of this code in Python. Answers its name.
+    ///
+    /// # Panics
+    /// It does not, or there is no `python3`.
+    pub async fn function(&self, name: &str, code: &str) -> String {
+        let name = format!("{name}-{}", Timestamp::now().millis());
+        let role = [("Action", "CreateRole"), ("Version", "2010-05-08"), ("RoleName", name.as_str()), ("AssumeRolePolicyDocument", "{}")];
+        self.query("iam", &role).await;
+        let told = Command::new("python3").args(["-c", PACKAGE, code]).output().expect("python3");
+        let told = String::from_utf8(told.stdout).expect("base64");
+        let (package, runtime) = told.trim().split_once(' ').expect("a package and its runtime");
+        let body = json!({
+            "FunctionName": name, "Runtime": runtime, "Role": format!("arn:aws:iam::000000000000:role/{name}"), "Handler": "handler.handle",
+            "Code": { "ZipFile": package }, "Timeout": 10,
+        });
+        self.rest("lambda", "/2015-03-31/functions", &body).await;
+        name
     }
 
     /// Takes so many messages off a queue, in the order in which they come.

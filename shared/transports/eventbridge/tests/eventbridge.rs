@@ -4,7 +4,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use errand_core::{Envelope, Fields, OptionError, PublishError, Timestamp, Transport};
+use errand_core::{Envelope, Fields, OptionError, PublishError, Transport};
 use errand_http::aws::sdk_config;
 use errand_testkit::{
     Answer, Request, Stub,
@@ -215,12 +215,7 @@ fn wrong_options_are_refused_with_their_place() {
 async fn a_consumer_behind_a_rule_is_given_the_same_task() {
     let emulator = Emulator::get();
     let queue = emulator.queue("events").await;
-    let bus = format!("orders-{}", Timestamp::now().millis());
-    emulator.json("events", "AWSEvents.CreateEventBus", &json!({ "Name": bus })).await;
-    let pattern = json!({ "source": ["errand"], "detail-type": ["order.shipped"] }).to_string();
-    emulator.json("events", "AWSEvents.PutRule", &json!({ "Name": "shipped", "EventBusName": bus, "EventPattern": pattern })).await;
-    let target = json!({ "Rule": "shipped", "EventBusName": bus, "Targets": [{ "Id": "1", "Arn": queue.arn }] });
-    emulator.json("events", "AWSEvents.PutTargets", &target).await;
+    let bus = emulator.bus("orders", &json!({ "source": ["errand"], "detail-type": ["order.shipped"] }), &queue).await;
     let kwargs = json!({ "text": "é🚀", "n": 12_345_678_901_234_567_890_u64 });
     let shipped = Envelope {
         task: "order.shipped".to_owned(),

@@ -2,9 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{process::Command, time::Duration};
+use std::time::Duration;
 
-use errand_core::{Envelope, Fields, OptionError, PublishError, Timestamp, Transport};
+use errand_core::{Envelope, Fields, OptionError, PublishError, Transport};
 use errand_http::aws::sdk_config;
 use errand_testkit::{
     Answer, Stub,
@@ -156,26 +156,11 @@ def handle(event, context):
     urllib.request.urlopen(urllib.request.Request(event['kwargs']['url'], json.dumps(told).encode()), timeout=5)
 ";
 
-/// The package of a function, as base64.
-fn package() -> String {
-    let script = "import base64, io, sys, zipfile\nfile = io.BytesIO()\n\
-                  with zipfile.ZipFile(file, 'w') as package: package.writestr('handler.py', sys.argv[1])\n\
-                  print(base64.b64encode(file.getvalue()).decode(), f'python3.{sys.version_info.minor}')";
-    let told = Command::new("python3").args(["-c", script, HANDLER]).output().unwrap();
-    String::from_utf8(told.stdout).unwrap()
-}
-
 #[tokio::test]
 #[ignore = "needs Lambda at TEST_AWS_ENDPOINT, and python3"]
 async fn a_function_in_python_does_the_task() {
-    let (emulator, name) = (Emulator::get(), format!("worker-{}", Timestamp::now().millis()));
-    let package = package();
-    let (code, runtime) = package.trim().split_once(' ').unwrap();
-    let role = [("Action", "CreateRole"), ("Version", "2010-05-08"), ("RoleName", name.as_str()), ("AssumeRolePolicyDocument", "{}")];
-    emulator.query("iam", &role).await;
-    let role = format!("arn:aws:iam::000000000000:role/{name}");
-    let function = json!({ "FunctionName": name, "Runtime": runtime, "Role": role, "Handler": "handler.handle", "Code": { "ZipFile": code }, "Timeout": 10 });
-    emulator.rest("lambda", "/2015-03-31/functions", &function).await;
+    let emulator = Emulator::get();
+    let name = emulator.function("worker", HANDLER).await;
     let application = Stub::always(&Answer::json(200, "{}")).await;
     let transport = made(&emulator.url, &json!({ "functions": { "reports": name } }).to_string()).unwrap();
     assert_eq!(transport.check().await, Ok(()));

@@ -7,7 +7,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use errand_core::{Context, Envelope, Environment, Fields, Init, Message, OptionError, PublishError, Timestamp, Transport};
+use errand_core::{Context, Envelope, Environment, Fields, Init, Message, OptionError, PublishError, Transport};
 use errand_http::aws::sdk_config;
 use errand_testkit::{
     Answer, Request, Stub,
@@ -285,38 +285,16 @@ fn decoded(message: &Message) -> Envelope {
     envelopes.remove(0)
 }
 
-async fn topic(emulator: &Emulator, name: &str) -> String {
-    let (stem, ending) = name.strip_suffix(".fifo").map_or((name, ""), |stem| (stem, ".fifo"));
-    let name = format!("{stem}-{}{ending}", Timestamp::now().millis());
-    let mut parameters = vec![("Action", "CreateTopic"), ("Version", "2010-03-31"), ("Name", name.as_str())];
-    if !ending.is_empty() {
-        parameters.extend([("Attributes.entry.1.key", "FifoTopic"), ("Attributes.entry.1.value", "true")]);
-    }
-    let told = emulator.query("sns", &parameters).await;
-    errand_http::aws::element(&told, "TopicArn").unwrap()
-}
-
-async fn subscribe(emulator: &Emulator, topic: &str, queue: &str, attributes: &[(&str, &str)]) {
-    let names: Vec<[String; 2]> =
-        (1..=attributes.len()).map(|number| ["key", "value"].map(|part| format!("Attributes.entry.{number}.{part}"))).collect();
-    let mut parameters =
-        vec![("Action", "Subscribe"), ("Version", "2010-03-31"), ("TopicArn", topic), ("Protocol", "sqs"), ("Endpoint", queue)];
-    for ([key, value], attribute) in names.iter().zip(attributes) {
-        parameters.extend([(key.as_str(), attribute.0), (value.as_str(), attribute.1)]);
-    }
-    emulator.query("sns", &parameters).await;
-}
-
 #[tokio::test]
 #[ignore = "needs SNS and SQS at TEST_AWS_ENDPOINT"]
 async fn a_consumer_behind_a_topic_is_given_the_same_envelope() {
     let emulator = Emulator::get();
     let (raw, wrapped, filtered) = (emulator.queue("raw").await, emulator.queue("wrapped").await, emulator.queue("filtered").await);
-    let arn = topic(&emulator, "news").await;
-    subscribe(&emulator, &arn, &raw.arn, &[("RawMessageDelivery", "true")]).await;
-    subscribe(&emulator, &arn, &wrapped.arn, &[]).await;
+    let arn = emulator.topic("news").await;
+    emulator.subscribe(&arn, &raw, &[("RawMessageDelivery", "true")]).await;
+    emulator.subscribe(&arn, &wrapped, &[]).await;
     let policy = r#"{"task":["order.shipped"],"tenant":[{"prefix":"ac"}]}"#;
-    subscribe(&emulator, &arn, &filtered.arn, &[("RawMessageDelivery", "true"), ("FilterPolicy", policy)]).await;
+    emulator.subscribe(&arn, &filtered, &[("RawMessageDelivery", "true"), ("FilterPolicy", policy)]).await;
     let (prefix, name) = arn.rsplit_once(':').unwrap();
     let transport = made(&emulator.url, &format!(r#"{{"AWS_SNS_ARN_PREFIX":"{prefix}:"}}"#)).unwrap();
     let kwargs = r#"{"text":"é🚀 & <b>","n":1e400}"#;
@@ -350,8 +328,8 @@ async fn a_consumer_behind_a_topic_is_given_the_same_envelope() {
 async fn a_topic_that_keeps_order_hands_on_each_once() {
     let emulator = Emulator::get();
     let queue = emulator.queue("ordered.fifo").await;
-    let arn = topic(&emulator, "ordered.fifo").await;
-    subscribe(&emulator, &arn, &queue.arn, &[("RawMessageDelivery", "true")]).await;
+    let arn = emulator.topic("ordered.fifo").await;
+    emulator.subscribe(&arn, &queue, &[("RawMessageDelivery", "true")]).await;
     let transport = made(&emulator.url, &format!(r#"{{"topics":{{"default":"{arn}"}}}}"#)).unwrap();
     let batch: Vec<Envelope> = (0..15).map(|i| envelope(&format!("{i:02}"))).collect();
     for _ in 0..2 {
