@@ -1,13 +1,23 @@
 //! What a function has on AWS where that is a stand-in, and the emulator that `tests/run` starts.
 
-use std::{collections::BTreeMap, process::Command, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
 
-use errand_core::{Environment, Message, Timestamp, percent_encode};
+use errand_core::{Envelope, Environment, Message, Timestamp, Transport, percent_encode};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
+
+use crate::transport::taken_while_it_is_started_again;
 
 const REGION: &str = "us-east-1";
 
@@ -31,6 +41,48 @@ pub fn settings(url: &str) -> Environment {
 pub struct Emulator {
     /// Its address: `http://127.0.0.1:PORT`.
     pub url: String,
+    /// Where it is a test's own.
+    own: Option<Arc<Process>>,
+}
+
+/// An emulator of a test's own, which keeps its state when it is ended.
+struct Process {
+    folder: PathBuf,
+    port: u16,
+    child: Mutex<Child>,
+}
+
+impl Process {
+    fn run(folder: &Path, port: u16) -> Child {
+        let program = std::env::var("TEST_MINISTACK").expect("TEST_MINISTACK is not set: run tests/run");
+        let mut server = Command::new(program);
+        server.envs([("BIND_HOST", "127.0.0.1"), ("IOT_MTLS_ENABLED", "0"), ("PERSIST_STATE", "1"), ("GATEWAY_PORT", &port.to_string())]);
+        let child = server.env("STATE_DIR", folder).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the emulator is installed");
+        let begun = Instant::now();
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(begun.elapsed() < PATIENCE, "the emulator does not start");
+            thread::sleep(Duration::from_millis(20));
+        }
+        child
+    }
+
+    fn end(child: &mut Child) {
+        Command::new("kill").args(["-s", "TERM", &child.id().to_string()]).status().expect("kill");
+        child.wait().expect("a process that ends");
+    }
+
+    /// Ends it, which has it keep its state, and starts it again on that.
+    fn again(&self) {
+        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        Self::end(&mut child);
+        *child = Self::run(&self.folder, self.port);
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        Self::end(self.child.get_mut().unwrap_or_else(PoisonError::into_inner));
+    }
 }
 
 /// A queue there.
@@ -48,7 +100,27 @@ impl Emulator {
     /// It tells of none: `tests/run` starts one.
     #[must_use]
     pub fn get() -> Self {
-        Self { url: std::env::var("TEST_AWS_ENDPOINT").expect("TEST_AWS_ENDPOINT is not set: run tests/run") }
+        Self { url: std::env::var("TEST_AWS_ENDPOINT").expect("TEST_AWS_ENDPOINT is not set: run tests/run"), own: None }
+    }
+
+    /// One of a test's own, which keeps its state in this folder. It ends with the test.
+    ///
+    /// # Panics
+    /// It does not start.
+    #[must_use]
+    pub fn start(folder: &Path) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").expect("a loopback port").local_addr().expect("a bound port").port();
+        let process = Process { folder: folder.to_owned(), port, child: Mutex::new(Process::run(folder, port)) };
+        Self { url: format!("http://127.0.0.1:{port}"), own: Some(Arc::new(process)) }
+    }
+
+    /// What a transport takes [while](taken_while_it_is_started_again) this emulator, which is a test's own, is ended and started again on the state that it keeps then.
+    ///
+    /// # Panics
+    /// As that.
+    pub async fn taken_while_it_is_ended<T: Transport>(&self, transport: &T, envelopes: &[Envelope]) -> Vec<String> {
+        let process = Arc::clone(self.own.as_ref().expect("an emulator of the test's own"));
+        taken_while_it_is_started_again(transport, envelopes, move || process.again()).await
     }
 
     /// Calls a service by AWS's JSON protocol.
@@ -182,15 +254,36 @@ impl Emulator {
     pub async fn messages(&self, queue: &Queue, count: usize) -> Vec<Message> {
         let (started, mut messages) = (Timestamp::now(), Vec::new());
         while messages.len() < count && Timestamp::now().since(started) < PATIENCE {
-            let body = json!({ "QueueUrl": queue.url, "MaxNumberOfMessages": 10, "WaitTimeSeconds": 1, "MessageAttributeNames": ["All"] });
-            let told = self.json("sqs", "AmazonSQS.ReceiveMessage", &body).await;
-            for message in told["Messages"].as_array().into_iter().flatten() {
-                messages.push(received(message));
-                let body = json!({ "QueueUrl": queue.url, "ReceiptHandle": message["ReceiptHandle"] });
-                self.json("sqs", "AmazonSQS.DeleteMessage", &body).await;
-            }
+            messages.extend(self.receive(queue).await);
         }
         assert_eq!(messages.len(), count, "messages have come");
+        messages
+    }
+
+    /// Takes all messages off a queue, until none has come for two seconds.
+    ///
+    /// # Panics
+    /// The emulator does not answer.
+    pub async fn all_messages(&self, queue: &Queue) -> Vec<Message> {
+        let (mut messages, mut none) = (Vec::new(), 0);
+        while none < 2 {
+            let some = self.receive(queue).await;
+            none = if some.is_empty() { none + 1 } else { 0 };
+            messages.extend(some);
+        }
+        messages
+    }
+
+    /// Takes up to ten messages off a queue; none, where none has come within a second.
+    async fn receive(&self, queue: &Queue) -> Vec<Message> {
+        let body = json!({ "QueueUrl": queue.url, "MaxNumberOfMessages": 10, "WaitTimeSeconds": 1, "MessageAttributeNames": ["All"] });
+        let told = self.json("sqs", "AmazonSQS.ReceiveMessage", &body).await;
+        let mut messages = Vec::new();
+        for message in told["Messages"].as_array().into_iter().flatten() {
+            messages.push(received(message));
+            let body = json!({ "QueueUrl": queue.url, "ReceiptHandle": message["ReceiptHandle"] });
+            self.json("sqs", "AmazonSQS.DeleteMessage", &body).await;
+        }
         messages
     }
 }

@@ -9,8 +9,8 @@ use std::{
 };
 
 use errand_core::{Envelope, Transport};
-use futures_util::future::join_all;
-use tokio::time::sleep;
+
+use crate::transport::taken_while_it_is_started_again;
 
 /// How long a server may take to start.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -50,36 +50,13 @@ impl RedisServer {
         self.0.kill();
     }
 
-    /// Publishes so many envelopes, five at once, while the server is killed and started again on what is on its disk, three times. Answers the ids of those that were taken.
+    /// What a transport takes [while](crate::transport::taken_while_it_is_started_again) the server is killed.
     ///
     /// # Panics
-    /// Nothing was refused, so that nothing was tried; or something was, for another reason than one that passes.
+    /// As that.
     pub async fn taken_while_it_is_killed<T: Transport>(&self, transport: &T, envelopes: Vec<Envelope>) -> Vec<String> {
-        let (mut taken, mut refused) = (Vec::new(), 0);
-        let (rounds, mut killers) = (envelopes.len().div_ceil(5), Vec::new());
-        for (round, together) in envelopes.chunks(5).enumerate() {
-            if killers.len() < 3 && round >= rounds * (killers.len() + 1) / 4 {
-                let process = Arc::clone(&self.0);
-                killers.push(thread::spawn(move || process.kill()));
-            }
-            let sent = join_all(together.iter().map(|envelope| transport.publish(std::slice::from_ref(envelope)))).await;
-            for (envelope, answer) in together.iter().zip(sent.into_iter().flatten()) {
-                match answer {
-                    Ok(_) => taken.push(envelope.id.clone()),
-                    Err(error) => {
-                        assert!(error.passes(), "{error}");
-                        refused += 1;
-                    }
-                }
-            }
-            // What is refused meanwhile is refused at once.
-            if killers.last().is_some_and(|killer| !killer.is_finished()) {
-                sleep(Duration::from_millis(5)).await;
-            }
-        }
-        killers.into_iter().for_each(|killer| killer.join().expect("a server that starts again"));
-        assert!(refused > 0 && taken.len() > envelopes.len() / 2, "{refused} were refused and {} taken", taken.len());
-        taken
+        let process = Arc::clone(&self.0);
+        taken_while_it_is_started_again(transport, &envelopes, move || process.kill()).await
     }
 }
 

@@ -1,10 +1,11 @@
 //! What every transport, and what holds envelopes back, must do, tested over a [`crate::Stub`] that speaks as its service.
 
-use std::time::Duration;
+use std::{slice, thread, time::Duration};
 
 use errand_core::{DEFAULT_QUEUE, Envelope, Fields, Hold, PublishError, Published, Timestamp, Transport, TransportLimits};
 use futures_util::future::join_all;
 use serde_json::value::RawValue;
+use tokio::time::sleep;
 
 /// An envelope with this id.
 #[must_use]
@@ -54,6 +55,41 @@ pub async fn failures<T: Transport>(failing: &T, nobody: &T, breaking_off: &T) {
         assert!(matches!(transport.check().await, Err(PublishError::Unavailable(_))));
     }
     perhaps(breaking_off.publish(&there(&[envelope("a"), envelope("b")])).await);
+}
+
+/// Publishes so many envelopes, five at once, while the server behind is ended and started again on what it has kept, three times, by `again`. Answers the ids of those that were taken.
+///
+/// # Panics
+/// Nothing was refused, so that nothing was tried; or something was, for another reason than one that passes.
+pub async fn taken_while_it_is_started_again<T: Transport>(
+    transport: &T,
+    envelopes: &[Envelope],
+    again: impl Fn() + Clone + Send + 'static,
+) -> Vec<String> {
+    let (mut taken, mut refused) = (Vec::new(), 0);
+    let (rounds, mut restarts) = (envelopes.len().div_ceil(5), Vec::new());
+    for (round, together) in envelopes.chunks(5).enumerate() {
+        if restarts.len() < 3 && round >= rounds * (restarts.len() + 1) / 4 {
+            restarts.push(thread::spawn(again.clone()));
+        }
+        let sent = join_all(together.iter().map(|envelope| transport.publish(slice::from_ref(envelope)))).await;
+        for (envelope, answer) in together.iter().zip(sent.into_iter().flatten()) {
+            match answer {
+                Ok(_) => taken.push(envelope.id.clone()),
+                Err(error) => {
+                    assert!(error.passes(), "{error}");
+                    refused += 1;
+                }
+            }
+        }
+        // What is refused meanwhile is refused at once.
+        if restarts.last().is_some_and(|restart| !restart.is_finished()) {
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+    restarts.into_iter().for_each(|restart| restart.join().expect("a server that starts again"));
+    assert!(refused > 0 && taken.len() > envelopes.len() / 2, "{refused} were refused and {} taken", taken.len());
+    taken
 }
 
 /// The same as a transport gets them: each says which of its queues it is for; here it is the one named `default`, unless the envelope says otherwise.

@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
-use errand_core::{Envelope, Fields, OptionError, PublishError, Transport};
+use errand_core::{Envelope, Fields, Message, OptionError, PublishError, Transport};
 use errand_http::aws::sdk_config;
 use errand_testkit::{
     Answer, Request, Stub,
@@ -210,6 +213,12 @@ fn wrong_options_are_refused_with_their_place() {
     }
 }
 
+/// What a queue that is a rule's target was given.
+fn decoded(message: &Message) -> Envelope {
+    let Content::Envelopes(mut envelopes) = errand_wire::decode(message).unwrap().content else { panic!("{message:?}") };
+    envelopes.remove(0)
+}
+
 #[tokio::test]
 #[ignore = "needs EventBridge and SQS at TEST_AWS_ENDPOINT"]
 async fn a_consumer_behind_a_rule_is_given_the_same_task() {
@@ -229,9 +238,25 @@ async fn a_consumer_behind_a_rule_is_given_the_same_task() {
     batch.insert(5, shipped);
     assert!(transport.publish(&batch).await.iter().all(Result::is_ok));
     let message = emulator.messages(&queue, 1).await.remove(0);
-    let Content::Envelopes(read) = errand_wire::decode(&message).unwrap().content else { panic!("{message:?}") };
-    assert_eq!((read[0].id.as_str(), read[0].task.as_str(), read[0].group.as_deref()), ("order-7", "order.shipped", Some("acme")));
-    assert_eq!(serde_json::from_str::<Value>(read[0].kwargs.as_deref().unwrap().get()).unwrap(), kwargs);
+    let read = decoded(&message);
+    assert_eq!((read.id.as_str(), read.task.as_str(), read.group.as_deref()), ("order-7", "order.shipped", Some("acme")));
+    assert_eq!(serde_json::from_str::<Value>(read.kwargs.as_deref().unwrap().get()).unwrap(), kwargs);
     let missing = made(&emulator.url, "{}").unwrap().publish(&[to("a", "no-such-bus")]).await.remove(0);
     assert!(matches!(missing, Err(PublishError::Misconfigured(_))), "{missing:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs the emulator at TEST_MINISTACK"]
+async fn what_was_taken_is_found_on_the_other_side_after_the_emulator_was_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let emulator = Emulator::start(folder.path());
+    let queue = emulator.queue("taken").await;
+    let bus = emulator.bus("orders", &json!({ "source": ["errand"] }), &queue).await;
+    let transport = made(&emulator.url, &format!(r#"{{"buses":{{"default":"{bus}"}}}}"#)).unwrap();
+    let event = |i: u32| Envelope { kwargs: Fields::value("{}").ok(), ..envelope(&format!("{i:03}")) };
+    let envelopes: Vec<Envelope> = (0..500).map(event).collect();
+    let taken = emulator.taken_while_it_is_ended(&transport, &envelopes).await;
+    let found: BTreeSet<String> = emulator.all_messages(&queue).await.iter().map(|message| decoded(message).id).collect();
+    let lost: Vec<&String> = taken.iter().filter(|id| !found.contains(*id)).collect();
+    assert!(lost.is_empty(), "of {} that were taken {lost:?} are lost", taken.len());
 }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::atomic::{AtomicUsize, Ordering},
 };
 
@@ -337,4 +337,20 @@ async fn a_topic_that_keeps_order_hands_on_each_once() {
     }
     let ids: Vec<String> = emulator.messages(&queue, 15).await.iter().map(|message| decoded(message).id).collect();
     assert_eq!(ids, (0..15).map(|i| format!("{i:02}")).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+#[ignore = "needs the emulator at TEST_MINISTACK"]
+async fn what_was_taken_is_found_on_the_other_side_after_the_emulator_was_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let emulator = Emulator::start(folder.path());
+    let queue = emulator.queue("taken").await;
+    let arn = emulator.topic("news").await;
+    emulator.subscribe(&arn, &queue, &[("RawMessageDelivery", "true")]).await;
+    let transport = made(&emulator.url, &format!(r#"{{"topics":{{"default":"{arn}"}}}}"#)).unwrap();
+    let envelopes: Vec<Envelope> = (0..500).map(|i| envelope(&format!("{i:03}"))).collect();
+    let taken = emulator.taken_while_it_is_ended(&transport, &envelopes).await;
+    let found: BTreeSet<String> = emulator.all_messages(&queue).await.iter().map(|message| decoded(message).id).collect();
+    let lost: Vec<&String> = taken.iter().filter(|id| !found.contains(*id)).collect();
+    assert!(lost.is_empty(), "of {} that were taken {lost:?} are lost", taken.len());
 }
