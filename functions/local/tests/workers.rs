@@ -1,0 +1,134 @@
+//! What calls send by Redis, as real workers and clients of others run and receive it: at once, and when it is due.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod server;
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+    sync::mpsc::{Receiver, channel},
+    time::Instant,
+};
+
+use serde_json::{Value, json};
+use server::{PATIENCE, Server};
+
+/// A process of Python that ends with its test, and what it prints.
+struct Python(Child, Receiver<String>);
+
+impl Python {
+    /// Of the environment of this name, in the folder of the workers' code.
+    fn start(environment: &str, arguments: &[&str]) -> Self {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/workers");
+        let mut command = Command::new(format!("{}/{environment}/bin/python", std::env::var("TEST_WORKERS").unwrap()));
+        command.args(arguments).current_dir(folder).env("PYTHONPATH", folder).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        let (lines, received) = channel();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| lines.send(line)));
+        Self(child, received)
+    }
+
+    fn line(&self) -> String {
+        self.1.recv_timeout(PATIENCE).expect("a line in time")
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.line()).unwrap()
+    }
+}
+
+impl Drop for Python {
+    fn drop(&mut self) {
+        // RQ's scheduler is a process of its own, which ends with its worker when that is asked to.
+        Command::new("kill").arg(self.0.id().to_string()).status().ok();
+        self.0.wait().ok();
+    }
+}
+
+fn url() -> String {
+    std::env::var("TEST_REDIS").unwrap()
+}
+
+/// A name that no other test has.
+fn unique(name: &str) -> String {
+    format!("{name}-{}", std::process::id())
+}
+
+fn start(data: &std::path::Path, transports: &Value) -> Server {
+    Server::start_with(data, &[("ERRAND_TRANSPORTS", &transports.to_string()), ("ERRAND_TRANSPORT", "theirs")])
+}
+
+#[tokio::test]
+#[ignore = "needs Redis at TEST_REDIS and the environment worker-rq of TEST_WORKERS"]
+async fn a_worker_of_rq_runs_what_a_call_sends() {
+    let (data, queue) = (tempfile::tempdir().unwrap(), unique("calls"));
+    let worker = ["-m", "rq.cli", "worker", "--url", &url(), "--serializer", "rq.serializers.JSONSerializer", "--with-scheduler", &queue];
+    let _worker = Python::start("worker-rq", &worker);
+    let options = json!({ "url": url(), "module": "rq_tasks", "result_timeout": 60 });
+    let server = start(data.path(), &json!({ "theirs": { "backend": "rq", "queues": [queue], "options": options } }));
+    let [now, later, fails] = ["now", "later", "fails"].map(unique);
+    let begun = Instant::now();
+    server.send(json!({ "task": "note", "id": now, "queue": queue, "args": [1], "kwargs": { "é": 1.50 }, "countdown": 0.1 })).await;
+    server.send(json!({ "task": "fail", "id": fails, "queue": queue, "countdown": 0.1 })).await;
+    server.send(json!({ "task": "note", "id": later, "queue": queue, "countdown": 1.5 })).await;
+    let done = server.wait_for(&now, "SUCCESSFUL").await;
+    assert_eq!(done["return_value"], json!({ "args": [1], "kwargs": { "é": 1.5 } }), "{done}");
+    let failed = server.wait_for(&fails, "FAILED").await;
+    assert_eq!(failed["errors"][0]["exception_class_path"], "ValueError", "{failed}");
+    assert_eq!(server.wait_for(&later, "SUCCESSFUL").await["return_value"], json!({ "args": [], "kwargs": {} }));
+    assert!(begun.elapsed().as_millis() >= 1500);
+}
+
+#[tokio::test]
+#[ignore = "needs Redis at TEST_REDIS and the environment worker-channels of TEST_WORKERS"]
+async fn consumers_of_channels_receive_what_a_call_sends() {
+    let (data, prefix) = (tempfile::tempdir().unwrap(), unique("site"));
+    let receivers = Python::start(
+        "worker-channels",
+        &["channels_receive.py", "core", &url(), "lobby", "common", &json!({ "prefix": prefix }).to_string()],
+    );
+    receivers.line();
+    assert_eq!(receivers.json()["ready"], true);
+    let options = json!({ "url": url(), "prefix": prefix, "target": "group" });
+    let server = start(data.path(), &json!({ "theirs": { "backend": "channels", "queues": ["lobby"], "options": options } }));
+    for (text, countdown) in [("now", 0), ("later", 1)] {
+        server.send(json!({ "task": "chat.message", "queue": "lobby", "kwargs": { "text": text }, "countdown": countdown })).await;
+        for _ in 0..3 {
+            let got = receivers.json();
+            assert_eq!(got["message"], json!({ "type": "chat.message", "text": text }));
+            assert!(got["to"].as_str().unwrap().starts_with("member "));
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Redis at TEST_REDIS and the environment worker-streams of TEST_WORKERS"]
+async fn readers_of_streams_read_what_a_call_sends() {
+    let (data, stream) = (tempfile::tempdir().unwrap(), unique("orders"));
+    let reader = Python::start("worker-streams", &["streams_read.py", &url(), &stream, "2"]);
+    assert_eq!(reader.line(), "ready");
+    let options = json!({ "url": url(), "stream_name": stream });
+    let server = start(data.path(), &json!({ "theirs": { "backend": "redis-streams", "options": options } }));
+    for (id, countdown) in [("now", 0), ("later", 1)] {
+        server.send(json!({ "task": "order.shipped", "id": unique(id), "kwargs": { "order": 7 }, "countdown": countdown })).await;
+    }
+    for id in ["now", "later", "now", "later"] {
+        let read = reader.json();
+        assert_eq!((&read["attributes"]["id"], &read["data"]), (&json!(unique(id)), &json!({ "order": 7 })));
+    }
+    assert_eq!(reader.json()["pending"], 0);
+}
+
+#[tokio::test]
+async fn a_redis_that_is_not_there_is_told_by_health_and_by_calls() {
+    let data = tempfile::tempdir().unwrap();
+    let nowhere = json!({ "host": "127.0.0.1", "port": 1 });
+    let server = start(data.path(), &json!({ "theirs": { "backend": "redis-streams", "options": nowhere } }));
+    let (status, health) = server.call("GET", "/v1/health", None).await;
+    let health: Value = serde_json::from_str(&health).unwrap();
+    assert!(status == 503 && health["checks"]["theirs"] != "ok" && health["checks"]["local"] == "ok", "{health}");
+    let (status, problem) = server.call("POST", "/v1/tasks", Some(&json!({ "task": "order.shipped" }))).await;
+    assert!(status == 503 && problem.contains("nothing was queued"), "{status} {problem}");
+}
