@@ -1,7 +1,12 @@
 //! Hands envelopes over, notes them and answers.
 
+use std::time::Duration;
+
 use errand_api::{ProblemDocument, Request, Response, json, json_body, located};
-use errand_core::{BODY_LIMIT, Envelope, Fields, Json, OBJECT_LIMIT, PublishError, Status, TaskError, TaskResult, Timestamp};
+use errand_core::{
+    BODY_LIMIT, Claim, Envelope, Fields, FollowUp, HandedOn, Json, OBJECT_LIMIT, Outcome, PublishError, Published, Record, Status, Taken,
+    TaskError, TaskResult, Timestamp,
+};
 use futures_util::{StreamExt, stream};
 use http::StatusCode;
 use serde::Serialize;
@@ -21,6 +26,9 @@ const CONCURRENCY: usize = 50;
 /// A batch whose body is larger, in bytes, is answered without arguments: the answer of a function is 6 MB at most, with every quote escaped.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
 const ECHO_LIMIT: usize = 1024 * 1024;
+
+/// How long a hand-over is this function's: until it is noted how the task stands by that.
+const LEASE: Duration = Duration::from_secs(60);
 
 /// What became of one of many.
 #[derive(Serialize)]
@@ -101,6 +109,9 @@ impl Plan {
     }
 }
 
+/// Who has an envelope, and whose workers are asked how it ends.
+type Handed<'a> = (Taken<'a>, Option<HandedOn>);
+
 /// What is noted of an envelope before it is sent.
 struct Noted {
     /// How it stands; nothing where it was not known before this call.
@@ -176,10 +187,42 @@ impl Enqueue {
                 }
             }
         }
-        let sent = self.dispatch.publish_all(envelopes, now).await;
+        let sent = self.hand_over(envelopes, now).await;
         let ends: Vec<_> = sent.into_iter().zip(noted).map(|((envelope, sent), noted)| self.note(envelope, sent, noted, now)).collect();
         let mut ends = all(ends).await.into_iter();
         answers.into_iter().filter_map(|answer| answer.or_else(|| ends.next())).collect()
+    }
+
+    /// Hands envelopes over; answers each with who has it, and whose workers are asked how it ends. That question is on its way before, so that somebody asks whatever
+    /// fails after it; where there was nothing to ask about, it ends by itself.
+    async fn hand_over(&self, envelopes: Vec<Envelope>, now: Timestamp) -> Vec<(Envelope, Result<Handed<'_>, PublishError>)> {
+        let handed_on = |envelope: &Envelope| if self.store.is_some() { self.dispatch.handed_on(envelope, now) } else { None };
+        let handed_on: Vec<Option<HandedOn>> = envelopes.iter().map(handed_on).collect();
+        if handed_on.iter().all(Option::is_none) {
+            let sent = self.dispatch.publish_all(envelopes, now).await.into_iter();
+            return sent.map(|(envelope, sent)| (envelope, sent.map(|taken| (taken, None)))).collect();
+        }
+        let question = |(envelope, handed_on): (&Envelope, &Option<HandedOn>)| {
+            let follow_up = FollowUp { id: envelope.id.clone(), attempt: 1, handed_on: handed_on.clone()? };
+            Some(follow_up.message(envelope))
+        };
+        let questions: Vec<Envelope> = envelopes.iter().zip(&handed_on).filter_map(question).collect();
+        let mut asked = self.dispatch.requeue(&questions).await.into_iter();
+        let (mut answers, mut places, mut rest) = (Vec::new(), Vec::new(), Vec::new());
+        for (place, (envelope, handed_on)) in envelopes.into_iter().zip(handed_on).enumerate() {
+            answers.push(None);
+            match handed_on.as_ref().and_then(|_| asked.next()) {
+                Some(Err(error)) => answers[place] = Some((envelope, Err(error))),
+                Some(Ok(_)) | None => {
+                    places.push((place, handed_on));
+                    rest.push(envelope);
+                }
+            }
+        }
+        for ((place, handed_on), (envelope, sent)) in places.into_iter().zip(self.dispatch.publish_all(rest, now).await) {
+            answers[place] = Some((envelope, sent.map(|taken| (taken, handed_on))));
+        }
+        answers.into_iter().flatten().collect()
     }
 
     /// Notes an envelope whose id can come again before it is sent; what came before under it decides whether it is.
@@ -210,14 +253,16 @@ impl Enqueue {
     async fn note(
         &self,
         envelope: Envelope,
-        sent: Result<&str, PublishError>,
+        sent: Result<Handed<'_>, PublishError>,
         noted: Option<Noted>,
         now: Timestamp,
     ) -> Result<Sent, ProblemDocument> {
         let status = waiting(&envelope, now);
+        let sent = sent.map(|(Taken { by, elsewhere }, handed_on)| (by, elsewhere.map(|published| outcome(&published, handed_on))));
         let told = match (&self.store, &sent, &noted) {
             (None, ..) | (_, Err(_), None) => Ok(()),
-            (Some(store), Ok(backend), None) => store.register(&envelope, status, backend, now).await.map(drop),
+            (Some(store), Ok((backend, Some(outcome))), _) => store.handed_over(&claim(&envelope, backend, now), outcome).await.map(drop),
+            (Some(store), Ok((backend, None)), None) => store.register(&envelope, status, backend, now).await.map(drop),
             (Some(store), Ok(_), Some(noted)) if noted.unsent || envelope.claim_check.is_some() => store.sent(&envelope, None).await,
             (Some(_), Ok(_), Some(_)) => Ok(()),
             // Of one that was sent before, a message may be on its way, as of one of which nobody knows.
@@ -229,11 +274,16 @@ impl Enqueue {
         if let Err(error) = told {
             tracing::error!(id = envelope.id, sent = sent.is_ok(), %error, "not noted: the store does not answer");
         }
-        let backend = sent?;
-        Ok(match noted.and_then(|noted| noted.known) {
-            Some(task) => Sent::before(task),
-            None => Sent::now(TaskResult::new(&envelope, status, backend, now)),
-        })
+        let (backend, outcome) = sent?;
+        let known = noted.and_then(|noted| noted.known);
+        let before = known.is_some();
+        let mut task = known.unwrap_or_else(|| TaskResult::new(&envelope, status, backend, now));
+        if let Some(outcome) = outcome {
+            let mut record = Record { result: task, ..Record::new(&envelope, status, backend, now) };
+            record.at_once(&claim(&envelope, backend, now), &outcome);
+            task = record.result;
+        }
+        Ok(if before { Sent::before(task) } else { Sent::now(task) })
     }
 
     /// The largest task that is accepted, in bytes.
@@ -248,6 +298,16 @@ async fn all<F: Future>(mut work: Vec<F>) -> Vec<F::Output> {
         Some(only) if work.is_empty() => vec![only.await],
         last => stream::iter(work.into_iter().chain(last)).buffered(CONCURRENCY).collect().await,
     }
+}
+
+/// How a task stands that was handed to others.
+fn outcome(published: &Published, handed_on: Option<HandedOn>) -> Outcome {
+    handed_on.map_or_else(|| Outcome::Succeeded(published.value()), Outcome::HandedOn)
+}
+
+/// The attempt that hands an envelope over.
+fn claim<'a>(envelope: &'a Envelope, backend: &'a str, now: Timestamp) -> Claim<'a> {
+    Claim { envelope, now, lease_until: now + LEASE, worker: "enqueue", token: None, backend }
 }
 
 /// How an envelope stands that waits.

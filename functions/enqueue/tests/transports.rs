@@ -7,17 +7,19 @@ mod world;
 use std::{
     future::pending,
     path::Path,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use errand_core::{
-    BODY_LIMIT, Backends, Envelope, Environment, Init, Lookup, OptionError, Problems, PublishError, Published, Transport, TransportLimits,
+    BODY_LIMIT, Backends, Change, Destinations, Dispatch, Envelope, Environment, FollowUp, Init, Lookup, OptionError, Problems,
+    PublishError, Published, Results, Status, Timestamp, Transport, TransportLimits,
 };
 use errand_enqueue::{Enqueue, backends};
 use errand_transport_console::Console;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use world::{World, mail, pointers, request, told, with};
+use world::{Kept, SOON, World, mail, pointers, request, told, with};
 
 fn theirs(task: &str) -> Value {
     json!({ "task": task, "kwargs": { "anything": 1 }, "backend": "partner", "queue": "returns" })
@@ -29,14 +31,16 @@ async fn a_task_goes_to_the_transport_that_it_names_and_says_there_no_more_where
     let mut task = theirs("no.task.of.ours");
     task["id"] = json!("a");
     let (status, answer) = world.post(&task).await;
-    assert_eq!((status, &answer["backend"], &answer["status"]), (202, &json!("partner"), &json!("READY")));
+    assert_eq!((status, &answer["backend"], &answer["status"]), (202, &json!("partner"), &json!("SUCCESSFUL")));
+    assert_eq!((&answer["return_value"], &answer["attempts"]), (&json!({ "message_id": "m-1" }), &json!(1)), "it ends with the hand-over");
     let handed = world.partner.envelopes.lock().unwrap()[0].clone();
     assert_eq!((handed.backend, handed.destination.as_deref(), handed.queue.as_str()), (None, Some("returns"), "default"));
     let (_, header) = world.store.get("a").await.unwrap().unwrap();
     assert_eq!((header.backend.as_deref(), header.destination.as_deref()), (Some("partner"), Some("returns")));
-    // The same again goes the same way, since its message may be lost.
-    assert_eq!(world.post(&task).await.1["idempotent_replayed"], true);
-    assert_eq!(world.queued(), 2);
+    // After the broker's word nothing is sent again.
+    let (_, again) = world.post(&task).await;
+    assert_eq!((&again["idempotent_replayed"], &again["status"], world.queued()), (&json!(true), &json!("SUCCESSFUL"), 1));
+    assert!(matches!(world.store.cancel("a", Timestamp::now()).await, Ok(Change::Refused(_))));
     let home = with("backend", json!("soon"));
     assert_eq!(world.post(home).await.1["backend"], "soon");
     assert_eq!(world.soon.envelopes.lock().unwrap()[0].backend, None);
@@ -86,14 +90,19 @@ async fn a_queue_that_a_transport_does_not_list_is_refused_with_those_that_it_ha
 }
 
 #[tokio::test]
-async fn what_a_transport_cannot_hold_back_waits_with_its_name() {
+async fn what_a_transport_cannot_hold_back_waits_with_its_name_where_everything_waits() {
     let world = World::new();
     let mut task = theirs("x");
-    task["countdown"] = json!(60);
-    let (status, answer) = world.post(&task).await;
-    assert_eq!((status, &answer["backend"], &answer["status"]), (202, &json!("partner"), &json!("SCHEDULED")));
-    let held = world.late.envelopes.lock().unwrap()[0].clone();
-    assert_eq!((held.backend.as_deref(), held.destination.as_deref(), held.queue.as_str()), (Some("partner"), Some("returns"), "default"));
+    for (countdown, waits) in [(900, &world.soon), (901, &world.late)] {
+        task["countdown"] = json!(countdown);
+        let (status, answer) = world.post(&task).await;
+        assert_eq!((status, &answer["backend"], &answer["status"]), (202, &json!("partner"), &json!("SCHEDULED")));
+        let held = waits.envelopes.lock().unwrap()[0].clone();
+        assert_eq!(
+            (held.backend.as_deref(), held.destination.as_deref(), held.queue.as_str()),
+            (Some("partner"), Some("returns"), "default")
+        );
+    }
     task["kwargs"] = json!({ "text": "x".repeat(BODY_LIMIT + 1) });
     let mut world = world;
     let (status, problem) = world.post(&task).await;
@@ -105,13 +114,63 @@ async fn what_a_transport_cannot_hold_back_waits_with_its_name() {
                 .as_object()
                 .map(|task| {
                     let mut task = Value::from(task.clone());
-                    task["countdown"] = json!(60);
+                    task["countdown"] = json!(901);
                     task
                 })
                 .unwrap(),
         )
         .await;
-    assert!(status == 422 && problem["detail"].as_str().unwrap().contains("delayed by 0 seconds at most"), "{problem}");
+    assert!(status == 422 && problem["detail"].as_str().unwrap().contains("delayed by 900 seconds at most"), "{problem}");
+}
+
+#[tokio::test]
+async fn what_workers_leave_is_asked_for_from_before_they_have_it() {
+    let world = World::new().reading();
+    let mut task = theirs("x");
+    (task["id"], task["callback_url"]) = (json!("a"), json!("https://example.com/hook"));
+    let (status, answer) = world.post(&task).await;
+    assert_eq!(
+        (status, &answer["status"], &answer["attempts"], &answer["return_value"]),
+        (202, &json!("RUNNING"), &json!(1), &Value::Null)
+    );
+    let handed = world.partner.envelopes.lock().unwrap()[0].clone();
+    assert_eq!((handed.backend, handed.callback_url), (None, None), "it is for us to tell how it ends");
+    let (known, header) = world.store.get("a").await.unwrap().unwrap();
+    assert_eq!((known.status, known.callback_url.as_deref()), (Status::Running, Some("https://example.com/hook")));
+    let question = FollowUp::of(&world.soon.envelopes.lock().unwrap()[0]).unwrap();
+    assert_eq!((question.id.as_str(), question.attempt, Some(&question.handed_on)), ("a", 1, header.handed_on.as_ref()));
+    let waited_for = question.handed_on.until.since(question.handed_on.at);
+    assert_eq!((question.handed_on.transport.as_str(), waited_for), ("partner", Duration::from_secs(3600)));
+    assert!(matches!(world.store.cancel("a", Timestamp::now()).await, Ok(Change::Refused(_))));
+    let (_, again) = world.post(&task).await;
+    assert_eq!((&again["idempotent_replayed"], &again["status"], world.queued()), (&json!(true), &json!("RUNNING"), 2));
+
+    // One that nobody can name again is noted with the word of who took it.
+    let (_, answer) = world.post(theirs("x")).await;
+    let (known, header) = world.store.get(answer["id"].as_str().unwrap()).await.unwrap().unwrap();
+    assert!(known.status == Status::Running && header.handed_on.is_some());
+    let mut bulk = theirs("x");
+    (bulk["context"], bulk["kwargs"]) = (json!({ "bulk": true }), json!([{}, {}]));
+    assert_eq!(world.post(bulk).await.1["status"], "SUCCESSFUL", "of a bulk nobody could tell which payload a result is of");
+
+    // Nobody could ask: nothing is sent. Of a batch, to whom that is so alone.
+    let mut world = World::new().reading();
+    world.enqueue.dispatch = Dispatch::of("soon", Arc::new(Kept::of(SOON, Some(PublishError::Unavailable("down".to_owned())))))
+        .with("partner", Arc::new(world.partner.clone()), Destinations::of(["returns"]))
+        .with("other", Arc::new(world.late.clone()), Destinations::of(["returns"]));
+    world.enqueue.payloads = world.enqueue.payloads.with_transports(world.enqueue.dispatch.transports());
+    let mut other = theirs("x");
+    other["backend"] = json!("other");
+    let (status, answer) = world.post_to("/v1/tasks/batch", json!({ "tasks": [theirs("x"), other, theirs("x")] })).await;
+    let told: Vec<&Value> = answer["tasks"].as_array().unwrap().iter().map(|task| &task["status"]).collect();
+    assert_eq!((status, told), (207, vec![&json!(503), &json!("SUCCESSFUL"), &json!(503)]));
+    assert_eq!((world.partner.envelopes.lock().unwrap().len(), world.late.envelopes.lock().unwrap().len()), (0, 1));
+
+    // Without a table nobody knows of it.
+    let mut world = World::new().reading();
+    world.enqueue.store = None;
+    let (_, answer) = world.post(theirs("x")).await;
+    assert_eq!((answer["status"].as_str(), world.queued()), (Some("SUCCESSFUL"), 1));
 }
 
 #[tokio::test]

@@ -56,7 +56,7 @@ impl Operations {
         let now = Timestamp::now();
         let run_after = new_time(json_body(request, BODY_LIMIT)?, now).map_err(ProblemDocument::of_body)?;
         let (task, header) = self.store.get(id).await?.ok_or_else(unknown)?;
-        if task.status.ended() {
+        if task.status.ended() || (task.status == Status::Running && header.handed_on.is_some()) {
             return Err(refused(&task, "moved"));
         }
         let mut envelope = header.envelope(&task).ok_or_else(|| {

@@ -9,11 +9,13 @@ use std::{
     time::Duration,
 };
 
-use errand_core::{Claim, Claims, Envelope, Lookup, Register, Status, Timestamp};
+use errand_core::{Begin, Claim, Claims, Destinations, Envelope, HandedOn, Lookup, Outcome, Register, Status, Timestamp};
 use errand_testkit::{transport::envelope, written};
 use lambda_runtime::{Context, LambdaEvent};
 use serde_json::{json, value::to_raw_value};
-use world::{call, send, world};
+use world::{Sent, call, send, world};
+
+const DAY: Duration = Duration::from_secs(86400);
 
 #[tokio::test]
 async fn a_task_is_told_with_the_names_of_djangos_task_result() {
@@ -125,7 +127,7 @@ async fn the_sample_events_are_answered() {
 #[tokio::test]
 async fn what_waits_is_moved_by_a_new_message_and_the_old_one_is_withdrawn() {
     let world = world(&[]).await;
-    let (now, day) = (Timestamp::now(), Duration::from_secs(86400));
+    let (now, day) = (Timestamp::now(), DAY);
     let waiting = Envelope { run_after: Some(now + day), ..envelope("a") };
     world.store.register(&waiting, Status::Scheduled, "scheduler", now).await.unwrap();
     let (status, task) = send(&world, "PATCH", "/v1/tasks/a", &json!({ "run_after": (now + day * 2).to_string() })).await;
@@ -138,6 +140,29 @@ async fn what_waits_is_moved_by_a_new_message_and_the_old_one_is_withdrawn() {
     assert_eq!(cancelled["status"], "CANCELLED");
     assert_eq!(world.sent.withdrawn.lock().unwrap().len(), 3, "a cancelled task leaves no schedule");
     assert_eq!(send(&world, "PATCH", "/v1/tasks/a", &json!({ "countdown": 5 })).await.0, 409);
+}
+
+#[tokio::test]
+async fn what_waits_for_other_peoples_workers_is_moved_until_they_have_it() {
+    let mut world = world(&[]).await;
+    let partner = Sent::default();
+    world.operations.dispatch = world.operations.dispatch.with("partner", Arc::new(partner.clone()), Destinations::default());
+    let now = Timestamp::now();
+    let waiting = Envelope { run_after: Some(now + DAY), backend: Some("partner".to_owned()), ..envelope("a") };
+    world.store.register(&waiting, Status::Scheduled, "partner", now).await.unwrap();
+    for countdown in [60, 0] {
+        assert_eq!(send(&world, "PATCH", "/v1/tasks/a", &json!({ "countdown": countdown })).await.0, 200);
+        let moved = world.sent.envelopes.lock().unwrap().pop().unwrap();
+        assert_eq!(moved.backend.as_deref(), Some("partner"), "our own consumer hands it over, and notes it");
+    }
+    let now = Timestamp::now();
+    let claim = Claim { envelope: &envelope("a"), now, lease_until: now, worker: "w", token: None, backend: "partner" };
+    assert!(matches!(world.store.begin(&claim).await, Ok(Begin::Claimed { attempt: 1, .. })));
+    let to = HandedOn::now("partner".to_owned(), None, DAY, now);
+    world.store.finish("a", 1, &Outcome::HandedOn(to), now).await.unwrap();
+    assert_eq!(send(&world, "PATCH", "/v1/tasks/a", &json!({ "countdown": 60 })).await.0, 409);
+    assert_eq!(call(&world, "DELETE", "/v1/tasks/a").await.0, 409);
+    assert!(world.sent.envelopes.lock().unwrap().is_empty() && partner.envelopes.lock().unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -26,6 +26,8 @@ pub struct Kept {
     pub envelopes: Arc<Mutex<Vec<Envelope>>>,
     pub calls: Arc<AtomicUsize>,
     pub answer: Option<PublishError>,
+    /// For how long its workers' results are waited for.
+    pub reads: Option<Duration>,
 }
 
 impl Kept {
@@ -39,7 +41,7 @@ impl Kept {
         }
         self.envelopes.lock().unwrap().extend_from_slice(envelopes);
         self.calls.fetch_add(1, Ordering::SeqCst);
-        vec![Ok(Published::default()); envelopes.len()]
+        vec![Ok(Published { message_id: Some("m-1".to_owned()) }); envelopes.len()]
     }
 }
 
@@ -61,6 +63,10 @@ impl Transport for Kept {
 
     async fn check(&self) -> Result<(), PublishError> {
         self.answer.clone().map_or(Ok(()), Err)
+    }
+
+    fn reads_results(&self) -> Option<Duration> {
+        self.reads
     }
 }
 
@@ -118,6 +124,14 @@ impl World {
             notes: Some(Arc::new(notes.clone())),
         };
         Self { enqueue, soon, late, partner, store, notes }
+    }
+
+    /// Has the partner read its workers' results back for an hour.
+    pub fn reading(mut self) -> Self {
+        self.partner.reads = Some(Duration::from_secs(3600));
+        self.enqueue.dispatch =
+            self.enqueue.dispatch.with("partner", Arc::new(self.partner.clone()), Destinations::of(["orders", "returns"]));
+        self
     }
 
     pub async fn post(&self, body: impl ToString) -> (u16, Value) {

@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use serde::Deserialize;
 
 use crate::{
-    DEFAULT_QUEUE, Environment, Problems, PublishError, Setting, SettingsError, http_url, limits, segment,
+    DEFAULT_QUEUE, Envelope, Environment, Problems, PublishError, Setting, SettingsError, http_url, limits, segment,
     settings::all::{DEAD_LETTER_URL, FOREIGN_QUEUES, QUEUE_URL, QUEUES},
 };
 
@@ -132,6 +132,12 @@ impl Queues {
     /// There is none: the caller is told which there are.
     pub fn named(&self, name: &str) -> Result<&Address, PublishError> {
         self.ours.get(name).ok_or_else(|| PublishError::no_such_queue(self.names()))
+    }
+
+    /// The name of our queue that an envelope waits on: its own. What is for another transport may name one of that, and waits on the one named `default`.
+    #[must_use]
+    pub fn of<'a>(&self, envelope: &'a Envelope) -> &'a str {
+        if envelope.backend.is_some() && !self.ours.contains_key(&envelope.queue) { DEFAULT_QUEUE } else { &envelope.queue }
     }
 
     /// The queue of this name in the settings or on AWS, where Celery's transport writes a dot as a hyphen; ours or another's.

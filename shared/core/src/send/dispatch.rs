@@ -1,7 +1,7 @@
 use std::{
     collections::BTreeMap,
     iter::{repeat_with, zip},
-    ptr,
+    mem, ptr,
     sync::Arc,
 };
 
@@ -10,14 +10,14 @@ use serde_json::value::RawValue;
 
 use super::backends::Alias;
 use crate::{
-    Backends, Destinations, Digest, DynCheck, DynHold, DynObjects, DynTransport, Envelope, Environment, Init, PublishError, Published,
-    SettingsError, Timestamp, TransportLimits, Transports, settings::all::TRANSPORT,
+    Backends, Destinations, Digest, DynCheck, DynHold, DynObjects, DynTransport, Envelope, Environment, HandedOn, Init, PublishError,
+    Published, SettingsError, Timestamp, TransportLimits, Transports, settings::all::TRANSPORT,
 };
 
-/// Hands each envelope to the transport that it names: one of these aliases; and to what can hold it back until then, where that transport cannot.
+/// Hands each envelope to the transport that it names: one of these aliases; or to what can hold it back until then, where that transport cannot.
 ///
-/// One alias is home: what this deployment's own consumer works off. An envelope that names none goes there, as do callbacks, moves and replays. What is too large for
-/// home goes to the object store first, which only our own consumer reads.
+/// One alias is home: what this deployment's own consumer works off. An envelope that names none goes there, as do callbacks, moves and replays, from where the consumer hands over
+/// what is for another. What is too large for home goes to the object store first, which only our own consumer reads.
 #[derive(Clone)]
 pub struct Dispatch {
     aliases: Arc<BTreeMap<Arc<str>, Alias>>,
@@ -32,6 +32,8 @@ pub struct Dispatch {
 enum Carrier<'a> {
     /// To this alias, at once.
     Alias(&'a str, &'a dyn DynTransport),
+    /// To home, from where our consumer hands it to this alias when it is due.
+    Home(&'a dyn DynTransport, &'a str),
     /// To what holds it until it is due, for this alias where that is not home.
     Hold(&'a dyn DynHold, Option<&'a str>),
 }
@@ -44,6 +46,15 @@ struct Batch<'a> {
 }
 
 type Sent = Vec<Result<Published, PublishError>>;
+
+/// Who has an envelope that was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken<'a> {
+    /// The name of what it is for, or of what holds it.
+    pub by: &'a str,
+    /// What was answered, where it was handed to others, for them to do.
+    pub elsewhere: Option<Published>,
+}
 
 impl Dispatch {
     /// Of one transport alone, under this name: what this deployment's own consumer works off.
@@ -122,13 +133,18 @@ impl Dispatch {
         self.objects.is_some()
     }
 
-    /// Sends an envelope; answers the name of what took it. Its arguments may have gone to the object store on the way.
+    /// Sends an envelope to our own consumer, whoever it is for in the end; answers the name of that. Its arguments may have gone to the object store on the way.
     ///
     /// # Errors
     /// It was not sent, or not surely.
     pub async fn publish(&self, envelope: &mut Envelope, now: Timestamp) -> Result<&str, PublishError> {
         self.name_destination(envelope);
-        let carrier = self.carrier(envelope, now)?;
+        let carrier = self.carrier(envelope, now, false)?;
+        self.publish_by(carrier, envelope, now).await?;
+        Ok(carrier.name())
+    }
+
+    async fn publish_by(&self, carrier: Carrier<'_>, envelope: &mut Envelope, now: Timestamp) -> Result<Published, PublishError> {
         let sent = self.publish_one(carrier, envelope).await;
         match (sent, &self.objects) {
             (Err(PublishError::TooLarge { .. }), Some(objects)) if self.comes_back(carrier) && envelope.claim_check.is_none() => {
@@ -138,17 +154,16 @@ impl Dispatch {
                 self.publish_one(carrier, envelope).await
             }
             (sent, _) => sent,
-        }?;
-        Ok(carrier.name())
+        }
     }
 
-    /// Sends envelopes together; answers each with the name of what took it, in their order.
-    pub async fn publish_all(&self, envelopes: Vec<Envelope>, now: Timestamp) -> Vec<(Envelope, Result<&str, PublishError>)> {
-        let mut answers: Vec<Option<(Envelope, Result<&str, PublishError>)>> = envelopes.iter().map(|_| None).collect();
+    /// Sends envelopes together, each to whom it is for; answers each with who has it, in their order.
+    pub async fn publish_all(&self, envelopes: Vec<Envelope>, now: Timestamp) -> Vec<(Envelope, Result<Taken<'_>, PublishError>)> {
+        let mut answers: Vec<Option<(Envelope, Result<Taken<'_>, PublishError>)>> = envelopes.iter().map(|_| None).collect();
         let mut batches: Vec<Batch<'_>> = Vec::new();
         for (place, mut envelope) in envelopes.into_iter().enumerate() {
             self.name_destination(&mut envelope);
-            match self.carrier(&envelope, now) {
+            match self.carrier(&envelope, now, true) {
                 Err(error) => answers[place] = Some((envelope, Err(error))),
                 Ok(carrier) => match batches.iter_mut().find(|batch| batch.carrier.is(carrier)) {
                     Some(batch) => {
@@ -160,7 +175,7 @@ impl Dispatch {
             }
         }
         for (Batch { carrier, places, envelopes }, sent) in join_all(batches.into_iter().map(|batch| self.hand_over_all(batch))).await {
-            let sent = sent.into_iter().map(|sent| sent.map(|_| carrier.name())).chain(repeat_with(unanswered));
+            let sent = sent.into_iter().map(|sent| sent.map(|published| self.taken(carrier, published))).chain(repeat_with(unanswered));
             for (place, answer) in zip(places, zip(envelopes, sent)) {
                 answers[place] = Some(answer);
             }
@@ -169,7 +184,10 @@ impl Dispatch {
         // What no transport can carry goes by the object store, where there is one.
         for (envelope, sent) in &mut answers {
             if matches!(sent, Err(PublishError::TooLarge { .. })) && self.objects.is_some() {
-                *sent = self.publish(envelope, now).await;
+                *sent = match self.carrier(envelope, now, true) {
+                    Ok(carrier) => self.publish_by(carrier, envelope, now).await.map(|published| self.taken(carrier, published)),
+                    Err(error) => Err(error),
+                };
             }
         }
         answers
@@ -199,7 +217,15 @@ impl Dispatch {
     /// # Errors
     /// It can go nowhere.
     pub fn route(&self, envelope: &Envelope, now: Timestamp) -> Result<&str, PublishError> {
-        self.carrier(envelope, now).map(|carrier| carrier.name())
+        self.carrier(envelope, now, true).map(|carrier| carrier.name())
+    }
+
+    /// Whose workers have an envelope when it is sent now, where they are asked how it ended. Of a bulk nobody could tell which payload a result is of.
+    #[must_use]
+    pub fn handed_on(&self, envelope: &Envelope, now: Timestamp) -> Option<HandedOn> {
+        let Ok(Carrier::Alias(name, transport)) = self.carrier(envelope, now, true) else { return None };
+        let within = transport.reads_results().filter(|_| *name != *self.home && !envelope.context.bulk)?;
+        Some(HandedOn::now(name.to_owned(), envelope.destination.clone(), within, now))
     }
 
     /// Says of an envelope for elsewhere which queue it is for there, where nobody has said it.
@@ -212,7 +238,8 @@ impl Dispatch {
         }
     }
 
-    fn carrier(&self, envelope: &Envelope, now: Timestamp) -> Result<Carrier<'_>, PublishError> {
+    /// `at_once`: what is for another transport than home may go there from here.
+    fn carrier(&self, envelope: &Envelope, now: Timestamp, at_once: bool) -> Result<Carrier<'_>, PublishError> {
         let wanted = envelope.backend.as_deref().unwrap_or(&self.home);
         let (name, alias) =
             self.aliases.get_key_value(wanted).ok_or_else(|| PublishError::Refused(format!("{wanted} {}", self.transports().unknown())))?;
@@ -226,17 +253,22 @@ impl Dispatch {
             }
             _ => {}
         }
-        let delay = envelope.delay(now);
-        if delay <= longest {
+        let (delay, is_home) = (envelope.delay(now), *name == self.home);
+        if delay <= longest && (is_home || at_once) {
             return Ok(Carrier::Alias(name, alias.transport.as_ref()));
         }
-        match &self.hold {
+        if !is_home && envelope.arguments() > bytes {
             // It would only be told when it is due.
-            Some(_) if envelope.backend.is_some() && envelope.arguments() > bytes => Err(PublishError::TooLarge { limit: bytes }),
-            Some(hold) if delay <= hold.limits().delay => {
-                Ok(Carrier::Hold(hold.as_ref(), envelope.backend.as_ref().map(|_| name.as_ref())))
-            }
+            return Err(PublishError::TooLarge { limit: bytes });
+        }
+        let home = self.aliases.get(&self.home).filter(|_| !is_home).map(|home| home.transport.as_ref());
+        if let Some(home) = home.filter(|home| delay <= home.limits().delay) {
+            return Ok(Carrier::Home(home, name));
+        }
+        match &self.hold {
+            Some(hold) if delay <= hold.limits().delay => Ok(Carrier::Hold(hold.as_ref(), (!is_home).then_some(name.as_ref()))),
             hold => {
+                let longest = home.map_or(longest, |home| home.limits().delay);
                 let longest = hold.as_ref().map_or(longest, |hold| hold.limits().delay).as_secs();
                 let hint = if hold.is_none() { "; for more, the operator sets ERRAND_QUEUE_ARN and ERRAND_SCHEDULER_ROLE_ARN" } else { "" };
                 Err(PublishError::Refused(format!("a task can be delayed by {longest} seconds at most{hint}")))
@@ -248,8 +280,12 @@ impl Dispatch {
     fn comes_back(&self, carrier: Carrier<'_>) -> bool {
         match carrier {
             Carrier::Alias(name, _) => name == &*self.home,
-            Carrier::Hold(..) => true,
+            Carrier::Home(..) | Carrier::Hold(..) => true,
         }
+    }
+
+    fn taken<'a>(&self, carrier: Carrier<'a>, published: Published) -> Taken<'a> {
+        Taken { by: carrier.name(), elsewhere: (!self.comes_back(carrier)).then_some(published) }
     }
 
     async fn publish_one(&self, carrier: Carrier<'_>, envelope: &mut Envelope) -> Result<Published, PublishError> {
@@ -261,14 +297,20 @@ impl Dispatch {
         (batch, sent)
     }
 
-    /// What an alias is handed says no more that it is for it.
+    /// What an alias is handed says no more that it is for it; nor who is to be told how it ends, where we are told.
     async fn hand_over(&self, carrier: Carrier<'_>, envelopes: &mut [Envelope]) -> Sent {
         match carrier {
             Carrier::Hold(hold, _) => hold.hold(envelopes).await,
+            Carrier::Home(home, _) => home.publish(envelopes).await,
             Carrier::Alias(_, transport) => {
-                let said: Vec<Option<String>> = envelopes.iter_mut().map(|envelope| envelope.backend.take()).collect();
+                let told = transport.reads_results().is_some();
+                let kept = |envelope: &mut Envelope| (envelope.backend.take(), envelope.callback_url.take_if(|_| told));
+                let kept: Vec<_> = envelopes.iter_mut().map(kept).collect();
                 let sent = transport.publish(envelopes).await;
-                zip(envelopes, said).for_each(|(envelope, backend)| envelope.backend = backend);
+                for (envelope, (backend, callback_url)) in zip(envelopes, kept) {
+                    envelope.backend = backend;
+                    envelope.callback_url = callback_url.or(envelope.callback_url.take());
+                }
                 sent
             }
         }
@@ -278,13 +320,13 @@ impl Dispatch {
 impl<'a> Carrier<'a> {
     fn name(self) -> &'a str {
         match self {
-            Self::Alias(name, _) => name,
+            Self::Alias(name, _) | Self::Home(_, name) => name,
             Self::Hold(hold, alias) => alias.unwrap_or(hold.name()),
         }
     }
 
     fn is(self, other: Self) -> bool {
-        matches!(self, Self::Alias(..)) == matches!(other, Self::Alias(..)) && ptr::eq(self.name(), other.name())
+        mem::discriminant(&self) == mem::discriminant(&other) && ptr::eq(self.name(), other.name())
     }
 }
 

@@ -17,7 +17,7 @@ pub use backends::{Backends, Transports, backends_of};
 pub use batches::{Batching, Entry};
 pub use cron::{Cron, Days, Numbers};
 pub use destinations::Destinations;
-pub use dispatch::Dispatch;
+pub use dispatch::{Dispatch, Taken};
 pub use follow_ups::{DynForward, DynResultBackend, FollowUps, ForeignMessage, ForeignResult, Forward, ResultBackend};
 pub use objects::{DynForeignObjects, DynObjects, ForeignObjects, Objects};
 pub use recurrence::{Rate, Recurrence, Unit};

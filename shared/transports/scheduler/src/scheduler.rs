@@ -57,8 +57,7 @@ impl EventBridgeScheduler {
 
     /// What a schedule does: put the envelope on the queue.
     pub(crate) fn target(&self, envelope: &Envelope) -> Result<Target, PublishError> {
-        // What is for another transport waits on our queue until our consumer hands it over.
-        let queue = if envelope.backend.is_some() && self.queues.named(&envelope.queue).is_err() { DEFAULT_QUEUE } else { &envelope.queue };
+        let queue = self.queues.of(envelope);
         let url = &self.queues.named(queue)?.url;
         let input = errand_wire::encode(envelope);
         if input.len() > INPUT_LIMIT {

@@ -82,10 +82,11 @@ impl Batching for SqsTransport {
     }
 
     fn entry(&self, envelope: &Envelope, now: Timestamp) -> Result<Entry<Self::Message>, PublishError> {
-        let queue = envelope.destination.as_deref().unwrap_or(&envelope.queue);
-        let url = &self.queues.named(queue)?.url;
+        // What is for another transport waits on a queue of ours, and says what it is for there.
+        let elsewhere = envelope.destination.as_ref().filter(|_| envelope.backend.is_none());
+        let url = &self.queues.named(elsewhere.map_or_else(|| self.queues.of(envelope), String::as_str))?.url;
         // To who takes it there, it belongs on that queue.
-        let body = match (&envelope.destination, &self.format) {
+        let body = match (elsewhere, &self.format) {
             (Some(queue), Format::Native) => errand_wire::encode(&Envelope { queue: queue.clone(), ..envelope.clone() }),
             (_, format) => format.encode(envelope)?,
         };
