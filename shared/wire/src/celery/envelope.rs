@@ -209,9 +209,8 @@ impl Said {
                 callbacks: Signature::list(said, "callbacks"),
                 errbacks: Signature::list(said, "errbacks"),
                 chain: Signature::list(said, "chain"),
-                // Not for what follows.
-                retries: None,
-                headers: None,
+                retries: said.optional("retries"),
+                headers: said.json("headers", '{', "an object").map(ToOwned::to_owned),
             })
         };
         context.object(FollowUps::CONTEXT, read)

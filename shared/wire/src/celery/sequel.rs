@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use errand_core::{Envelope, Fields, FollowUps, ForeignMessage, ForeignResult, Status, TaskResult, Timestamp, json::Object, limits};
-use serde::{Serialize, Serializer};
+use errand_core::{Envelope, Fields, FollowUps, ForeignMessage, ForeignResult, Status, TaskResult, Timestamp, limits};
+use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::{
-    envelope::{CELERYS_HEADERS, Said},
+    envelope::Said,
+    outcome::result_key,
+    protocol_2::{DeliveryInfo, Embed, HIDDEN, Headers, Message, Properties, Stamps, json, with},
     signature::{Json, Signature},
+    time,
 };
 use crate::digest;
 
@@ -116,38 +118,29 @@ impl Parent<'_> {
             retries: signature.option("retries").unwrap_or_else(zero),
             timelimit: [signature.option("time_limit"), signature.option("soft_time_limit")],
             root_id: self.said.root_id.as_ref().unwrap_or(&self.envelope.id),
-            parent_id: &self.envelope.id,
-            argsrepr: "...",
-            kwargsrepr: "...",
+            parent_id: Some(&self.envelope.id),
+            argsrepr: HIDDEN,
+            kwargsrepr: HIDDEN,
             origin: "errand",
             ignore_result: signature.option("ignore_result").is_some_and(|ignored| ignored.get() == "true"),
             replaced_task_nesting: 0,
             stamped_headers: None,
             stamps: Stamps {},
+            traceparent: None,
         };
         let properties = Properties {
             correlation_id: &id,
             reply_to: signature.text("reply_to").or_else(|| self.said.reply_to.clone()),
             delivery_mode: 2,
-            delivery_info: DeliveryInfo { exchange: "", routing_key: routing_key.as_ref().or(self.said.routing_key.as_ref()) },
+            delivery_info: DeliveryInfo { exchange: "", routing_key: routing_key.as_deref().or(self.said.routing_key.as_deref()) },
             priority: signature.option("priority").unwrap_or_else(zero),
             body_encoding: "base64",
-            delivery_tag: &id,
+            delivery_tag: id.clone(),
             message_group_id: group.as_deref(),
         };
-        let message = Message {
-            body: STANDARD.encode(body(signature, given)),
-            content_encoding: "utf-8",
-            content_type: "application/json",
-            headers: with(&headers, signature.option("headers")),
-            properties,
-        };
-        ForeignMessage {
-            id: id.clone(),
-            queue,
-            group: group.clone().or_else(|| self.envelope.group.clone()),
-            body: STANDARD.encode(json(&message)),
-        }
+        let message =
+            Message { body: body(signature, given), headers: with(&headers, &[signature.option("headers").as_deref()]), properties };
+        ForeignMessage { id: id.clone(), queue, group: group.clone().or_else(|| self.envelope.group.clone()), body: message.base64() }
     }
 
     /// The id of what follows in this place: sent twice, it has the same.
@@ -156,10 +149,10 @@ impl Parent<'_> {
     }
 
     /// The time that is so many seconds from now, or that an option names: as it was written, or in kombu's form of one.
-    fn time(&self, signature: &Signature, seconds: &'static str, time: &'static str) -> Option<String> {
+    fn time(&self, signature: &Signature, seconds: &'static str, named: &'static str) -> Option<String> {
         let from_now = signature.seconds(seconds).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        let named = || signature.text(time).or_else(|| Fields::of(signature.option(time)?.get()).ok()?.optional("__value__"));
-        from_now.map(|from_now| (self.now + from_now).to_string()).or_else(named)
+        let named = || signature.text(named).or_else(|| Fields::of(signature.option(named)?.get()).ok()?.optional("__value__"));
+        from_now.map(|from_now| time::write(self.now + from_now)).or_else(named)
     }
 
     /// What Celery's result backends keep of a task that has ended.
@@ -183,12 +176,12 @@ impl Parent<'_> {
             result: RawValue::from_string(value).ok(),
             traceback,
             children: [],
-            date_done: self.now.to_string(),
+            date_done: time::write(self.now),
             task_id: &self.envelope.id,
             parent_id: self.said.parent_id.as_deref(),
             group_id: self.said.group.as_deref(),
         };
-        Some(ForeignResult { key: format!("celery-task-meta-{}", self.envelope.id), value: json(&meta) })
+        Some(ForeignResult { key: result_key(&self.envelope.id), value: json(&meta) })
     }
 }
 
@@ -211,100 +204,8 @@ fn body(signature: &Signature, given: &Given) -> String {
     format!("[{args},{},{}]", signature.kwargs.get(), json(&embed))
 }
 
-/// Headers, and those of the caller's that are not Celery's own.
-fn with(headers: &Headers<'_>, more: Option<Json>) -> Json {
-    let headers = json(headers);
-    let mut whole = Object::new();
-    for (fields, own) in [(Some(headers.as_str()), false), (more.as_deref().map(RawValue::get), true)] {
-        let Some(Ok(fields)) = fields.map(Fields::of) else { continue };
-        for (name, json) in fields.into_entries().iter().filter(|(name, _)| !own || !CELERYS_HEADERS.contains(&name.as_ref())) {
-            whole.field(name, json.get());
-        }
-    }
-    whole.raw().unwrap_or_default()
-}
-
-/// Texts, numbers and JSON that was parsed before: there is nothing here that serde can refuse.
-fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_default()
-}
-
 fn zero() -> Json {
     to_raw_value(&0).unwrap_or_default()
-}
-
-#[derive(Serialize)]
-struct Message<'a> {
-    body: String,
-    #[serde(rename = "content-encoding")]
-    content_encoding: &'static str,
-    #[serde(rename = "content-type")]
-    content_type: &'static str,
-    headers: Json,
-    properties: Properties<'a>,
-}
-
-#[derive(Serialize)]
-struct Headers<'a> {
-    lang: &'static str,
-    task: &'a str,
-    id: &'a str,
-    shadow: Option<Json>,
-    eta: Option<String>,
-    expires: Option<String>,
-    group: Option<&'a str>,
-    group_index: Option<usize>,
-    retries: Json,
-    timelimit: [Option<Json>; 2],
-    root_id: &'a str,
-    parent_id: &'a str,
-    argsrepr: &'static str,
-    kwargsrepr: &'static str,
-    origin: &'static str,
-    ignore_result: bool,
-    replaced_task_nesting: u8,
-    stamped_headers: Option<()>,
-    stamps: Stamps,
-}
-
-/// None: an empty object.
-#[derive(Serialize)]
-struct Stamps {}
-
-#[derive(Serialize)]
-struct Properties<'a> {
-    correlation_id: &'a str,
-    reply_to: Option<String>,
-    delivery_mode: u8,
-    delivery_info: DeliveryInfo<'a>,
-    priority: Json,
-    body_encoding: &'static str,
-    delivery_tag: &'a str,
-    #[serde(rename = "MessageGroupId", skip_serializing_if = "Option::is_none")]
-    message_group_id: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-struct DeliveryInfo<'a> {
-    exchange: &'static str,
-    routing_key: Option<&'a String>,
-}
-
-/// What follows on what follows; null where there is nothing.
-#[derive(Serialize)]
-struct Embed<'a> {
-    #[serde(serialize_with = "or_null")]
-    callbacks: Vec<Signature>,
-    #[serde(serialize_with = "or_null")]
-    errbacks: Vec<Signature>,
-    #[serde(serialize_with = "or_null")]
-    chain: &'a [Signature],
-    chord: Option<()>,
-}
-
-fn or_null<S: Serializer>(signatures: &impl AsRef<[Signature]>, serializer: S) -> Result<S::Ok, S::Error> {
-    let signatures = signatures.as_ref();
-    if signatures.is_empty() { serializer.serialize_none() } else { signatures.serialize(serializer) }
 }
 
 /// What a result backend keeps.
