@@ -2,8 +2,7 @@ use std::borrow::Cow;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use errand_core::{DeadLetter, Message};
-
-use crate::LIMIT;
+use errand_sqs::LIMIT;
 
 /// Says that the body is the base64 of what was received.
 pub(crate) const ENCODING: (&str, &str) = ("errand-encoding", "base64");

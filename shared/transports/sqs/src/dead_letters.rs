@@ -6,9 +6,10 @@ use aws_sdk_sqs::types::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use errand_core::{Buried, DeadLetter, DeadLetters, Environment, Epitaph, Queues, SettingsError, StorageError, Timestamp};
 use errand_http::aws::{Failure, SdkConfig};
+use errand_sqs::LazyClient;
 use futures_util::{StreamExt, TryFutureExt, TryStreamExt, stream};
 
-use crate::{bury::ENCODING, client::LazyClient};
+use crate::bury::ENCODING;
 
 /// The most messages of one call. <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ReceiveMessage.html>
 const BATCH: usize = 10;

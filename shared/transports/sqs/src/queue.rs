@@ -5,8 +5,9 @@ use errand_core::{
     Address, DeadLetter, Environment, Message, Queue, Queues, SettingsError, StorageError, is_fifo, settings::all::DEAD_LETTER_URL,
 };
 use errand_http::aws::{Failure, SdkConfig};
+use errand_sqs::LazyClient;
 
-use crate::{bury::Burial, client::LazyClient};
+use crate::bury::Burial;
 
 /// The queues that a consumer's messages come from, and their dead-letter queues.
 pub struct SqsQueue {

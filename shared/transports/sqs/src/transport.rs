@@ -2,17 +2,13 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use aws_sdk_sqs::types::{QueueAttributeName, SendMessageBatchRequestEntry};
 use errand_core::{
-    BODY_LIMIT, Batching, Clock, Digest, Entry, Envelope, ForeignMessage, Forward, Init, OptionError, Problems, PublishError, Published,
-    Queues, SettingsError, Timestamp, Transport, TransportLimits, is_fifo,
+    BODY_LIMIT, Batching, Clock, Entry, Envelope, ForeignMessage, Forward, Init, OptionError, Problems, PublishError, Published, Queues,
+    SettingsError, Timestamp, Transport, TransportLimits, is_fifo,
 };
-use errand_http::aws::{Failure, SdkConfig, throttled};
+use errand_http::aws::{Failure, SdkConfig};
+use errand_sqs::{LIMIT, LazyClient, SERVICE, deduplication_id};
 use errand_wire::Format;
 use serde::Deserialize;
-
-use crate::{LIMIT, SERVICE, client::LazyClient};
-
-/// The most messages of one call. <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html>
-const BATCH: usize = 10;
 
 /// The longest delay of a message. <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-delay-queues.html>
 const LONGEST_DELAY: Duration = Duration::from_secs(900);
@@ -71,7 +67,7 @@ impl SqsTransport {
 
 impl Batching for SqsTransport {
     type Message = SendMessageBatchRequestEntry;
-    const MOST: usize = BATCH;
+    const MOST: usize = errand_sqs::BATCH;
 
     fn bytes(&self) -> usize {
         LIMIT
@@ -93,35 +89,13 @@ impl Batching for SqsTransport {
         if body.len() > BODY_LIMIT {
             return Err(PublishError::TooLarge { limit: BODY_LIMIT });
         }
-        let (size, ordered) = (body.len(), is_fifo(url));
-        let mut request = SendMessageBatchRequestEntry::builder().id("0").message_body(body);
-        if ordered {
-            // Order is kept within a group, and a message's own delay is not allowed: the consumer hides what comes early.
-            let call = if self.is_own { now.to_string() } else { String::new() };
-            request = request
-                .message_group_id(envelope.group.as_deref().unwrap_or("default"))
-                .message_deduplication_id(deduplication_id(&envelope.id, &call));
-        } else {
-            // On a standard queue a group is a tenant, for fair queues.
-            request = request.set_message_group_id(envelope.group.clone()).delay_seconds(delay_seconds(envelope, now));
-        }
-        let message = request.build().map_err(|_| PublishError::Refused("no SQS message can be made of the task".to_owned()))?;
-        Ok(Entry { to: url.clone(), size, ordered, message })
+        // A message's own delay is not allowed on a FIFO queue: the consumer hides what comes early.
+        let call = if self.is_own { now.to_string() } else { String::new() };
+        errand_sqs::entry(url, body, envelope, Some(delay_seconds(envelope, now)), &call)
     }
 
     async fn send(&self, url: &str, messages: &[&Self::Message]) -> Result<Vec<(usize, Answer)>, PublishError> {
-        let mut entries: Vec<Self::Message> = messages.iter().map(|message| (*message).clone()).collect();
-        entries.iter_mut().enumerate().for_each(|(place, entry)| entry.id = place.to_string());
-        let call = self.client.get().send_message_batch().queue_url(url).set_entries(Some(entries));
-        let told = call.send().await.map_err(|error| Failure::of(&error).to_publish(SERVICE))?;
-        let sent = told.successful().iter().map(|sent| (sent.id(), Ok(Published { message_id: Some(sent.message_id().to_owned()) })));
-        let failed = told.failed().iter().map(|failed| {
-            let why = format!("SQS: {}", failed.code());
-            // A throttled key service counts as the sender's fault, and passes all the same.
-            let passes = !failed.sender_fault() || throttled(failed.code());
-            (failed.id(), Err(if passes { PublishError::Unavailable(why) } else { PublishError::Refused(why) }))
-        });
-        Ok(sent.chain(failed).filter_map(|(id, answer)| Some((id.parse().ok()?, answer))).collect())
+        errand_sqs::send(self.client.get(), url, messages).await
     }
 }
 
@@ -182,10 +156,4 @@ impl Forward for SqsTransport {
 fn delay_seconds(envelope: &Envelope, now: Timestamp) -> i32 {
     let delay = envelope.delay(now).min(LONGEST_DELAY);
     i32::try_from(delay.as_millis().div_ceil(1000)).unwrap_or_default()
-}
-
-/// What tells a message from the same one sent again by the same `call`. SQS drops what has one that it saw in the last five minutes: an id that is sent to our own queue
-/// once more, since it was moved or is replayed, must not be dropped. That it is done once is the claim's work. Elsewhere nobody else sees to that, and there is one call.
-fn deduplication_id(id: &str, call: &str) -> String {
-    Digest::of(format!("{id} {call}").as_bytes()).to_string()
 }

@@ -7,11 +7,12 @@ use aws_sdk_sqs::{
 use errand_http::aws::SdkConfig;
 
 /// A client that is made when it is first used: many functions have several and use none in most invocations.
-pub(crate) struct LazyClient(LazyLock<Client, Box<dyn FnOnce() -> Client + Send>>);
+pub struct LazyClient(LazyLock<Client, Box<dyn FnOnce() -> Client + Send>>);
 
 impl LazyClient {
     /// In the region of the settings, unless another is said.
-    pub(crate) fn new(sdk: &SdkConfig, region: Option<String>) -> Self {
+    #[must_use]
+    pub fn new(sdk: &SdkConfig, region: Option<String>) -> Self {
         let sdk = sdk.clone();
         Self(LazyLock::new(Box::new(move || match region {
             None => Client::new(&sdk),
@@ -19,7 +20,9 @@ impl LazyClient {
         })))
     }
 
-    pub(crate) fn get(&self) -> &Client {
+    /// The client.
+    #[must_use]
+    pub fn get(&self) -> &Client {
         &self.0
     }
 }
