@@ -7,7 +7,7 @@ use errand_api::Access;
 use errand_consumer::{Consumer, Intake};
 use errand_core::{
     Backends, Dispatch, DynCheck, Environment, Init, Invocation, Reader, Registry, Routes, SettingsError, Target, Transport, backends_of,
-    settings::all::API_URL,
+    settings::all::{API_URL, TRANSPORTS},
 };
 use errand_engine::{Circuits, Engine, Log, Sequel};
 use errand_enqueue::Enqueue;
@@ -15,6 +15,7 @@ use errand_http::{Client, sns::Verifier};
 use errand_runtime::TokioClock;
 use errand_status::Operations;
 use errand_store_sqlite::{Database, SqliteNotes, SqliteQueue, SqliteStore};
+use errand_transport_celery::Celery;
 use errand_transport_console::Console;
 use errand_transport_eventbridge::EventBridgeTransport;
 use errand_transport_lambda::LambdaTransport;
@@ -154,6 +155,7 @@ impl System {
 fn backends(backends: &mut Backends<true>) {
     backends.add::<SqliteQueue>();
     backends.add::<SqsTransport>();
+    backends.add::<Celery>();
     backends.add::<errand_transport_channels::Channels>();
     backends.add::<Console>();
     backends.add::<EventBridgeTransport>();
@@ -174,6 +176,7 @@ async fn init(env: &Environment, invocation: Invocation, queue: SqliteQueue) -> 
         (env.has(&FROM), FROM.name),
         (invokes, "a Lambda function in ERRAND_ROUTES"),
         (backends_of(env)?.iter().any(|backend| OF_AWS.contains(&backend.as_str())), "a transport of AWS in ERRAND_TRANSPORTS"),
+        (env.get(&TRANSPORTS).is_some_and(|said| said.contains(Celery::ON_SQS)), "Celery's workers on SQS in ERRAND_TRANSPORTS"),
     ];
     let wants_aws = wants_aws.into_iter().find_map(|(wants, what)| wants.then_some(what)).or_else(|| env.refers_to_aws(Reader::Errand));
     let cx = Init::default().with(env.clone()).with(invocation).with(Client::new()).with(queue);

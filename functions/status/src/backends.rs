@@ -9,6 +9,8 @@ pub(crate) const HOME: &str = SqsTransport::BACKEND;
 /// Adds the kinds of transports of this build.
 pub fn backends(backends: &mut Backends<false>) {
     backends.add::<SqsTransport>();
+    #[cfg(feature = "transport-celery")]
+    backends.add::<errand_transport_celery::Celery>();
     #[cfg(feature = "transport-channels")]
     backends.add::<errand_transport_channels::Channels>();
     #[cfg(feature = "transport-console")]
