@@ -84,8 +84,9 @@ async fn send_in_turn<S: Batching + ?Sized>(service: &S, batches: Vec<Batch<S::M
     let (mut answers, mut batches) = (Vec::new(), batches.into_iter());
     while let Some(batch) = batches.next() {
         if let Err((unsent, error)) = send(service, batch, &mut answers).await {
-            let unsent = unsent.into_iter().chain(batches.flatten());
-            answers.extend(unsent.map(|(place, _)| (place, Err(error.clone()))));
+            answers.extend(unsent.into_iter().map(|(place, _)| (place, Err(error.clone()))));
+            let behind = error.behind();
+            answers.extend(batches.flatten().map(|(place, _)| (place, Err(behind.clone()))));
             break;
         }
     }
@@ -284,6 +285,9 @@ mod tests {
         let of = |to: &str| publish(&ids(to).iter().map(String::as_str).collect::<Vec<_>>(), fails);
         let (answers, calls) = of("o");
         assert_eq!((answers, &calls[..]), (vec![Err(unavailable()); 7], &["o:1,2,3".to_owned()][..]));
+        let (answers, _) = publish(&["o:1", "o:2", "o:3", "o:4"], |_, _, _| Err(PublishError::unanswered()));
+        assert_eq!(answers[2], Err(PublishError::unanswered()));
+        assert!(matches!(answers[3], Err(PublishError::Unavailable(_))), "what was not sent is there for certain not: {:?}", answers[3]);
         let (answers, calls) = of("a");
         assert_eq!((answers.iter().filter(|answer| answer.is_ok()).count(), calls.len()), (4, 3));
     }

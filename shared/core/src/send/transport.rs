@@ -185,6 +185,15 @@ impl PublishError {
         }
     }
 
+    /// What is said of what was not sent, since it comes behind what failed so.
+    #[must_use]
+    pub fn behind(self) -> Self {
+        match self {
+            Self::OutcomeUnknown(why) => Self::Unavailable(format!("not sent, since what comes before it is sent perhaps: {why}")),
+            error => error,
+        }
+    }
+
     /// What it is for an envelope that cannot be handed over.
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
