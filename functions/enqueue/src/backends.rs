@@ -25,4 +25,10 @@ pub fn backends(backends: &mut Backends<true>) {
     backends.add::<errand_transport_redis_streams::RedisStreams>();
     #[cfg(feature = "transport-rq")]
     backends.add::<errand_transport_rq::Rq>();
+    #[cfg(feature = "transport-servicebus")]
+    backends.add::<errand_transport_servicebus::ServiceBusQueue>();
+    #[cfg(feature = "transport-servicebus")]
+    backends.add::<errand_transport_servicebus::ServiceBusTopic>();
+    #[cfg(feature = "transport-storage-queue")]
+    backends.add::<errand_transport_storage_queue::StorageQueue>();
 }

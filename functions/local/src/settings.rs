@@ -90,12 +90,12 @@ The end of a line at the end of what is read is left out. Parameters and secrets
   its tasks wait; what was read before goes on being used meanwhile.
 - **Errand's own settings that are no secrets**, such as `ERRAND_ROUTES` and `ERRAND_API_KEYS`, are read whole, once, when a function starts: it waits for that, and does not start without. They are for what is too long for a function's environment, which holds 4 KB. A new value is
   taken by functions that start from then on.
-- Providers' and runners' other settings, and those of AWS, take none.
+- Providers', runners' and Azure's other settings, and those of AWS, take none.
 
 [Secrets](deploy.md#secrets-and-long-settings) tells what a deployment needs for it.
 
-`BLESS=1 cargo test --workspace --bin errand settings` writes this page, which is made of the settings' declarations: [`all.rs`](../shared/core/src/settings/all.rs), and for providers
-and runners `settings.rs` beside each.
+`BLESS=1 cargo test --workspace --bin errand settings` writes this page, which is made of the settings' declarations: [`all.rs`](../shared/core/src/settings/all.rs), and for providers,
+runners and Azure `settings.rs` beside each.
 ";
 
     /// Every provider and runner, with no setting.
@@ -116,7 +116,9 @@ and runners `settings.rs` beside each.
     fn page() -> String {
         let (aws, ours): (Vec<_>, Vec<_>) = all::ALL.iter().copied().partition(|setting| setting.name.starts_with("AWS_"));
         let mut page = INTRODUCTION.to_owned();
-        for (title, settings) in [("Errand", ours), ("Providers and runners", of_providers()), ("AWS", aws)] {
+        for (title, settings) in
+            [("Errand", ours), ("Providers and runners", of_providers()), ("AWS", aws), ("Azure", errand_azure::SETTINGS.to_vec())]
+        {
             write!(page, "\n## {title}\n\n| name | is | default | read by | |\n|---|---|---|---|---|\n").unwrap();
             for Setting { name, takes, default, readers, about } in settings {
                 let default = if default.is_empty() { String::new() } else { format!("`{default}`") };

@@ -19,8 +19,10 @@ use errand_transport_celery::Celery;
 use errand_transport_console::Console;
 use errand_transport_eventbridge::EventBridgeTransport;
 use errand_transport_lambda::LambdaTransport;
+use errand_transport_servicebus::{ServiceBusQueue, ServiceBusTopic};
 use errand_transport_sns::SnsTransport;
 use errand_transport_sqs::SqsTransport;
+use errand_transport_storage_queue::StorageQueue;
 use ses::FROM;
 use tokio::{sync::watch, task::JoinSet};
 
@@ -163,6 +165,9 @@ fn backends(backends: &mut Backends<true>) {
     backends.add::<SnsTransport>();
     backends.add::<errand_transport_redis_streams::RedisStreams>();
     backends.add::<errand_transport_rq::Rq>();
+    backends.add::<ServiceBusQueue>();
+    backends.add::<ServiceBusTopic>();
+    backends.add::<StorageQueue>();
 }
 
 /// The kinds of transports that are on AWS.
