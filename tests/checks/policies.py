@@ -75,7 +75,7 @@ def references(template):
         pattern = re.compile(template["Parameters"][name]["AllowedPattern"])
         yield from (f"{name}: does not take {value}" for value in REFERENCES if not pattern.fullmatch(value))
         yield from (f"{name}: takes {value}" for value in NO_REFERENCES if pattern.fullmatch(value))
-    for function, role in (("EnqueueFunction", "EnqueueRole"), ("StatusFunction", "StatusRole"), ("ConsumerFunction", "ConsumerRole")):
+    for function, role in (("EnqueueFunction", "EnqueueRole"), ("StatusFunction", "StatusRole"), ("ConsumerFunction", "ConsumerRole"), ("OutboxFunction", "OutboxRole")):
         given = [value["Ref"] for value in resources[function]["Properties"]["Environment"]["Variables"].values() if isinstance(value, dict) and value.get("Ref") in takers]
         for place, action in enumerate(("ssm:GetParameter", "secretsmanager:GetSecretValue")):
             found = [arn for name, statement in statements(resources) if name == role and statement["Action"] == action for arn in statement["Resource"]]

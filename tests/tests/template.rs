@@ -42,7 +42,7 @@ fn deployed() -> (BTreeSet<String>, Vec<(Reader, String)>) {
             2 if part != "Globals" || name != "Function" => part = name.to_lowercase(),
             8 if part == "Globals" && name.starts_with("ERRAND_") => assert!(of_all.insert(name.to_owned()), "{name} is said twice"),
             10 if name.starts_with("ERRAND_") => {
-                let reader = FUNCTIONS.into_iter().find(|reader| part.starts_with(reader.as_str()));
+                let reader = ALL_FUNCTIONS.into_iter().find(|reader| part.starts_with(reader.as_str()));
                 of_one.push((reader.unwrap_or_else(|| panic!("{name} is given to {part}")), name.to_owned()));
             }
             _ => {}
@@ -51,7 +51,10 @@ fn deployed() -> (BTreeSet<String>, Vec<(Reader, String)>) {
     (of_all, of_one)
 }
 
+/// Those that Globals are for. The outbox, which is not always there, gets the same, whether it reads it or not.
 const FUNCTIONS: [Reader; 3] = [Reader::Enqueue, Reader::Consumer, Reader::Status];
+
+const ALL_FUNCTIONS: [Reader; 4] = [Reader::Enqueue, Reader::Consumer, Reader::Status, Reader::Outbox];
 
 /// Every setting: core's, and those of the providers and runners of the deployed consumer.
 fn settings() -> Vec<Setting> {
@@ -85,7 +88,7 @@ fn the_template_can_set_what_functions_read() {
     }
     // Of AWS's, Lambda sets what is needed.
     for setting in settings.iter().filter(|setting| setting.name.starts_with("ERRAND_")) {
-        for function in FUNCTIONS.into_iter().filter(|function| setting.readers.contains(function)) {
+        for function in ALL_FUNCTIONS.into_iter().filter(|function| setting.readers.contains(function)) {
             let given = of_all.contains(setting.name) || of_one.iter().any(|(reader, name)| *reader == function && name == setting.name);
             let left_out = LEFT_OUT.iter().any(|(name, _)| *name == setting.name);
             assert!(given != left_out, "{} is given to {}: {given}, is left out: {left_out}", setting.name, function.as_str());

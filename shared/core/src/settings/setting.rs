@@ -51,6 +51,8 @@ pub enum Reader {
     Consumer,
     /// The function that tells and changes.
     Status,
+    /// The function that takes events from a stream.
+    Outbox,
     /// `errand`, on one machine.
     Errand,
 }
@@ -63,6 +65,7 @@ impl Reader {
             Self::Enqueue => "enqueue",
             Self::Consumer => "consumer",
             Self::Status => "status",
+            Self::Outbox => "outbox",
             Self::Errand => "errand",
         }
     }
