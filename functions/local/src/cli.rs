@@ -6,6 +6,7 @@ use errand_core::Environment;
 use crate::{
     client,
     decode::Decode,
+    outbox::Outbox,
     serve::{self, Options},
 };
 
@@ -53,6 +54,8 @@ enum Command {
     DeadLetters(client::DeadLetters),
     /// Say who may call
     Keys(client::Keys),
+    /// Publish the events that an application writes into a table
+    Outbox(Outbox),
     /// Tell what a message on the queue is read as
     Decode(Decode),
 }
@@ -75,6 +78,7 @@ impl Cli {
             Some(Command::Tail(command)) => runtime.block_on(command.run(&env)),
             Some(Command::DeadLetters(command)) => runtime.block_on(command.run(&env)),
             Some(Command::Keys(command)) => runtime.block_on(command.run(&env)),
+            Some(Command::Outbox(command)) => runtime.block_on(command.run(&env)),
             Some(Command::Decode(command)) => command.run(),
             Some(Command::Serve(options)) => runtime.block_on(serve::serve(&options, &env)),
             None => runtime.block_on(serve::serve(&self.serve, &env)),

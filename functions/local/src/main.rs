@@ -9,6 +9,7 @@ mod listen;
 mod lock;
 mod mail;
 mod objects;
+mod outbox;
 mod providers;
 mod queues;
 mod schedules;

@@ -90,7 +90,8 @@ fn greet(address: SocketAddr, smtp: Option<SocketAddr>, open: bool) {
     }
 }
 
-async fn told_to_stop() -> std::io::Result<()> {
+/// Ends when this process is told to end, by SIGTERM or SIGINT.
+pub(crate) async fn told_to_stop() -> std::io::Result<()> {
     let mut terminate = tokio::signal::unix::signal(SignalKind::terminate())?;
     tokio::select! {
         _ = terminate.recv() => Ok(()),

@@ -25,10 +25,22 @@ pub(crate) async fn whole(env: &Environment) -> Result<Environment, SettingsErro
 /// # Errors
 /// It is none, or cannot be read.
 pub(crate) async fn key(env: &Environment) -> Result<Option<Secret>, Box<dyn Error>> {
-    let of_aws = env.reference(&API_KEY)?.filter(Reference::is_of_aws);
-    let cx = with_references(env, Init::default(), of_aws.map(|_| API_KEY.name)).await?;
-    match Credential::from_env(env, &API_KEY, &cx, token)? {
-        Some(key) => Ok(Some(key.get().await.map_err(|error| error.message)?)),
+    secret(env, &API_KEY, token).await
+}
+
+/// A secret that a command has use for once.
+///
+/// # Errors
+/// It is of another form, or cannot be read.
+pub(crate) async fn secret(
+    env: &Environment,
+    setting: &Setting,
+    form: fn(&Secret) -> Result<Secret, String>,
+) -> Result<Option<Secret>, Box<dyn Error>> {
+    let of_aws = env.reference(setting)?.filter(Reference::is_of_aws);
+    let cx = with_references(env, Init::default(), of_aws.map(|_| setting.name)).await?;
+    match Credential::from_env(env, setting, &cx, form)? {
+        Some(secret) => Ok(Some(secret.get().await.map_err(|error| error.message)?)),
         None => Ok(None),
     }
 }
@@ -55,6 +67,19 @@ pub(crate) fn check(env: &Environment, settings: &[Setting]) -> Result<(), Strin
     let (unknown, others): (Vec<_>, Vec<_>) =
         env.strangers(Reader::Errand, settings, &errand_payloads::providers()).into_iter().partition(Stranger::is_unknown);
     errand_runtime::tell_strangers(&others);
+    refuse(&unknown)
+}
+
+/// The same for who has no providers, whose settings are then nobody's.
+///
+/// # Errors
+/// All that are none.
+pub(crate) fn check_own(env: &Environment) -> Result<(), String> {
+    let strangers = env.strangers(Reader::Errand, &[], &errand_payloads::providers());
+    refuse(&strangers.into_iter().filter(Stranger::is_unknown).collect::<Vec<_>>())
+}
+
+fn refuse(unknown: &[Stranger]) -> Result<(), String> {
     let told: Vec<String> = unknown.iter().map(ToString::to_string).collect();
     if told.is_empty() { Ok(()) } else { Err(told.join("; ")) }
 }

@@ -75,7 +75,7 @@ impl System {
         let caught = LocalMail::new(database.clone());
         let files = Arc::new(Files::open(data.join("objects")).map_err(|error| format!("cannot use the data folder: {error}"))?);
         let invocation = Invocation::from_env(env)?;
-        let cx = init(env, invocation, queue.clone()).await?;
+        let cx = init(env, Init::default().with(invocation).with(Client::new()).with(queue.clone()), None).await?;
         let dispatch = Dispatch::from_env(env, backends, SqliteQueue::BACKEND, &cx)?;
         let dispatch = dispatch.with_hold(Some(Arc::new(queue.clone()))).with_objects(Some(files.clone()));
         let registry = registry(env, &cx, &dispatch, caught.clone())?;
@@ -154,7 +154,7 @@ impl System {
 }
 
 /// Adds the kinds of transports.
-fn backends(backends: &mut Backends<true>) {
+pub(crate) fn backends(backends: &mut Backends<true>) {
     backends.add::<SqliteQueue>();
     backends.add::<SqsTransport>();
     backends.add::<Celery>();
@@ -173,8 +173,11 @@ fn backends(backends: &mut Backends<true>) {
 /// The kinds of transports that are on AWS.
 const OF_AWS: [&str; 4] = [SqsTransport::BACKEND, EventBridgeTransport::BACKEND, LambdaTransport::BACKEND, SnsTransport::BACKEND];
 
-/// What providers, runners and transports share; AWS's clients' settings where something wants them.
-async fn init(env: &Environment, invocation: Invocation, queue: SqliteQueue) -> Result<Init, SettingsError> {
+/// What providers, runners and transports share, with that of `cx`; AWS's clients' settings where something `wants` them.
+///
+/// # Errors
+/// A setting is wrong.
+pub(crate) async fn init(env: &Environment, cx: Init, wants: Option<&str>) -> Result<Init, SettingsError> {
     let is_lambda = |target: &Target| matches!(target, Target::Runner(options) if options.contains_key("lambda"));
     let invokes = Routes::from_env(env)?.iter().any(|(_, targets)| targets.iter().any(is_lambda));
     let wants_aws = [
@@ -183,9 +186,9 @@ async fn init(env: &Environment, invocation: Invocation, queue: SqliteQueue) -> 
         (backends_of(env)?.iter().any(|backend| OF_AWS.contains(&backend.as_str())), "a transport of AWS in ERRAND_TRANSPORTS"),
         (env.get(&TRANSPORTS).is_some_and(|said| said.contains(Celery::ON_SQS)), "Celery's workers on SQS in ERRAND_TRANSPORTS"),
     ];
-    let wants_aws = wants_aws.into_iter().find_map(|(wants, what)| wants.then_some(what)).or_else(|| env.refers_to_aws(Reader::Errand));
-    let cx = Init::default().with(env.clone()).with(invocation).with(Client::new()).with(queue);
-    settings::with_references(env, cx, wants_aws).await
+    let wants_aws = wants.or_else(|| wants_aws.into_iter().find_map(|(wants, what)| wants.then_some(what)));
+    let wants_aws = wants_aws.or_else(|| env.refers_to_aws(Reader::Errand));
+    settings::with_references(env, cx.with(env.clone()), wants_aws).await
 }
 
 /// The providers, the runners and the catcher of mail.

@@ -10,6 +10,9 @@ use tokio::{sync::watch, time::sleep};
 /// How long to wait when the queue does not answer.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// How long to wait at most without a look: another process, as `errand outbox` is, says nothing when it puts something there.
+const LONGEST: Duration = Duration::from_secs(1);
+
 /// Where messages come from.
 pub(crate) struct Source {
     pub(crate) queue: SqliteQueue,
@@ -51,7 +54,7 @@ async fn run(queue: &SqliteQueue, consumer: &Consumer, messages: Vec<Message>, i
 /// Waits until there may be something to take.
 async fn wait(queue: &SqliteQueue, name: &str) {
     let next = match queue.next_visible_at(name).await {
-        Ok(next) => next.map_or(Duration::MAX, |at| at.since(Timestamp::now())),
+        Ok(next) => next.map_or(LONGEST, |at| at.since(Timestamp::now()).min(LONGEST)),
         Err(_) => PAUSE,
     };
     tokio::select! {

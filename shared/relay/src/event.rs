@@ -8,7 +8,7 @@ pub struct Event {
     pub name: String,
     /// A CloudEvent in structured mode, or why there is none.
     pub content: Result<String, Unreadable>,
-    /// What order is kept within. Without one, the event's own `partitionkey`; without that, its order is nobody's concern.
+    /// What order is kept within; without one, its order is nobody's concern.
     pub key: Option<String>,
     /// The queue that it is for, by its name at the transport that it goes to.
     pub queue: Option<String>,
@@ -28,7 +28,7 @@ pub struct Unreadable {
 }
 
 impl Event {
-    /// What is to be published; its group is what order is kept within.
+    /// What is to be published. Its group is the key; without one, what the event says itself (`partitionkey`).
     ///
     /// # Errors
     /// It is no CloudEvent.

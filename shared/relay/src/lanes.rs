@@ -8,11 +8,13 @@ pub(crate) struct Lanes {
     next: Vec<Option<usize>>,
     /// Places with nobody before them who has not ended, and that have not gone yet.
     ready: BTreeSet<usize>,
-    begun: bool,
+    /// Whether the first of all is still to go, alone.
+    first: bool,
 }
 
 impl Lanes {
-    pub(crate) fn of<'a>(keys: impl IntoIterator<Item = Option<&'a str>>) -> Self {
+    /// `first_alone`: nothing goes beside the first of all. Where it is what failed before, nothing that had gone beside it goes again then.
+    pub(crate) fn of<'a>(keys: impl IntoIterator<Item = Option<&'a str>>, first_alone: bool) -> Self {
         let (mut next, mut ready, mut last) = (Vec::new(), BTreeSet::new(), BTreeMap::new());
         for (place, key) in keys.into_iter().enumerate() {
             next.push(None);
@@ -23,16 +25,15 @@ impl Lanes {
                 }
             }
         }
-        Self { next, ready, begun: false }
+        Self { next, ready, first: first_alone }
     }
 
-    /// The places that go now, together: at most one of each key. The first of all goes alone: where it is what failed before, nothing is sent again that had gone beside it.
+    /// The places that go now, together: at most one of each key.
     pub(crate) fn round(&mut self) -> Vec<usize> {
-        if self.begun {
-            return std::mem::take(&mut self.ready).into_iter().collect();
+        if std::mem::take(&mut self.first) {
+            return self.ready.pop_first().into_iter().collect();
         }
-        self.begun = true;
-        self.ready.pop_first().into_iter().collect()
+        std::mem::take(&mut self.ready).into_iter().collect()
     }
 
     /// Notes that a place has ended: who is behind it may go. A place of which this is never said holds its key.
@@ -54,10 +55,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn none_overtakes_another_of_its_key_and_all_go_that_can(keys in vec(option::of(0..6_u8), 0..60), stuck in vec(any::<bool>(), 0..60)) {
+        fn none_overtakes_another_of_its_key_and_all_go_that_can(keys in vec(option::of(0..6_u8), 0..60), stuck in vec(any::<bool>(), 0..60), alone: bool) {
             let names: Vec<Option<String>> = keys.iter().map(|key| key.map(|key| key.to_string())).collect();
-            let mut lanes = Lanes::of(names.iter().map(Option::as_deref));
-            let (mut went, mut first) = (Vec::new(), true);
+            let mut lanes = Lanes::of(names.iter().map(Option::as_deref), alone);
+            let (mut went, mut first) = (Vec::new(), alone);
             loop {
                 let round = lanes.round();
                 if round.is_empty() {

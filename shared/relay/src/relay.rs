@@ -98,8 +98,7 @@ impl Relay {
     pub async fn relay(&self, batch: &[Event], holds: Holds, deadline: Timestamp) -> Vec<Fate> {
         let now = self.clock.now();
         let read: Vec<Read> = batch.iter().map(|event| event.read().map(|envelope| self.addressed(envelope))).collect();
-        let keys: Vec<Option<String>> = zip(batch, &read).map(|(event, read)| key(event, read)).collect();
-        let mut lanes = Lanes::of(keys.iter().map(Option::as_deref));
+        let mut lanes = Lanes::of(batch.iter().map(|event| event.key.as_deref()), holds == Holds::All);
         let mut fates = vec![Fate::Untried; batch.len()];
         let until = deadline - LAST;
         // What an invocation is too short for is tried all the same, once.
@@ -190,14 +189,6 @@ fn unknown(why: &str) -> PublishError {
     PublishError::OutcomeUnknown(why.to_owned())
 }
 
-/// What order is kept within.
-fn key(event: &Event, read: &Read) -> Option<String> {
-    match read {
-        Ok(envelope) => envelope.group.clone(),
-        Err(_) => event.key.as_deref().map(group),
-    }
-}
-
 /// What an event is called.
 fn name<'a>(event: &'a Event, read: &'a Read) -> &'a str {
     read.as_ref().map_or(&event.name, |envelope| &envelope.id)
@@ -210,6 +201,7 @@ fn letter(event: &Event, read: &Read, kind: ErrorKind, reason: String) -> (Messa
         Ok(envelope) => (Some(name.clone()), Some(envelope.task.clone()), errand_wire::encode(envelope)),
         Err(unreadable) => (None, None, unreadable.body.clone()),
     };
-    let message = Message { id: name, lane: key(event, read), sent_at: event.written_at, ..errand_wire::lambda::message(body) };
+    let message =
+        Message { id: name, lane: event.key.as_deref().map(group), sent_at: event.written_at, ..errand_wire::lambda::message(body) };
     (message, DeadLetter { kind, reason, attempts: u32::from(read.is_ok()), id, task })
 }

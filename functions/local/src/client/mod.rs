@@ -12,7 +12,7 @@ mod templates;
 pub(crate) use dead_letters::DeadLetters;
 pub(crate) use keys::Keys;
 pub(crate) use notify::Notify;
-pub(crate) use output::say;
+pub(crate) use output::{say, tell};
 pub(crate) use schedules::Schedules;
 pub(crate) use tasks::{Cancel, Move, Send, Status, Tail};
 pub(crate) use templates::Templates;

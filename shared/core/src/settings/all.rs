@@ -60,9 +60,11 @@ crate::settings! {
     /// How long the queue keeps a message, as it is set there.
     RETENTION_SECONDS = "ERRAND_RETENTION_SECONDS", Number(60, 1_209_600), "345600", [Consumer, Errand];
     /// What becomes of an [outbox](outbox.md)'s event that cannot be published: it waits, and holds what is behind it, or it is a dead letter at once.
-    OUTBOX_FAILURE = "ERRAND_OUTBOX_FAILURE", OneOf(&["wait", "bury"]), "wait", [Outbox];
+    OUTBOX_FAILURE = "ERRAND_OUTBOX_FAILURE", OneOf(&["wait", "bury"]), "wait", [Outbox, Errand];
     /// How long it may have waited since it was written before it is a dead letter all the same: 22 hours, since a stream of DynamoDB forgets it after 24.
-    OUTBOX_HOLD_SECONDS = "ERRAND_OUTBOX_HOLD_SECONDS", Number(1, 84_600), "79200", [Outbox];
+    OUTBOX_HOLD_SECONDS = "ERRAND_OUTBOX_HOLD_SECONDS", Number(1, 84_600), "79200", [Outbox, Errand];
+    /// The database whose table [`errand outbox`](outbox.md#a-table-of-sql) relays, where none is named.
+    OUTBOX_DATABASE = "ERRAND_OUTBOX_DATABASE", Secret("the file of a SQLite database, or a `postgres://` URL"), "", [Errand];
     /// Anything: `errand` says nothing in colours (<https://no-color.org>).
     NO_COLOR = "NO_COLOR", Text("anything"), "", [Errand];
     /// `dumb`: the same, as terminals say it.

@@ -58,6 +58,6 @@ pub(crate) fn say(text: &impl Display) {
 
 /// What it tells beside that.
 #[expect(clippy::print_stderr, reason = "what a command tells beside what it was asked for")]
-pub(super) fn tell(text: &str) {
+pub(crate) fn tell(text: &str) {
     eprintln!("{text}");
 }
