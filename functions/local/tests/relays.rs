@@ -121,13 +121,13 @@ fn key(number: u32) -> Option<u32> {
 }
 
 /// Kills relays at random while they work, each with the keys of its part, and starts them again.
-fn kill_relays(shop: &Shop, left: impl Fn() -> u32) {
+async fn kill_relays(shop: &Shop, left: impl AsyncFn() -> u32) {
     let mut seed = u64::from(std::process::id());
     let mut relays: Vec<Child> = ["1/2", "2/2"].iter().map(|part| shop.start(&["--part", part])).collect();
     let mut kills = 0;
-    while left() > 0 || kills < 6 {
+    while left().await > 0 || kills < 6 {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        std::thread::sleep(Duration::from_millis(30 + (seed >> 33) % 300));
+        tokio::time::sleep(Duration::from_millis(30 + (seed >> 33) % 300)).await;
         let victim = usize::try_from(seed >> 60).unwrap() % 2;
         relays[victim].kill().unwrap();
         relays[victim].wait().unwrap();
@@ -142,8 +142,8 @@ fn kill_relays(shop: &Shop, left: impl Fn() -> u32) {
     println!("{kills} kills");
 }
 
-#[test]
-fn two_relays_of_a_table_that_are_killed_lose_nothing_and_keep_the_order_of_each_key() {
+#[tokio::test]
+async fn two_relays_of_a_table_that_are_killed_lose_nothing_and_keep_the_order_of_each_key() {
     let shop = Shop::of_sqlite();
     let mut database = shop.database();
     let transaction = database.transaction().unwrap();
@@ -152,11 +152,12 @@ fn two_relays_of_a_table_that_are_killed_lose_nothing_and_keep_the_order_of_each
         transaction.execute("INSERT INTO errand_outbox (event, key) VALUES (?1, ?2)", (event(number), key)).unwrap();
     }
     transaction.commit().unwrap();
-    kill_relays(&shop, || shop.left());
+    kill_relays(&shop, async || shop.left()).await;
     assert_whole(&shop.published(), key);
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[cfg(feature = "postgres")]
+#[tokio::test]
 #[ignore = "needs PostgreSQL"]
 async fn a_table_of_postgresql_is_relayed_in_the_same_way() {
     let url = std::env::var("TEST_POSTGRES").expect("tests/run sets it");
@@ -170,14 +171,11 @@ async fn a_table_of_postgresql_is_relayed_in_the_same_way() {
         let key = key(number).map(|key| key.to_string());
         client.execute("INSERT INTO errand_outbox (event, key) VALUES ($1::text::json, $2)", &[&event(number), &key]).await.unwrap();
     }
-    let left = || -> u32 {
-        tokio::task::block_in_place(|| {
-            let count = client.query_one("SELECT count(*) FROM errand_outbox", &[]);
-            let row = tokio::runtime::Handle::current().block_on(count).unwrap();
-            u32::try_from(row.get::<_, i64>(0)).unwrap()
-        })
+    let left = async || {
+        let row = client.query_one("SELECT count(*) FROM errand_outbox", &[]).await.unwrap();
+        u32::try_from(row.get::<_, i64>(0)).unwrap()
     };
-    kill_relays(&shop, left);
+    kill_relays(&shop, left).await;
     assert_whole(&shop.published(), key);
     // Its sessions have ended, and their locks with them.
     assert!(shop.run(&["--once"]).status.success());
