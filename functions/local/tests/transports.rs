@@ -57,12 +57,12 @@ async fn a_call_reaches_who_is_behind_a_topic_a_bus_and_a_function_at_once_or_wh
     let (subscribed, handed) = (emulator.queue("subscribed").await, emulator.queue("handed").await);
     let topic = emulator.topic("orders").await;
     emulator.subscribe(&topic, &subscribed, &[("RawMessageDelivery", "true")]).await;
-    let bus = emulator.bus("orders", &json!({ "source": ["shop"] }), &handed).await;
+    let bus = emulator.bus("orders", &json!({ "source": ["errand"] }), &handed).await;
     let (function, application) = (emulator.function("worker", TELLS).await, Stub::always(&Answer::json(200, "{}")).await);
     let (prefix, name) = topic.rsplit_once(':').unwrap();
     let transports = json!({
         "news": { "backend": "sns", "queues": [name], "options": { "AWS_SNS_ARN_PREFIX": format!("{prefix}:") } },
-        "events": { "backend": "eventbridge", "queues": ["orders"], "options": { "buses": { "orders": bus }, "source": "shop" } },
+        "events": { "backend": "eventbridge", "queues": ["orders"], "options": { "buses": { "orders": bus } } },
         "workers": { "backend": "lambda", "queues": ["reports"], "options": { "functions": { "reports": function } } },
         "lost": { "backend": "sns", "queues": ["nothing"], "options": { "AWS_SNS_ARN_PREFIX": format!("{prefix}:") } },
     });

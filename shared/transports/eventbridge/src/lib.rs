@@ -1,4 +1,4 @@
-//! Amazon EventBridge: puts envelopes on event buses, where rules hand them on.
+//! Amazon EventBridge: puts envelopes as CloudEvents on event buses, where rules hand them on.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -11,6 +11,7 @@ use errand_http::{
     aws::{Api, ONCE, REPEATABLE, code, one_region, refused, refused_alone},
     is,
 };
+use errand_wire::cloudevents;
 use http::header::CONTENT_TYPE;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -28,9 +29,6 @@ const LONGEST_DETAIL_TYPE: usize = 128;
 
 /// What is said of a name that no bus has.
 const NO_BUS: &str = "expected the name or the ARN of an event bus";
-
-/// The source of events that say none.
-const SOURCE: &str = "errand";
 
 /// Puts events.
 pub struct EventBridgeTransport {
@@ -56,7 +54,7 @@ pub struct Options {
     /// Buses by destinations: names or ARNs. Any other destination is a bus' name or ARN; `default` is that of the account.
     #[serde(default)]
     buses: BTreeMap<String, String>,
-    /// The events' `source`: `errand` when it is not said.
+    /// The `source` of the events, and of the CloudEvents in them: `errand` when it is not said, of which another Errand takes the ids as they are.
     source: Option<String>,
     /// The events' `detail-type`: the task's name when it is not said.
     detail_type: Option<String>,
@@ -107,7 +105,7 @@ impl Batching for EventBridgeTransport {
             let why = format!("EventBridge takes a detail-type of {LONGEST_DETAIL_TYPE} characters at most, and the task's name is longer");
             return Err(PublishError::Refused(why));
         }
-        let detail = errand_wire::encode(envelope);
+        let detail = cloudevents::encode(envelope, &self.source, None);
         let size = self.source.len() + detail_type.len() + detail.len();
         if size > LIMIT {
             return Err(PublishError::TooLarge { limit: LIMIT });
@@ -136,7 +134,7 @@ impl Transport for EventBridgeTransport {
             let pointer = format!("/buses/{}", segment(destination));
             return Err(Problems::at(&pointer, NO_BUS).into());
         }
-        let source = source.unwrap_or_else(|| SOURCE.to_owned());
+        let source = source.unwrap_or_else(|| cloudevents::SOURCE.to_owned());
         if source.is_empty() || source.len() > 256 || source.starts_with("aws.") {
             return Err(Problems::at("/source", "expected 1 to 256 bytes that do not begin with aws., as AWS's own events do").into());
         }

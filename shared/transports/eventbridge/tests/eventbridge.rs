@@ -67,7 +67,7 @@ async fn it_keeps_the_contract_of_a_transport() {
 }
 
 #[tokio::test]
-async fn an_event_has_the_envelope_as_its_detail() {
+async fn an_event_has_a_cloudevent_as_its_detail() {
     let stub = Stub::start(accept).await;
     let options = r#"{"buses":{"default":"arn:aws:events:eu-west-1:1:event-bus/orders"}}"#;
     let sent = made(stub.url(), options).unwrap().publish(&[envelope("a"), to("b", "other")]).await;
@@ -76,7 +76,10 @@ async fn an_event_has_the_envelope_as_its_detail() {
     events.sort_by_key(|event| event["EventBusName"].to_string());
     assert_eq!(events[0]["EventBusName"], "arn:aws:events:eu-west-1:1:event-bus/orders");
     assert_eq!((&events[0]["Source"], &events[0]["DetailType"]), (&json!("errand"), &json!("email")));
-    assert_eq!(events[0]["Detail"], errand_wire::encode(&envelope("a")));
+    let detail: Value = serde_json::from_str(events[0]["Detail"].as_str().unwrap()).unwrap();
+    let cloud_event =
+        json!({ "specversion": "1.0", "type": "email", "source": "errand", "id": "a", "datacontenttype": "application/json" });
+    assert_eq!(detail, cloud_event);
     assert_eq!(events[1]["EventBusName"], "other");
     let request = puts(&stub).remove(0);
     assert!(request.headers["authorization"].to_str().unwrap().contains("/eu-west-1/events/"), "where the buses are");
@@ -100,7 +103,7 @@ async fn a_call_takes_ten_events_and_less_than_one_mebibyte() {
     let mut sizes: Vec<usize> = puts(&stub).iter().map(|request| entries(request).len()).collect();
     sizes.sort_unstable();
     assert_eq!(sizes, [1, 7, 10, 10]);
-    let room = 1024 * 1024 - 1 - errand_wire::encode(&large("d", 0)).len() - "errand".len() - "email".len();
+    let room = 1024 * 1024 - 1 - errand_wire::cloudevents::encode(&large("d", 0), "errand", None).len() - "errand".len() - "email".len();
     let sent = transport(stub.url()).publish(&[large("d", room), large("e", room + 1)]).await;
     assert!(sent[0].is_ok() && sent[1] == Err(PublishError::TooLarge { limit: 1024 * 1024 - 1 }), "{sent:?}");
 }
@@ -253,8 +256,7 @@ async fn what_was_taken_is_found_on_the_other_side_after_the_emulator_was_ended(
     let queue = emulator.queue("taken").await;
     let bus = emulator.bus("orders", &json!({ "source": ["errand"] }), &queue).await;
     let transport = made(&emulator.url, &format!(r#"{{"buses":{{"default":"{bus}"}}}}"#)).unwrap();
-    let event = |i: u32| Envelope { kwargs: Fields::value("{}").ok(), ..envelope(&format!("{i:03}")) };
-    let envelopes: Vec<Envelope> = (0..500).map(event).collect();
+    let envelopes: Vec<Envelope> = (0..500).map(|i| envelope(&format!("{i:03}"))).collect();
     let taken = emulator.taken_while_it_is_ended(&transport, &envelopes).await;
     let found: BTreeSet<String> = emulator.all_messages(&queue).await.iter().map(|message| decoded(message).id).collect();
     let lost: Vec<&String> = taken.iter().filter(|id| !found.contains(*id)).collect();

@@ -6,6 +6,7 @@ use errand_core::{
     DEFAULT_QUEUE, Envelope, Init, Noted, OptionError, Problems, PublishError, Published, Transport, TransportLimits, segment,
 };
 use errand_http::aws::{Functions, Invoke, LAMBDA, ONCE, one_region};
+use errand_wire::Format;
 use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -20,6 +21,7 @@ pub struct LambdaTransport {
     named: BTreeMap<String, String>,
     /// The functions that its check asks for: those of the options, and of the alias' queues.
     checked: Noted,
+    format: Format,
 }
 
 /// What an alias says; names in capitals are django-tasks-cloud's.
@@ -35,6 +37,9 @@ pub struct Options {
     /// Functions by destinations: names or ARNs. Any other destination is a function's name or ARN.
     #[serde(default)]
     functions: BTreeMap<String, String>,
+    /// What the functions read.
+    #[serde(default)]
+    format: Format,
 }
 
 impl Transport for LambdaTransport {
@@ -42,7 +47,7 @@ impl Transport for LambdaTransport {
     type Options = Options;
 
     fn new(_: &str, options: Options, cx: &Init) -> Result<Self, OptionError> {
-        let Options { region, default_function, functions: mut named } = options;
+        let Options { region, default_function, functions: mut named, format } = options;
         let check = |function: &str, pointer: &str| Functions::check(function).map_err(|expected| Problems::at(pointer, expected));
         for (destination, function) in &named {
             check(function, &format!("/functions/{}", segment(destination)))?;
@@ -53,7 +58,7 @@ impl Transport for LambdaTransport {
         }
         let region = one_region(region.as_deref(), named.values().map(String::as_str)).map_err(Problems::whole)?;
         let checked = named.values().cloned().collect();
-        Ok(Self { functions: Functions::new(LAMBDA.for_transport(region, cx)?), named, checked })
+        Ok(Self { functions: Functions::new(LAMBDA.for_transport(region, cx)?), named, checked, format })
     }
 
     fn limits(&self) -> TransportLimits {
@@ -88,7 +93,7 @@ impl LambdaTransport {
     async fn invoke(&self, envelope: &Envelope) -> Result<Published, PublishError> {
         let destination = envelope.destination.as_deref().unwrap_or(DEFAULT_QUEUE);
         let function = self.function(destination).map_err(|expected| PublishError::Refused(format!("Lambda: {expected}")))?;
-        let event = event(envelope);
+        let event = self.event(envelope)?;
         if event.len() > Functions::EVENT_LIMIT {
             return Err(PublishError::TooLarge { limit: Functions::EVENT_LIMIT });
         }
@@ -98,11 +103,16 @@ impl LambdaTransport {
             _ => Err(answer.unclear().into()),
         }
     }
-}
 
-/// The envelope, always with `args` and `kwargs`: who wrote a function for django-tasks-cloud reads both.
-fn event(envelope: &Envelope) -> String {
-    let or = |json: &Option<Box<RawValue>>, empty: &str| json.clone().or_else(|| RawValue::from_string(empty.to_owned()).ok());
-    let (args, kwargs) = (or(&envelope.args, "[]"), or(&envelope.kwargs, "{}"));
-    errand_wire::encode(&Envelope { args, kwargs, ..envelope.clone() })
+    /// What a function is given: in Errand's own form always with `args` and `kwargs`, since who wrote one for django-tasks-cloud reads both.
+    fn event(&self, envelope: &Envelope) -> Result<String, PublishError> {
+        let or = |json: &Option<Box<RawValue>>, empty: &str| json.clone().or_else(|| RawValue::from_string(empty.to_owned()).ok());
+        match &self.format {
+            Format::Native => {
+                let (args, kwargs) = (or(&envelope.args, "[]"), or(&envelope.kwargs, "{}"));
+                Ok(errand_wire::encode(&Envelope { args, kwargs, ..envelope.clone() }))
+            }
+            format => format.encode(envelope),
+        }
+    }
 }

@@ -82,6 +82,15 @@ async fn a_function_is_invoked_with_the_task_and_not_waited_for() {
 }
 
 #[tokio::test]
+async fn an_event_is_written_for_who_reads_it() {
+    let stub = lambda().await;
+    assert!(made(stub.url(), r#"{"format":"django-tasks"}"#).unwrap().publish(&[to("a", "reports")]).await[0].is_ok());
+    assert_eq!(stub.requests()[0].body, r#"{"task":"email","args":[],"kwargs":{}}"#);
+    let wrong = made(stub.url(), r#"{"format":"celery"}"#).err().unwrap().to_string();
+    assert!(wrong.starts_with("/format: expected one of native"), "{wrong}");
+}
+
+#[tokio::test]
 async fn a_lost_answer_is_perhaps_and_is_not_asked_for_again() {
     let stub = Stub::always(&Answer::BreakOff).await;
     let sent = transport(stub.url()).publish(&[envelope("a")]).await.remove(0);

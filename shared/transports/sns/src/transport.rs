@@ -10,6 +10,7 @@ use errand_http::{
     aws::{Api, ONCE, REPEATABLE, element, one_region, refused, refused_alone},
     is,
 };
+use errand_wire::Format;
 use serde::Deserialize;
 
 use crate::{
@@ -34,6 +35,7 @@ pub struct SnsTransport {
     checked: Noted,
     attributes: BTreeMap<String, String>,
     size: usize,
+    format: Format,
     clock: Arc<dyn Clock>,
 }
 
@@ -59,6 +61,9 @@ pub struct Options {
     /// The topics' attribute `MaximumMessageSize`, in bytes.
     #[serde(rename = "MaximumMessageSize")]
     size: Option<usize>,
+    /// What those read who take it there.
+    #[serde(default)]
+    format: Format,
 }
 
 /// What SNS is given of an envelope.
@@ -85,7 +90,7 @@ impl Batching for SnsTransport {
     fn entry(&self, envelope: &Envelope, _: Timestamp) -> Result<Entry<Message>, PublishError> {
         let topic = self.topics.arn(envelope.destination.as_deref())?;
         let ordered = is_fifo(&topic);
-        let body = errand_wire::encode(envelope);
+        let body = self.format.encode(envelope)?;
         let attributes = attributes::of(envelope, &self.attributes)?;
         let size = body.len() + attributes::size(&attributes);
         if size > self.size {
@@ -113,7 +118,7 @@ impl Transport for SnsTransport {
 
     fn new(_: &str, options: Options, cx: &Init) -> Result<Self, OptionError> {
         let env = cx.shared::<Environment>()?;
-        let Options { region, prefix, default_topic, topics, attributes, size } = options;
+        let Options { region, prefix, default_topic, topics, attributes, size, format } = options;
         let or_set = |said: Option<String>, setting| said.or_else(|| env.get(setting).map(ToOwned::to_owned));
         let topics = Topics::new(or_set(prefix, &AWS_SNS_ARN_PREFIX), or_set(default_topic, &AWS_DEFAULT_TOPIC_NAME), topics)?;
         attributes::check(&attributes).map_err(|problems| problems.under("/attributes"))?;
@@ -124,7 +129,7 @@ impl Transport for SnsTransport {
         let region = one_region(region.as_deref(), topics.arns()).map_err(Problems::whole)?;
         let sns = SNS.for_transport(region, cx)?;
         let checked = topics.named().cloned().collect();
-        Ok(Self { sns, topics, checked, attributes, size, clock: cx.clock()? })
+        Ok(Self { sns, topics, checked, attributes, size, format, clock: cx.clock()? })
     }
 
     fn limits(&self) -> TransportLimits {

@@ -142,6 +142,18 @@ async fn a_call_takes_ten_messages_and_256_kib_with_their_attributes() {
     assert!(larger.publish(&[large("e", most + 1)]).await[0].is_ok(), "a topic may take more");
 }
 
+#[tokio::test]
+async fn a_message_is_written_for_who_reads_it() {
+    let stub = Stub::start(accept).await;
+    let of = |format: &str| made(stub.url(), &format!(r#"{{"AWS_SNS_ARN_PREFIX":"{PREFIX}","format":{format}}}"#));
+    let bulk = Envelope { kwargs: Fields::value("[{}]").ok(), context: Context { bulk: true, ..Context::default() }, ..envelope("b") };
+    let answers = of(r#""django-tasks""#).unwrap().publish(&[envelope("a"), bulk]).await;
+    assert!(answers[0].is_ok() && matches!(answers[1], Err(PublishError::Refused(_))), "what a form cannot say is refused: {answers:?}");
+    assert_eq!(entries(&stub.requests()[0])[0]["Message"], r#"{"task":"email","args":[],"kwargs":{}}"#);
+    let wrong = of(r#""celery""#).err().unwrap().to_string();
+    assert!(wrong.starts_with("/format: expected one of native"), "{wrong}");
+}
+
 fn attributes(entry: &Form) -> Form {
     let of = |number: usize, part: &str| entry.get(&format!("MessageAttributes.entry.{number}.{part}")).cloned();
     (1..).map_while(|number| Some((of(number, "Name")?, of(number, "Value.StringValue")?))).collect()
