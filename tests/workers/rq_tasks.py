@@ -23,3 +23,16 @@ def flaky():
     if get_current_job().retries_left:
         raise RuntimeError("once more")
     return "at last"
+
+
+class Provider:
+    """A provider of django-notifs."""
+
+    def __init__(self, context):
+        self.context = context
+
+    def send(self, payload):
+        note(payload, **self.context)
+
+    def send_bulk(self, payloads):
+        note(*payloads, **self.context)

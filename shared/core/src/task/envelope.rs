@@ -152,7 +152,7 @@ impl Envelope {
     /// Whether it has positional arguments.
     #[must_use]
     pub fn has_args(&self) -> bool {
-        self.args.as_deref().is_some_and(|args| !args.get().trim_matches(['[', ']', ' ']).is_empty())
+        self.args.as_deref().is_some_and(|args| args.get().strip_prefix('[').is_none_or(|args| args.trim_ascii() != "]"))
     }
 
     /// How large its arguments are, in bytes.

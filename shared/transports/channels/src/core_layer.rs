@@ -50,7 +50,7 @@ pub(crate) fn channels(group: &str, options: &Options, now: Timestamp) -> Cmd {
 /// It cannot be written.
 pub(crate) fn to_channel(message: &Message<'_>, channel: &str, options: &Options, at: At, limit: usize) -> Result<Cmd, PublishError> {
     let local = channel.contains('!').then(|| json::text(channel));
-    let written = message.prefixed(options.serializer_format, local.as_deref())?;
+    let written = message.prefixed(local.as_deref())?;
     send(BTreeMap::from([(process(channel), written)]), options, at, limit)
 }
 
@@ -66,7 +66,7 @@ pub(crate) fn to_group(message: &Message<'_>, channels: &[String], options: &Opt
     }
     let written = processes.into_iter().map(|(process, channels)| {
         let channels = format!("[{}]", channels.join(","));
-        Ok((process, message.prefixed(options.serializer_format, Some(&channels))?))
+        Ok((process, message.prefixed(Some(&channels))?))
     });
     send(written.collect::<Result<_, PublishError>>()?, options, at, limit)
 }

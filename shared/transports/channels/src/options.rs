@@ -1,4 +1,5 @@
 use errand_core::Problems;
+use errand_wire::Format;
 use serde::{Deserialize, de::IgnoredAny};
 
 errand_redis::options! {
@@ -20,7 +21,10 @@ errand_redis::options! {
         group_expiry: Option<u32>,
         /// How the layer writes messages.
         #[serde(default)]
-        pub(crate) serializer_format: Format,
+        pub(crate) serializer_format: Serializer,
+        /// What a message holds.
+        #[serde(default)]
+        pub(crate) format: Format,
         /// Keys that messages are encrypted with, which cannot be done here.
         symmetric_encryption_keys: Option<IgnoredAny>,
     }
@@ -51,7 +55,7 @@ pub(crate) enum Target {
 /// How messages are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Format {
+pub(crate) enum Serializer {
     #[default]
     Msgpack,
     Json,
@@ -82,6 +86,9 @@ impl Options {
         let numbers = [("/expiry", self.expiry), ("/capacity", self.capacity), ("/group_expiry", self.group_expiry)];
         if let Some((name, _)) = numbers.into_iter().find(|(_, number)| *number == Some(0)) {
             return Err(Problems::at(name, "expected a number above 0"));
+        }
+        if !matches!(self.format, Format::Native | Format::DjangoNotifs(_)) {
+            return Err(Problems::at("/format", "expected native or django-notifs"));
         }
         if self.symmetric_encryption_keys.is_some() {
             let why = "messages cannot be encrypted here: have the site say no keys, and protect the way to Redis by ssl";

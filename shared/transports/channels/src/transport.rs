@@ -68,9 +68,9 @@ impl Channels {
     /// What sends an envelope's message, at a time and in its place of a call; to these channels where it is for the core layer's group.
     fn command(&self, envelope: &Envelope, channels: &[String], at: At) -> Result<Cmd, PublishError> {
         let (options, limit) = (&self.options, self.limits().bytes);
-        let (name, message) = (self.name(envelope)?, Message::of(envelope)?);
-        let publish = |channel: &str| {
-            let message = message.plain(options.serializer_format)?;
+        let (name, message) = (self.name(envelope)?, Message::of(envelope, options)?);
+        let publish = |channel: &str, message: Message<'_>| {
+            let message = message.plain();
             if message.len() > limit {
                 Err(PublishError::TooLarge { limit })
             } else {
@@ -80,8 +80,8 @@ impl Channels {
         match (options.layer, options.target) {
             (Layer::Core, Target::Channel) => core_layer::to_channel(&message, name, options, at, limit),
             (Layer::Core, Target::Group) => core_layer::to_group(&message, channels, options, at, limit),
-            (Layer::PubSub, Target::Channel) => publish(name),
-            (Layer::PubSub, Target::Group) => publish(&format!("{}__group__{name}", options.prefix())),
+            (Layer::PubSub, Target::Channel) => publish(name, message),
+            (Layer::PubSub, Target::Group) => publish(&format!("{}__group__{name}", options.prefix()), message),
         }
     }
 

@@ -63,6 +63,7 @@ fn options_are_refused_with_their_place() {
     assert!(encrypted.starts_with("/symmetric_encryption_keys: messages cannot be encrypted here") && !encrypted.contains("hunter2"));
     let both = told(&json!({ "host": "h", "layer": "pubsub", "expiry": 5 }));
     assert_eq!(both, "/expiry: is nothing to the pub/sub layer, which keeps no messages");
+    assert_eq!(with("format", json!("cloudevents")), "/format: expected native or django-notifs");
     assert!(with("hosts", json!(["redis://a", "redis://b"])).starts_with("/hosts: expected "));
 }
 
@@ -175,15 +176,8 @@ async fn django_notifs_own_consumer_takes_its_messages() {
     let prefix = format!("notifs-{}", std::process::id());
     let site = Python::start("channels_site.py", &[&url(), &prefix]);
     assert_eq!(site.line(), "ready");
-    let to_site = channels(&json!({ "url": url(), "prefix": prefix })).unwrap();
-    let notify = json!({
-        "provider": "console",
-        "provider_class": "notifications.providers.console.ConsoleNotificationProvider",
-        "payload": { "text": "Zoë" },
-        "context": {},
-        "countdown": 0,
-    });
-    assert_eq!(publish(&to_site, message("django_notifs", "notify", &notify)).await, Ok(None));
+    let to_site = channels(&json!({ "url": url(), "prefix": prefix, "format": "django-notifs" })).unwrap();
+    assert_eq!(publish(&to_site, message("django_notifs", "console", &json!({ "text": "Zoë" }))).await, Ok(None));
     assert_eq!(site.line(), "{'text': 'Zoë'}");
 }
 

@@ -1,21 +1,18 @@
 use std::{sync::Arc, time::Duration};
 
 use errand_core::{
-    Clock, DEFAULT_QUEUE, Envelope, Init, OBJECT_LIMIT, OptionError, Problems, PublishError, Published, Transport, TransportLimits,
+    Clock, DEFAULT_QUEUE, Envelope, Init, OBJECT_LIMIT, OptionError, Problems, PublishError, Published, Timestamp, Transport,
+    TransportLimits,
 };
 use errand_redis::{
     Again, Redis,
     redis::{Cmd, FromRedisValue as _, cmd},
 };
-
-use crate::event::{event, time};
+use errand_wire::{CloudEvents, Format, cloudevents};
 
 /// The stream of what names no queue, where the options name none; how many entries a stream keeps at least: django-dispatch's own.
 const STREAM: &str = "events";
 const MAX_LEN: u64 = 10_000;
-
-/// Who sends the events, where the options do not say.
-const SOURCE: &str = "errand";
 
 errand_redis::options! {
     /// What an alias says: where Redis is, and what its streams are.
@@ -24,8 +21,8 @@ errand_redis::options! {
         stream_name: Option<String>,
         /// How many entries a stream keeps at least, before the oldest go; 0 for all.
         max_len: Option<u64>,
-        /// The `source` of the events.
-        source: Option<String>,
+        /// What an entry holds; CloudEvents, when it is not said.
+        format: Option<Format>,
     }
 }
 
@@ -34,7 +31,7 @@ pub struct RedisStreams {
     redis: Redis,
     stream: String,
     max_len: u64,
-    source: String,
+    format: Format,
     clock: Arc<dyn Clock>,
 }
 
@@ -43,16 +40,14 @@ impl Transport for RedisStreams {
     type Options = Options;
 
     fn new(_: &str, mut options: Options, cx: &Init) -> Result<Self, OptionError> {
-        for (name, text) in [("/stream_name", &options.stream_name), ("/source", &options.source)] {
-            if text.as_deref() == Some("") {
-                return Err(Problems::at(name, "expected a text that is not empty").into());
-            }
+        if options.stream_name.as_deref() == Some("") {
+            return Err(Problems::at("/stream_name", "expected a text that is not empty").into());
         }
         Ok(Self {
             redis: options.place().open(cx)?,
             stream: options.stream_name.unwrap_or_else(|| STREAM.to_owned()),
             max_len: options.max_len.unwrap_or(MAX_LEN),
-            source: options.source.unwrap_or_else(|| SOURCE.to_owned()),
+            format: options.format.unwrap_or_else(|| Format::CloudEvents(CloudEvents::default())),
             clock: cx.clock()?,
         })
     }
@@ -76,23 +71,33 @@ impl Transport for RedisStreams {
 }
 
 impl RedisStreams {
-    /// What adds an envelope's entry: its event, and beside it what readers choose by.
+    /// What adds an envelope's entry: its text, and beside it what readers choose by.
     fn entry(&self, envelope: &Envelope, time: &str) -> Result<Cmd, PublishError> {
-        let (event, limit) = (event(envelope, &self.source, time)?, self.limits().bytes);
-        if event.len() > limit {
+        let queue = envelope.destination.as_deref().unwrap_or(DEFAULT_QUEUE);
+        let (field, source, text) = match &self.format {
+            Format::CloudEvents(CloudEvents { source }) => {
+                ("cloud_event", source.as_str(), cloudevents::encode(envelope, source, Some(time)))
+            }
+            // To who takes it there, it belongs on that queue.
+            Format::Native => ("body", cloudevents::SOURCE, errand_wire::encode(&Envelope { queue: queue.to_owned(), ..envelope.clone() })),
+            format => ("body", cloudevents::SOURCE, format.encode(envelope)?),
+        };
+        let limit = self.limits().bytes;
+        if text.len() > limit {
             return Err(PublishError::TooLarge { limit });
         }
-        let stream = match envelope.destination.as_deref() {
-            None | Some(DEFAULT_QUEUE) => &self.stream,
-            Some(stream) => stream,
-        };
         let mut add = cmd("XADD");
-        add.arg(stream);
+        add.arg(if queue == DEFAULT_QUEUE { &self.stream } else { queue });
         if self.max_len > 0 {
             add.arg("MAXLEN").arg("~").arg(self.max_len);
         }
-        add.arg("*").arg("event_id").arg(&envelope.id).arg("event_type").arg(&envelope.task).arg("source").arg(&self.source);
-        add.arg("timestamp").arg(time).arg("cloud_event").arg(event);
+        add.arg("*").arg("event_id").arg(&envelope.id).arg("event_type").arg(&envelope.task).arg("source").arg(source);
+        add.arg("timestamp").arg(time).arg(field).arg(text);
         Ok(add)
     }
+}
+
+/// The time as Python's `isoformat` writes it, which its `fromisoformat` reads in every version.
+fn time(at: Timestamp) -> String {
+    at.to_string().replace('Z', "+00:00")
 }

@@ -3,6 +3,7 @@ use std::borrow::Cow;
 use errand_core::{DEFAULT_QUEUE, Digest, Envelope, PublishError, Timestamp};
 use errand_redis::redis::{Cmd, cmd};
 
+use errand_wire::{Format, django_notifs};
 use serde_json::value::RawValue;
 
 use crate::options::{Options, Retry, is_path};
@@ -54,7 +55,10 @@ pub(crate) fn key(job_id: &str) -> String {
 /// # Errors
 /// No job can be made of it.
 pub(crate) fn enqueue(envelope: &Envelope, options: &Options, now: Timestamp, limit: usize) -> Result<Cmd, PublishError> {
-    let data = data(envelope, options.module.as_deref())?;
+    let data = match &options.format {
+        Format::DjangoNotifs(told) => data(&django_notifs::call(envelope, django_notifs::RQ_FUNCTION, told)?, None),
+        _ => data(envelope, options.module.as_deref()),
+    }?;
     if data.len() > limit {
         return Err(PublishError::TooLarge { limit });
     }

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use errand_core::{Problems, WorkerResult};
+use errand_wire::Format;
 use serde::Deserialize;
 
 errand_redis::options! {
@@ -8,6 +9,9 @@ errand_redis::options! {
     pub struct Options {
         /// The module of functions whose tasks are named without one.
         pub(crate) module: Option<String>,
+        /// What a job calls.
+        #[serde(default)]
+        pub(crate) format: Format,
         /// How long a job may run, in seconds, before its worker ends it; -1 for as long as it takes. RQ's own default is 180.
         pub(crate) job_timeout: Option<i64>,
         /// How long what a job returned is kept, in seconds; -1 for ever. RQ's own default is 500.
@@ -80,6 +84,9 @@ impl Options {
     pub(crate) fn check(&self) -> Result<(), Problems> {
         if self.module.as_deref().is_some_and(|module| !is_path(module)) {
             return Err(Problems::at("/module", "expected the name of a module, such as shop.tasks"));
+        }
+        if !matches!(self.format, Format::Native | Format::DjangoNotifs(_)) {
+            return Err(Problems::at("/format", "expected native or django-notifs"));
         }
         let longest = WorkerResult::LONGEST.as_secs();
         if self.result_timeout.is_some_and(|seconds| seconds == 0 || seconds > longest) {

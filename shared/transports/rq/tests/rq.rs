@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use errand_core::{Envelope, Fields, Json, OptionError, PublishError, Timestamp, Transport, WorkerResult};
+use errand_core::{Context, Envelope, Fields, Json, OptionError, PublishError, Timestamp, Transport, WorkerResult};
 use errand_redis::redis::{self, aio::MultiplexedConnection};
 use errand_testkit::{
     Peer, RedisServer, Stopped,
@@ -55,6 +55,7 @@ fn options_are_refused_with_their_place() {
     assert_eq!(with("result_ttl", json!(-2)), "/result_ttl: expected a number of seconds from 0, or -1 for no end");
     assert_eq!(with("module", json!("shop/tasks")), "/module: expected the name of a module, such as shop.tasks");
     assert_eq!(with("result_timeout", json!(604_801)), "/result_timeout: expected a number of seconds from 1 to 604800");
+    assert_eq!(with("format", json!("cloudevents")), "/format: expected native or django-notifs");
     assert!(with("serializer", json!("json")).starts_with("/serializer: expected "));
 }
 
@@ -131,7 +132,7 @@ async fn a_job_has_the_fields_that_rq_gives_it() {
 #[tokio::test]
 async fn what_can_be_no_job_is_refused() {
     let rq = rq(&json!({ "host": "127.0.0.1", "port": 1 })).unwrap();
-    let bulk = Envelope { context: errand_core::Context { bulk: true, ..Default::default() }, ..job("a", "shop.tasks.ship", "default") };
+    let bulk = Envelope { context: Context { bulk: true, ..Default::default() }, ..job("a", "shop.tasks.ship", "default") };
     let answers = rq.publish(&[envelope("a"), bulk]).await;
     let refused = |why: &str| Err(PublishError::Refused(why.to_owned()));
     assert_eq!(answers[0], refused("a task for RQ is the dotted path of a function, such as shop.tasks.ship"));
@@ -148,6 +149,7 @@ impl Worker {
         let worker = Command::new(python)
             .args(["-m", "rq.cli", "worker", "--url", &std::env::var("TEST_REDIS").unwrap(), "--with-scheduler"])
             .args(["--serializer", "rq.serializers.JSONSerializer", "--quiet", queue])
+            .env("DJANGO_SETTINGS_MODULE", "notifs_settings")
             .env("PYTHONPATH", concat!(env!("CARGO_MANIFEST_DIR"), "/../../../tests/workers"))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -172,9 +174,9 @@ struct World {
 }
 
 impl World {
-    async fn new(environment: &str, more: Value) -> Self {
+    async fn new(environment: &str, queue: &str, more: Value) -> Self {
         let url = std::env::var("TEST_REDIS").unwrap();
-        let queue = format!("{environment}-{}", std::process::id());
+        let queue = format!("{environment}-{queue}-{}", std::process::id());
         let mut options = json!({ "url": url, "module": "rq_tasks", "with_scheduler": true });
         options.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let redis = redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
@@ -225,7 +227,8 @@ impl World {
 async fn a_worker_runs_what_was_sent_at_once_later_and_again() {
     for environment in ["worker-rq", "worker-rq-oldest"] {
         let mut world =
-            World::new(environment, json!({ "job_timeout": 30, "retry": { "max": 1, "interval": 1 }, "result_timeout": 3600 })).await;
+            World::new(environment, "jobs", json!({ "job_timeout": 30, "retry": { "max": 1, "interval": 1 }, "result_timeout": 3600 }))
+                .await;
         let sent = Timestamp::now();
         let due = sent + Duration::from_millis(2500);
         let plain = Envelope {
@@ -264,6 +267,23 @@ async fn a_worker_runs_what_was_sent_at_once_later_and_again() {
         // Its scheduler counts whole seconds.
         assert!(flaky[1]["at"].as_f64().unwrap() - flaky[0]["at"].as_f64().unwrap() >= 0.5, "{flaky:?}");
     }
+}
+
+#[tokio::test]
+#[ignore = "needs Redis at TEST_REDIS and the environment worker-rq of TEST_WORKERS"]
+async fn django_notifs_own_workers_take_its_notifications() {
+    let format = json!({ "django-notifs": { "provider_classes": { "noting": "rq_tasks.Provider" } } });
+    let mut world = World::new("worker-rq", "notifs", json!({ "format": format })).await;
+    let with = |id: &str, payload: &str, context: &str| Envelope {
+        task: "noting".to_owned(),
+        kwargs: Fields::value(payload).ok(),
+        context: Context::of(Fields::value(context).unwrap()),
+        ..envelope(id)
+    };
+    world.send(&[with("one", r#"{"text":"Zoë"}"#, r#"{"k":1}"#), with("many", r#"[{"n":1},{"n":2}]"#, r#"{"bulk":true}"#)]).await;
+    let ran = world.ran(2).await;
+    assert_eq!((&ran[0]["args"], &ran[0]["kwargs"]), (&json!([{ "text": "Zoë" }]), &json!({ "k": 1 })));
+    assert_eq!((&ran[1]["args"], &ran[1]["kwargs"]), (&json!([{ "n": 1 }, { "n": 2 }]), &json!({ "bulk": true })));
 }
 
 #[tokio::test]
