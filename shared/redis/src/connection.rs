@@ -85,11 +85,7 @@ impl Redis {
                 }
                 Err(error) => {
                     answers.extend(iter::repeat_n(Err(error.clone()), together.len()));
-                    let unsent = match error {
-                        PublishError::OutcomeUnknown(why) => PublishError::Unavailable(why),
-                        error => error,
-                    };
-                    answers.resize(all, Err(unsent));
+                    answers.resize(all, Err(error.behind()));
                     break;
                 }
             }
