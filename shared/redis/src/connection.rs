@@ -6,9 +6,12 @@ use std::{
 
 use errand_core::{Clock, Init, PublishError, SettingsError, Timestamp};
 use errand_http::{Credential, Kept};
-use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, Pipeline, RedisError, RedisResult, Value, aio::MultiplexedConnection};
+use redis::{Arg, AsyncConnectionConfig, Client, Cmd, FromRedisValue, Pipeline, RedisError, RedisResult, Value};
 
-use crate::failure::{Failed, is_of_replica, meaning};
+use crate::{
+    failure::{Failed, is_of_replica, meaning},
+    kind::Connection,
+};
 
 /// How long a connection may be unused before it is asked whether it still lives: while a function is frozen its connections die.
 const FRESH: Duration = Duration::from_secs(1);
@@ -52,7 +55,9 @@ pub struct Redis {
     server: Credential<Client>,
     timeouts: Timeouts,
     clock: Arc<dyn Clock>,
-    connection: Kept<MultiplexedConnection>,
+    /// Whether the server is a node of a cluster that is spoken to as a whole.
+    is_cluster: bool,
+    connection: Kept<Connection>,
     /// When the connection was last known to live.
     heard: Mutex<Option<Timestamp>>,
 }
@@ -64,7 +69,14 @@ impl Redis {
     /// The function that is starting has no clock.
     pub fn new(server: Credential<Client>, timeouts: Timeouts, cx: &Init) -> Result<Self, SettingsError> {
         let timeouts = Timeouts { connect: cx.call_timeout(timeouts.connect), answer: cx.call_timeout(timeouts.answer) };
-        Ok(Self { server, timeouts, clock: cx.clock()?, connection: Kept::new(), heard: Mutex::default() })
+        Ok(Self { server, timeouts, clock: cx.clock()?, is_cluster: false, connection: Kept::new(), heard: Mutex::default() })
+    }
+
+    /// The whole cluster of which the server is a node. What belongs together must then have one key.
+    #[cfg(feature = "cluster")]
+    #[must_use]
+    pub fn of_cluster(self) -> Self {
+        Self { is_cluster: true, ..self }
     }
 
     /// Does what belongs together.
@@ -78,7 +90,7 @@ impl Redis {
     /// Does each command for itself, many at once: one answer for each, in their order. When the server is lost on the way, what was not sent is not.
     pub async fn each(&self, commands: Vec<Cmd>, again: Again) -> Vec<Result<Value, PublishError>> {
         let (all, mut answers) = (commands.len(), Vec::with_capacity(commands.len()));
-        for together in together(commands) {
+        for together in together(commands, self.is_cluster) {
             match self.send(&together, again, |answers: &Vec<_>| refused_by_replica(answers)).await {
                 Ok(answered) => {
                     answers.extend(answered.into_iter().map(|answer| answer.map_err(|error| Failed::from(meaning(&error)).error)))
@@ -135,21 +147,26 @@ impl Redis {
         sent.map_err(|failed| perhaps.get().cloned().unwrap_or(failed.error))
     }
 
-    async fn connect(&self) -> Result<MultiplexedConnection, Failed> {
-        let Timeouts { connect, answer } = self.timeouts;
-        let config = AsyncConnectionConfig::new().set_connection_timeout(Some(connect)).set_response_timeout(Some(answer));
-        let connected = self.server.with(|server| {
-            let config = &config;
-            async move { server.get_multiplexed_async_connection_with_config(config).await.map_err(|error| meaning(&error)) }
-        });
+    async fn connect(&self) -> Result<Connection, Failed> {
+        let connected = self.server.with(|server| async move { self.connect_to(&server).await.map_err(|error| meaning(&error)) });
         let connection = connected.await?;
         self.hear(true);
         Ok(connection)
     }
 
+    async fn connect_to(&self, server: &Client) -> RedisResult<Connection> {
+        #[cfg(feature = "cluster")]
+        if self.is_cluster {
+            return crate::kind::to_cluster(server, self.timeouts).await;
+        }
+        let Timeouts { connect, answer } = self.timeouts;
+        let config = AsyncConnectionConfig::new().set_connection_timeout(Some(connect)).set_response_timeout(Some(answer));
+        Ok(Connection::One(server.get_multiplexed_async_connection_with_config(&config).await?))
+    }
+
     async fn send_over<T: FromRedisValue>(
         &self,
-        mut connection: MultiplexedConnection,
+        mut connection: Connection,
         commands: &Pipeline,
         again: Again,
         lost: fn(&T) -> Option<&RedisError>,
@@ -197,19 +214,21 @@ fn refused_by_replica(answers: &[RedisResult<Value>]) -> Option<&RedisError> {
     errors.all(|error| error.is_some()).then_some(first)
 }
 
-/// Commands in pipelines that are not too long.
-fn together(commands: Vec<Cmd>) -> Vec<Pipeline> {
+/// Commands in pipelines that are not too long; of one key each where that must be.
+fn together(commands: Vec<Cmd>, of_one_key: bool) -> Vec<Pipeline> {
     let mut pipelines: Vec<Pipeline> = Vec::new();
-    let mut room = 0;
+    let (mut room, mut key) = (0, Vec::new());
     for command in commands {
-        let bytes = command.args_iter().map(|arg| if let redis::Arg::Simple(bytes) = arg { bytes.len() } else { 0 }).sum();
+        let bytes = command.args_iter().map(|arg| simple(arg).len()).sum();
+        let is_same = !of_one_key || command.args_iter().nth(1).is_some_and(|arg| simple(arg) == key);
         match pipelines.last_mut() {
-            Some(pipeline) if pipeline.len() < TOGETHER && bytes <= room => {
+            Some(pipeline) if pipeline.len() < TOGETHER && bytes <= room && is_same => {
                 room -= bytes;
                 pipeline.add_command(command);
             }
             _ => {
                 room = TOGETHER_BYTES.saturating_sub(bytes);
+                key = command.args_iter().nth(1).map(|arg| simple(arg).to_vec()).unwrap_or_default();
                 let mut pipeline = redis::pipe();
                 pipeline.ignore_errors().add_command(command);
                 pipelines.push(pipeline);
@@ -217,4 +236,12 @@ fn together(commands: Vec<Cmd>) -> Vec<Pipeline> {
         }
     }
     pipelines
+}
+
+/// The bytes of an argument.
+fn simple(arg: Arg<&[u8]>) -> &[u8] {
+    match arg {
+        Arg::Simple(bytes) => bytes,
+        _ => &[],
+    }
 }

@@ -52,7 +52,9 @@ pub(crate) fn meaning(error: &RedisError) -> DeliveryError {
         (_, "NOPERM") => (Kind::Misconfigured, "the user may not do this (NOPERM): see the server's access lists"),
         (_, "OOM") => (Kind::Unavailable, "its memory is full (OOM)"),
         (_, "READONLY") => (Kind::Unavailable, "it is a replica and takes nothing (READONLY)"),
-        (_, "MOVED" | "ASK" | "CROSSSLOT") => (Kind::Misconfigured, "it is a node of a cluster and the key is another's (MOVED)"),
+        (_, "MOVED" | "ASK" | "CROSSSLOT") => {
+            (Kind::Misconfigured, "it is a node of a cluster and the key is another's (MOVED): see the option cluster")
+        }
         (_, "WRONGTYPE") => (Kind::Misconfigured, "what has this name there is of another type (WRONGTYPE)"),
         (_, "LOADING") => (Kind::Unavailable, "it is starting (LOADING)"),
         (_, "MISCONF") => (Kind::Unavailable, "it cannot write to its disk (MISCONF)"),

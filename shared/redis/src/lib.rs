@@ -3,6 +3,7 @@
 
 mod connection;
 mod failure;
+mod kind;
 mod place;
 
 pub use connection::{Again, Redis, Timeouts};

@@ -1,7 +1,8 @@
 use std::{
     io::{Read, Write},
+    iter,
     net::{TcpListener, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex, PoisonError},
     thread,
@@ -21,6 +22,7 @@ pub struct RedisServer(Arc<Process>);
 struct Process {
     folder: PathBuf,
     port: u16,
+    is_node: bool,
     child: Mutex<Child>,
 }
 
@@ -31,9 +33,32 @@ impl RedisServer {
     /// There is no `redis-server`, or it does not start.
     #[must_use]
     pub fn start(folder: PathBuf) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").expect("a loopback port").local_addr().expect("a bound port").port();
-        let child = Mutex::new(run(&folder, port));
-        Self(Arc::new(Process { folder, port, child }))
+        Self::run(folder, false)
+    }
+
+    /// Starts three that share all keys as a cluster, each with a folder of its own in this one.
+    ///
+    /// # Panics
+    /// There is no `redis-server` or no `redis-cli`, or they do not come together.
+    #[must_use]
+    pub fn cluster(folder: &Path) -> [Self; 3] {
+        let nodes = ["a", "b", "c"].map(|name| {
+            let folder = folder.join(name);
+            std::fs::create_dir(&folder).expect("a folder of one's own");
+            Self::run(folder, true)
+        });
+        let mut create = Command::new("redis-cli");
+        create.args(["--cluster", "create", "--cluster-yes"]).args(nodes.each_ref().map(|node| format!("127.0.0.1:{}", node.0.port)));
+        assert!(create.stdout(Stdio::null()).status().expect("redis-cli is installed").success(), "no cluster is made");
+        nodes
+    }
+
+    fn run(folder: PathBuf, is_node: bool) -> Self {
+        // Nodes of a cluster talk on a port that is 10,000 higher.
+        let free = || TcpListener::bind("127.0.0.1:0").expect("a loopback port").local_addr().expect("a bound port").port();
+        let port = iter::repeat_with(free).find(|port| *port < 55_000).expect("a low port");
+        let child = Mutex::new(run(&folder, port, is_node));
+        Self(Arc::new(Process { folder, port, is_node, child }))
     }
 
     /// Where it is.
@@ -66,7 +91,7 @@ impl Process {
         let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
         child.kill().expect("a process to kill");
         child.wait().expect("a process that ends");
-        *child = run(&self.folder, self.port);
+        *child = run(&self.folder, self.port, self.is_node);
     }
 }
 
@@ -79,9 +104,10 @@ impl Drop for Process {
 }
 
 /// Starts a server, and waits until it answers.
-fn run(folder: &PathBuf, port: u16) -> Child {
+fn run(folder: &Path, port: u16, is_node: bool) -> Child {
     let mut server = Command::new("redis-server");
     server.args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--appendonly", "yes", "--appendfsync", "always"]);
+    server.args(["--cluster-enabled", if is_node { "yes" } else { "no" }]);
     let child = server.arg("--dir").arg(folder).stdout(Stdio::null()).spawn().expect("redis-server is installed");
     let answers = || {
         let mut connection = TcpStream::connect(("127.0.0.1", port)).ok()?;

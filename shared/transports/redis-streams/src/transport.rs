@@ -5,7 +5,7 @@ use errand_core::{
     TransportLimits,
 };
 use errand_redis::{
-    Again, Redis,
+    Again, Place, Redis,
     redis::{Cmd, FromRedisValue as _, cmd},
 };
 use errand_wire::{CloudEvents, Format, cloudevents};
@@ -21,6 +21,9 @@ errand_redis::options! {
         stream_name: Option<String>,
         /// How many entries a stream keeps at least, before the oldest go; 0 for all.
         max_len: Option<u64>,
+        /// Whether the server is a node of a cluster.
+        #[serde(default)]
+        cluster: bool,
         /// What an entry holds; CloudEvents, when it is not said.
         format: Option<Format>,
     }
@@ -43,8 +46,10 @@ impl Transport for RedisStreams {
         if options.stream_name.as_deref() == Some("") {
             return Err(Problems::at("/stream_name", "expected a text that is not empty").into());
         }
+        let place = options.place();
+        let redis = if options.cluster { of_cluster(place, cx)? } else { place.open(cx)? };
         Ok(Self {
-            redis: options.place().open(cx)?,
+            redis,
             stream: options.stream_name.unwrap_or_else(|| STREAM.to_owned()),
             max_len: options.max_len.unwrap_or(MAX_LEN),
             format: options.format.unwrap_or_else(|| Format::CloudEvents(CloudEvents::default())),
@@ -95,6 +100,23 @@ impl RedisStreams {
         add.arg("timestamp").arg(time).arg(field).arg(text);
         Ok(add)
     }
+}
+
+/// The cluster of which a node is there.
+#[cfg(feature = "cluster")]
+fn of_cluster(place: Place, cx: &Init) -> Result<Redis, OptionError> {
+    if place.db.is_some_and(|db| db > 0) {
+        return Err(Problems::at("/db", "expected none: a cluster has one database").into());
+    }
+    if place.ssl_ca_data.is_some() {
+        return Err(Problems::at("/ssl_ca_data", "is not taken for a cluster: its certificates must be such as the web trusts").into());
+    }
+    Ok(place.open(cx)?.of_cluster())
+}
+
+#[cfg(not(feature = "cluster"))]
+fn of_cluster(_: Place, _: &Init) -> Result<Redis, OptionError> {
+    Err(Problems::at("/cluster", "this build speaks to no cluster: it needs the feature transport-redis-cluster").into())
 }
 
 /// The time as Python's `isoformat` writes it, which its `fromisoformat` reads in every version.

@@ -54,6 +54,12 @@ fn options_are_refused_with_their_place() {
     assert_eq!(told(json!({ "host": "h", "stream_name": "" })), "/stream_name: expected a text that is not empty");
     assert_eq!(told(json!({ "host": "h", "max_len": -1 })), "/max_len: expected a whole number that is not negative");
     assert!(told(json!({ "host": "h", "format": "celery" })).starts_with("/format: expected one of native, cloudevents"));
+    if cfg!(feature = "cluster") {
+        assert_eq!(told(json!({ "host": "h", "cluster": true, "db": 1 })), "/db: expected none: a cluster has one database");
+    } else {
+        let cluster = told(json!({ "host": "h", "cluster": true }));
+        assert_eq!(cluster, "/cluster: this build speaks to no cluster: it needs the feature transport-redis-cluster");
+    }
     assert!(told(json!({ "host": "h", "maxlen": 1 })).starts_with("/maxlen: expected "));
 }
 
@@ -162,4 +168,33 @@ async fn what_was_taken_is_there_after_redis_was_killed() {
     for id in &taken {
         assert_eq!(found.iter().filter(|(_, fields)| fields[1] == *id).count(), 1, "{id}");
     }
+}
+
+#[cfg(feature = "cluster")]
+#[tokio::test]
+#[ignore = "needs redis-server and redis-cli"]
+async fn a_cluster_keeps_each_stream_where_it_belongs() {
+    let folder = tempfile::tempdir().unwrap();
+    let nodes = RedisServer::cluster(folder.path());
+    let whole = streams(&json!({ "url": nodes[0].url(), "cluster": true })).unwrap();
+    assert_eq!(whole.check().await, Ok(()));
+    let events: Vec<Envelope> = (0..300).map(|n| order(&n.to_string(), Some(&format!("stream-{}", n % 10)))).collect();
+    let sent = whole.publish(&events).await;
+    assert!(sent.iter().all(Result::is_ok), "{sent:?}");
+    let mut lengths = [0; 10];
+    for node in &nodes {
+        let mut node = redis::Client::open(node.url()).unwrap().get_multiplexed_async_connection().await.unwrap();
+        let keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut node).await.unwrap();
+        assert!(!keys.is_empty(), "no node has all");
+        for key in keys {
+            let length: usize = redis::cmd("XLEN").arg(&key).query_async(&mut node).await.unwrap();
+            lengths[key.strip_prefix("stream-").unwrap().parse::<usize>().unwrap()] += length;
+        }
+    }
+    assert_eq!(lengths, [30; 10]);
+    // Who does not know that it is a cluster is told so.
+    let one = streams(&json!({ "url": nodes[0].url() })).unwrap().publish(&events[..10]).await;
+    let moved =
+        PublishError::Misconfigured("Redis: it is a node of a cluster and the key is another's (MOVED): see the option cluster".to_owned());
+    assert!(one.iter().any(Result::is_ok) && one.contains(&Err(moved)), "{one:?}");
 }
