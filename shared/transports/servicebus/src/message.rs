@@ -14,9 +14,6 @@ const LONGEST_SESSION: usize = 128;
 /// What stands around a body in a batch: `{"Body":"","BrokerProperties":},`.
 const FRAME: usize = 32;
 
-/// The type of our bodies.
-pub(crate) const CONTENT_TYPE: &str = "application/json";
-
 /// What is sent of an envelope.
 pub(crate) struct Message {
     pub(crate) id: String,
@@ -45,7 +42,7 @@ impl Message {
     /// # Errors
     /// No message can be made of the envelope.
     pub(crate) fn of(envelope: &Envelope, options: &Options, now: Timestamp) -> Result<Self, PublishError> {
-        let body = errand_wire::encode(envelope);
+        let body = options.format.encode(envelope)?;
         if body.len() > options.body_limit() {
             return Err(PublishError::TooLarge { limit: options.body_limit() });
         }
@@ -64,7 +61,7 @@ impl Message {
             time_to_live: options.time_to_live.into_iter().chain(until_expiry).min(),
             // To the second, and not earlier.
             scheduled_enqueue_time_utc: due.map(|due| http_date(Timestamp::from_millis(due.millis() + 999))),
-            content_type: Some(CONTENT_TYPE),
+            content_type: Some(options.content_type()),
         };
         Ok(Self { id: envelope.id.clone(), body, properties })
     }

@@ -9,7 +9,7 @@ use crate::{
     Kind, Options, SERVICE,
     entity::path,
     judge,
-    message::{CONTENT_TYPE, Message, batch},
+    message::{Message, batch},
 };
 
 /// For one call, from the connection to the end of the answer; Service Bus itself gives up before, so that it can say so.
@@ -53,7 +53,7 @@ impl<K: Kind> Namespace<K> {
     /// Sends a batch, all of it or nothing; again, where its answer was lost and Service Bus drops the second one.
     async fn send_together(&self, entity: &str, messages: &[&Message]) -> Result<(), PublishError> {
         let (content_type, properties, body) = match messages {
-            [message] => (CONTENT_TYPE, Some(message.header()), message.body.clone()),
+            [message] => (self.options.content_type(), Some(message.header()), message.body.clone()),
             _ => (BATCH_TYPE, None, batch(messages)),
         };
         let once = |access: Access<Key>| {

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use errand_azure::{Account, Login, TokenCredential, service_bus::Key};
 use errand_core::{HTTP_URL, Init, OptionError, Problems, http_url};
+use errand_wire::Format;
 use serde::Deserialize;
 
 use crate::Kind;
@@ -25,6 +26,9 @@ pub struct Options {
     client_id: Option<String>,
     /// A secret of the application, or a reference to it; without it `AZURE_CLIENT_SECRET` says it.
     client_secret: Option<String>,
+    /// What those read who take messages.
+    #[serde(default)]
+    pub(crate) format: Format,
     /// The namespace's tier, which says how large a message may be.
     #[serde(default)]
     tier: Tier,
@@ -50,6 +54,14 @@ enum Tier {
 }
 
 impl Options {
+    /// The type of the bodies.
+    pub(crate) const fn content_type(&self) -> &'static str {
+        match self.format {
+            Format::CloudEvents(_) => "application/cloudevents+json",
+            Format::Native | Format::DjangoTasks(_) | Format::DjangoNotifs(_) => "application/json",
+        }
+    }
+
     /// The largest message with its properties, or batch of them, in bytes.
     pub(crate) const fn limit(&self) -> usize {
         match self.tier {

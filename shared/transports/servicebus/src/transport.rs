@@ -1,10 +1,7 @@
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use errand_azure::TokenCredential;
-use errand_core::{Batching as _, Envelope, Init, OptionError, PublishError, Published, Transport, TransportLimits};
+use errand_core::{Batching as _, Envelope, Init, Noted, OptionError, PublishError, Published, Transport, TransportLimits};
 use futures_util::future::join_all;
 
 use crate::{Kind, Options, Queue, Topic, entity::is_name, namespace::Namespace};
@@ -22,7 +19,7 @@ pub type ServiceBusTopic = ServiceBus<Topic>;
 pub struct ServiceBus<K> {
     namespace: Namespace<K>,
     /// The entities that the alias lists.
-    listed: Mutex<Vec<String>>,
+    listed: Noted,
 }
 
 impl<K: Kind> ServiceBus<K> {
@@ -31,7 +28,7 @@ impl<K: Kind> ServiceBus<K> {
     /// # Errors
     /// An option is wrong, or the function that is starting lacks something.
     pub fn with_credential(options: Options, credential: Arc<dyn TokenCredential>, cx: &Init) -> Result<Self, OptionError> {
-        Ok(Self { namespace: Namespace::new(options, Some(credential), cx)?, listed: Mutex::default() })
+        Ok(Self { namespace: Namespace::new(options, Some(credential), cx)?, listed: Noted::default() })
     }
 }
 
@@ -40,7 +37,7 @@ impl<K: Kind> Transport for ServiceBus<K> {
     type Options = Options;
 
     fn new(_: &str, options: Options, cx: &Init) -> Result<Self, OptionError> {
-        Ok(Self { namespace: Namespace::new(options, None, cx)?, listed: Mutex::default() })
+        Ok(Self { namespace: Namespace::new(options, None, cx)?, listed: Noted::default() })
     }
 
     fn limits(&self) -> TransportLimits {
@@ -52,7 +49,7 @@ impl<K: Kind> Transport for ServiceBus<K> {
         if !is_name(destination) {
             return Err(format!("no {} can be called so", K::NAME));
         }
-        self.listed.lock().unwrap_or_else(PoisonError::into_inner).push(destination.to_owned());
+        self.listed.note(destination);
         Ok(())
     }
 
@@ -61,7 +58,7 @@ impl<K: Kind> Transport for ServiceBus<K> {
     }
 
     async fn check(&self) -> Result<(), PublishError> {
-        let listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let listed = self.listed.all();
         if listed.is_empty() {
             return self.namespace.check().await;
         }

@@ -104,6 +104,27 @@ async fn one_message_is_sent_as_it_is_with_its_properties_in_a_header() {
         "a task that expires sooner than messages do is kept for as long"
     );
     assert_eq!(request.body, errand_wire::encode(&envelope).into_bytes());
+    assert!(!String::from_utf8_lossy(&request.body).contains("destination"), "it ends with the hand-over");
+}
+
+#[tokio::test]
+async fn a_message_is_written_for_who_reads_it() {
+    let stub = created().await;
+    let sent = async |format: Value, count: usize| {
+        let answers = queue(stub.url(), json!({ "format": format }))
+            .publish(&vec![Envelope { kwargs: Fields::value(r#"{"n":1}"#).ok(), ..task("a") }; count])
+            .await;
+        assert!(answers.iter().all(Result::is_ok));
+        stub.requests().pop().unwrap()
+    };
+    let django = sent(json!("django-tasks"), 1).await;
+    assert_eq!(serde_json::from_slice::<Value>(&django.body).unwrap(), json!({ "task": "email", "args": [], "kwargs": { "n": 1 } }));
+    assert_eq!(django.headers["content-type"], "application/json");
+    let event = sent(json!({ "cloudevents": { "source": "shop" } }), 1).await;
+    assert_eq!(event.headers["content-type"], "application/cloudevents+json");
+    assert_eq!(serde_json::from_slice::<Value>(&event.body).unwrap()["source"], "shop");
+    let events = entries(&sent(json!("cloudevents"), 2).await);
+    assert_eq!(events[0]["BrokerProperties"]["ContentType"], "application/cloudevents+json");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use errand_azure::{Account, Login, TokenCredential, storage::Key};
 use errand_core::{HTTP_URL, Init, OptionError, Problems, http_url};
+use errand_wire::Format;
 use serde::Deserialize;
 
 /// The largest message as it is sent, in bytes. <https://learn.microsoft.com/azure/storage/queues/scalability-targets>
@@ -28,6 +29,9 @@ pub struct Options {
     client_id: Option<String>,
     /// A secret of the application, or a reference to it; without it `AZURE_CLIENT_SECRET` says it.
     client_secret: Option<String>,
+    /// What those read who take them.
+    #[serde(default)]
+    pub(crate) format: Format,
     /// How messages are written.
     #[serde(default)]
     encoding: Encoding,

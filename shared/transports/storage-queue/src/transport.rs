@@ -1,10 +1,7 @@
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use errand_azure::{Access, Account, TokenCredential, http_date, publish_error, refused, storage::Key};
-use errand_core::{Clock, Envelope, ErrorKind, Init, OptionError, PublishError, Published, Timestamp, Transport, TransportLimits};
+use errand_core::{Clock, Envelope, ErrorKind, Init, Noted, OptionError, PublishError, Published, Timestamp, Transport, TransportLimits};
 use errand_http::{Answer, Meanings, Retry, Service, is};
 use futures_util::{StreamExt as _, future::join_all, stream};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -33,7 +30,7 @@ pub struct StorageQueue {
     options: Options,
     clock: Arc<dyn Clock>,
     /// The queues that the alias lists.
-    listed: Mutex<Vec<String>>,
+    listed: Noted,
 }
 
 /// What is sent, and where to.
@@ -54,12 +51,12 @@ impl StorageQueue {
     fn make(options: Options, credential: Option<Arc<dyn TokenCredential>>, cx: &Init) -> Result<Self, OptionError> {
         let account = options.account(credential, cx)?;
         let service = Service::with_client(SERVICE, TIMEOUT, cx, errand_azure::client(cx))?;
-        Ok(Self { service, account, options, clock: cx.clock()?, listed: Mutex::default() })
+        Ok(Self { service, account, options, clock: cx.clock()?, listed: Noted::default() })
     }
 
     fn message(&self, envelope: &Envelope, now: Timestamp) -> Result<Message, PublishError> {
         let queue = envelope.destination.as_deref().unwrap_or_default();
-        let body = errand_wire::encode(envelope);
+        let body = self.options.format.encode(envelope)?;
         let text = self.options.encode(&body).ok_or(PublishError::TooLarge { limit: self.options.body_limit() })?;
         let seconds = |duration: Duration| i64::try_from(duration.as_millis().div_ceil(1000)).unwrap_or(i64::MAX);
         let hidden = seconds(envelope.delay(now).min(self.options.longest_delay()));
@@ -162,7 +159,7 @@ impl Transport for StorageQueue {
         if !is_name(destination) {
             return Err("no queue can be called so: expected 3 to 63 lower-case letters, digits and single hyphens between them".to_owned());
         }
-        self.listed.lock().unwrap_or_else(PoisonError::into_inner).push(destination.to_owned());
+        self.listed.note(destination);
         Ok(())
     }
 
@@ -173,7 +170,7 @@ impl Transport for StorageQueue {
     }
 
     async fn check(&self) -> Result<(), PublishError> {
-        let listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let listed = self.listed.all();
         if listed.is_empty() {
             return self.call(Method::GET, "?comp=list&maxresults=1", "", StatusCode::OK).await.map(drop);
         }

@@ -103,6 +103,20 @@ async fn a_message_is_sent_as_text_or_as_base64() {
 }
 
 #[tokio::test]
+async fn a_message_is_written_for_who_reads_it() {
+    let stub = working().await;
+    let envelope = Envelope { kwargs: Fields::value(r#"{"n":1}"#).ok(), ..task("a") };
+    storage(stub.url(), json!({ "format": "django-tasks" })).publish(std::slice::from_ref(&envelope)).await.remove(0).unwrap();
+    let body = String::from_utf8(stub.requests()[0].body.to_vec()).unwrap();
+    let text = body.strip_prefix("<QueueMessage><MessageText>").unwrap().strip_suffix("</MessageText></QueueMessage>").unwrap();
+    assert_eq!(serde_json::from_str::<Value>(text).unwrap(), json!({ "task": "email", "args": [], "kwargs": { "n": 1 } }));
+    let told = storage(stub.url(), json!({ "format": "django-notifs" }))
+        .publish(&[Envelope { args: Fields::value("[1]").ok(), ..envelope }])
+        .await;
+    assert!(matches!(told[0], Err(PublishError::Refused(_))), "what it cannot say is refused: {told:?}");
+}
+
+#[tokio::test]
 async fn how_long_it_is_hidden_and_kept_is_said_in_seconds() {
     let sent = async |more: Value, envelope: Envelope| {
         let stub = working().await;
