@@ -36,6 +36,7 @@ ENTITIES = {
 }
 places = {place: deque() for queues in ENTITIES.values() for place in queues}
 seen = set()
+small = threading.Semaphore(1)
 injector = EventInjector()
 
 
@@ -104,7 +105,7 @@ class Rest(BaseHTTPRequestHandler):
             entries = [(body, {**properties, "ContentType": self.headers["content-type"]})]
         if entity == "sessions" and not all(properties.get("SessionId") for _, properties in entries):
             raise Refused(405, "The SessionId was not set on a message, and it cannot be sent to the entity")
-        if entity == "small" and len(places["small"]) + len(entries) > 1:
+        if entity == "small" and not small.acquire(blocking=False):
             raise Refused(403, "The maximum entity size has been reached or exceeded for Queue: small. QuotaType: EntitySize (QuotaExceeded)")
         injector.trigger(ApplicationEvent("sent", subject=(entity, [message(*entry) for entry in entries])))
         return 201, ""
