@@ -36,6 +36,7 @@ use errand_transport_scheduler::EventBridgeScheduler;
 use lambda_runtime::LambdaEvent;
 
 pub use backends::backends;
+pub use health::Health;
 
 use crate::{backends::HOME, call::Call};
 
@@ -55,8 +56,8 @@ pub struct Enqueue {
     pub payloads: Payloads,
     /// Where tasks go.
     pub dispatch: Dispatch,
-    /// What tells whether tasks can go there, by the names of what they go to.
-    pub checks: Vec<(String, Arc<dyn DynCheck>)>,
+    /// Tells whether tasks can go there.
+    pub health: Health,
     /// Remembers what was sent.
     pub store: Option<Arc<dyn DynRegister>>,
     /// Remembers calls, and holds the templates of notifications.
@@ -88,7 +89,7 @@ impl Enqueue {
             access: Access::new(env, notes.clone())?,
             payloads: payloads.with_consumer(env).with_queues(queues.names()),
             dispatch: dispatch.with_hold(hold.map(|hold| hold as _)),
-            checks,
+            health: Health::of(checks),
             store: store.map(|store| store as _),
             notes,
         })
@@ -119,8 +120,8 @@ impl Enqueue {
             Sending::Notification => self.once(request, caller, async |call| self.notify(request, call).await).await,
             Sending::Events => self.once(request, caller, async |call| self.events(request, call).await).await,
             Sending::Preview => self.preview(request, &self.call(request, None, Timestamp::now())).await,
-            Sending::Health => Ok(self.health().await),
-            Sending::HealthStatus => Ok(self.health().await.map(|body| body.slice(..0))),
+            Sending::Health => Ok(self.health(request).await),
+            Sending::HealthStatus => Ok(self.health(request).await.map(|body| body.slice(..0))),
         }
     }
 

@@ -235,7 +235,7 @@ impl Enqueue {
         }
         let backend = match self.dispatch.route(&envelope, now) {
             Ok(backend) => backend,
-            Err(error) => return Plan::answer(Err(error.into())),
+            Err(error) => return Plan::answer(Err(ProblemDocument::not_sent(&error, envelope.backend.as_deref()))),
         };
         match store.register(&envelope, waiting(&envelope, now), backend, now).await {
             Ok(None) => Plan::send(envelope, Some(Noted { known: None, unsent: false })),
@@ -274,7 +274,7 @@ impl Enqueue {
         if let Err(error) = told {
             tracing::error!(id = envelope.id, sent = sent.is_ok(), %error, "not noted: the store does not answer");
         }
-        let (backend, outcome) = sent?;
+        let (backend, outcome) = sent.map_err(|error| ProblemDocument::not_sent(&error, envelope.backend.as_deref()))?;
         let known = noted.and_then(|noted| noted.known);
         let before = known.is_some();
         let mut task = known.unwrap_or_else(|| TaskResult::new(&envelope, status, backend, now));

@@ -4,8 +4,12 @@
 
 mod world;
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
+use errand_api::Access;
 use errand_core::{BODY_LIMIT, Filter, Lookup, PublishError, Results, Status};
 use errand_testkit::written;
 use lambda_runtime::{Context, LambdaEvent};
@@ -168,6 +172,30 @@ async fn a_transport_that_does_not_take_it_is_no_success() {
             "nothing is noted of what has no name"
         );
     }
+}
+
+#[tokio::test]
+async fn health_keeps_its_answer_for_a_moment_and_tells_who_has_a_key_how_long_each_took() {
+    let mut world = World::new();
+    let key = "send:send:2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
+    world.enqueue.access = Access::new(&[("ERRAND_API_KEYS", key)].into_iter().collect(), None).unwrap();
+    let ask = async |key: Option<&str>| {
+        let mut request = request("GET", "/v1/health", "");
+        key.into_iter().for_each(|key| drop(request.headers_mut().insert("authorization", format!("Bearer {key}").parse().unwrap())));
+        told(&world.enqueue.handle(&request).await).1
+    };
+    let asked = || world.soon.checks.load(Ordering::SeqCst);
+    let answers = futures_util::future::join_all((0..20).map(|_| ask(None))).await;
+    assert!(answers.iter().all(|health| health["status"] == "ok" && health.get("details").is_none()), "{answers:?}");
+    assert_eq!(asked(), 1, "nobody opens brokers by asking");
+    assert_eq!(ask(Some("another")).await.get("details"), None);
+    let health = ask(Some("secret")).await;
+    assert_eq!(health["checks"], answers[0]["checks"]);
+    assert!(health["details"]["soon"]["latency_ms"].is_u64() && health["details"]["soon"]["error"].is_null(), "{health}");
+    assert_eq!(asked(), 1);
+    tokio::time::sleep(Duration::from_millis(5100)).await;
+    ask(None).await;
+    assert_eq!(asked(), 2);
 }
 
 #[tokio::test]

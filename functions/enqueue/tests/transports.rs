@@ -120,7 +120,8 @@ async fn what_a_transport_cannot_hold_back_waits_with_its_name_where_everything_
                 .unwrap(),
         )
         .await;
-    assert!(status == 422 && problem["detail"].as_str().unwrap().contains("delayed by 900 seconds at most"), "{problem}");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(status == 422 && detail.starts_with("partner: a task can be delayed by 900 seconds at most"), "{problem}");
 }
 
 #[tokio::test]
@@ -171,6 +172,35 @@ async fn what_workers_leave_is_asked_for_from_before_they_have_it() {
     world.enqueue.store = None;
     let (_, answer) = world.post(theirs("x")).await;
     assert_eq!((answer["status"].as_str(), world.queued()), (Some("SUCCESSFUL"), 1));
+}
+
+#[tokio::test]
+async fn what_a_transport_does_not_take_is_answered_with_its_name() {
+    let unavailable = PublishError::Unavailable("Redis: refused".to_owned());
+    for (answer, status, detail) in [
+        (unavailable, 503, "partner does not answer; nothing was queued. Try again"),
+        (
+            PublishError::Misconfigured("NOAUTH".to_owned()),
+            503,
+            "partner is misconfigured; nothing was queued. Its operator finds the reason in the log",
+        ),
+        (PublishError::TooLarge { limit: 7 }, 413, "the task is larger than the 7 bytes that partner takes"),
+        (PublishError::Refused("no such topic".to_owned()), 422, "partner: no such topic"),
+        (
+            PublishError::OutcomeUnknown("reset".to_owned()),
+            503,
+            "partner was sent it and did not answer: it may be there. Try again with the same id or Idempotency-Key: it is there twice at most, under one id",
+        ),
+    ] {
+        let passes = answer.passes();
+        let world = World::answering(Some(answer));
+        let response = world.enqueue.handle(&request("POST", "/v1/tasks", theirs("x"))).await;
+        assert_eq!(response.headers().contains_key("retry-after"), passes, "{detail}");
+        let (told, problem) = told(&response);
+        assert_eq!((told, problem["detail"].as_str()), (status, Some(detail)));
+        let (status, answer) = world.post_to("/v1/tasks/batch", json!({ "tasks": [theirs("x"), theirs("y")] })).await;
+        assert_eq!((status, answer["tasks"][1]["detail"].as_str()), (207, Some(detail)));
+    }
 }
 
 #[tokio::test]

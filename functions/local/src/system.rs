@@ -10,7 +10,7 @@ use errand_core::{
     settings::all::{API_URL, TRANSPORTS},
 };
 use errand_engine::{Circuits, Engine, Log, Sequel};
-use errand_enqueue::Enqueue;
+use errand_enqueue::{Enqueue, Health};
 use errand_http::{Client, sns::Verifier};
 use errand_runtime::TokioClock;
 use errand_status::Operations;
@@ -111,7 +111,7 @@ impl System {
             access: access()?,
             payloads: payloads.clone(),
             dispatch: dispatch.clone(),
-            checks,
+            health: Health::of(checks),
             store: Some(store.clone()),
             notes: Some(notes.clone()),
         };

@@ -86,7 +86,8 @@ impl Operations {
     pub(crate) async fn run_schedule(&self, name: &str) -> Result<Response, ProblemDocument> {
         let (schedule, now) = (self.find_schedule(name).await?, Timestamp::now());
         let mut envelope = Envelope { id: schedule.run_id_of(&now.to_string()), ..schedule.envelope };
-        let backend = self.dispatch.publish(&mut envelope, now).await?;
+        let sent = self.dispatch.publish(&mut envelope, now).await;
+        let backend = sent.map_err(|error| ProblemDocument::not_sent(&error, envelope.backend.as_deref()))?;
         if let Err(error) = self.store.register(&envelope, Status::Ready, backend, now).await {
             tracing::error!(id = envelope.id, %error, "sent, and not noted: the store does not answer");
         }

@@ -73,7 +73,8 @@ impl Operations {
             ));
         }
         envelope.run_after = Some(run_after);
-        self.dispatch.publish(&mut envelope, now).await?;
+        let sent = self.dispatch.publish(&mut envelope, now).await;
+        sent.map_err(|error| ProblemDocument::not_sent(&error, envelope.backend.as_deref()))?;
         let moved = changed(self.store.reschedule(id, run_after, now).await?, "moved")?;
         if task.run_after != Some(run_after) {
             self.withdraw(id, task.run_after).await;

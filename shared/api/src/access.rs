@@ -100,6 +100,19 @@ impl Access {
         }
     }
 
+    /// Whether the caller has a key of any scope, or was verified by API Gateway. It counts as no call, and who cannot be found is not known.
+    pub async fn knows(&self, request: &Request, now: Timestamp) -> bool {
+        if request.extensions().get::<Verified>().is_some() {
+            return true;
+        }
+        match bearer(request) {
+            Some(sent) => {
+                self.find(sent, now).await.is_ok_and(|key| key.is_some_and(|key| key.expires.is_none_or(|expires| expires > now)))
+            }
+            None => false,
+        }
+    }
+
     async fn find(&self, sent: &str, now: Timestamp) -> Result<Option<ApiKey>, ProblemDocument> {
         let hash = Digest::of(sent.as_bytes());
         match (self.keys.find(&hash), &self.notes) {

@@ -58,28 +58,46 @@ impl ProblemDocument {
     }
 }
 
-/// Why an envelope was not handed over, for the caller. What an operator must know is logged here.
-impl From<PublishError> for ProblemDocument {
-    fn from(error: PublishError) -> Self {
-        match &error {
-            PublishError::Refused(why) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, why),
-            PublishError::TooLarge { .. } => Self::new(StatusCode::PAYLOAD_TOO_LARGE, &format!("the task is {error}")),
+impl ProblemDocument {
+    /// Why an envelope was not handed over, for the caller; `alias` names the transport where that is not our own queue. What an operator must know is logged here.
+    #[must_use]
+    pub fn not_sent(error: &PublishError, alias: Option<&str>) -> Self {
+        let (transport, queue) = (alias.unwrap_or_default(), alias.unwrap_or("the queue"));
+        match error {
+            PublishError::Refused(why) => {
+                let detail = alias.map_or_else(|| why.clone(), |alias| format!("{alias}: {why}"));
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, &detail)
+            }
+            PublishError::TooLarge { limit } => {
+                let way = alias.unwrap_or("this way");
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, &format!("the task is larger than the {limit} bytes that {way} takes"))
+            }
             PublishError::Misconfigured(_) => {
-                tracing::error!(%error, alarm = true, "not sent");
-                let detail = "the service is misconfigured; nothing was queued. Its operator finds the reason in the log";
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+                tracing::error!(%error, transport, alarm = true, "not sent");
+                let what = alias.unwrap_or("the service");
+                let detail = format!("{what} is misconfigured; nothing was queued. Its operator finds the reason in the log");
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, &detail)
             }
             PublishError::OutcomeUnknown(_) => {
-                tracing::error!(%error, "sent perhaps");
-                let detail = "the queue was sent it and did not answer: it may be there. Try again with the same id or Idempotency-Key, and it runs once";
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, detail).with_header(header::RETRY_AFTER, "1")
+                tracing::error!(%error, transport, "sent perhaps");
+                let twice = if alias.is_none() { ", and it runs once" } else { ": it is there twice at most, under one id" };
+                let detail = format!(
+                    "{queue} was sent it and did not answer: it may be there. Try again with the same id or Idempotency-Key{twice}"
+                );
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, &detail).with_header(header::RETRY_AFTER, "1")
             }
             PublishError::Unavailable(_) => {
-                tracing::error!(%error, "not sent");
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "the queue does not answer; nothing was queued. Try again")
-                    .with_header(header::RETRY_AFTER, "1")
+                tracing::error!(%error, transport, "not sent");
+                let detail = format!("{queue} does not answer; nothing was queued. Try again");
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, &detail).with_header(header::RETRY_AFTER, "1")
             }
         }
+    }
+}
+
+impl From<PublishError> for ProblemDocument {
+    fn from(error: PublishError) -> Self {
+        Self::not_sent(&error, None)
     }
 }
 

@@ -15,7 +15,7 @@ use errand_core::{
     BODY_LIMIT, Destinations, Dispatch, Envelope, Environment, Hold, Init, NoOptions, OptionError, PublishError, Published, Timestamp,
     Transport, TransportLimits,
 };
-use errand_enqueue::Enqueue;
+use errand_enqueue::{Enqueue, Health};
 use errand_store_memory::{MemoryNotes, MemoryStore};
 use serde_json::{Value, json};
 
@@ -25,6 +25,7 @@ pub struct Kept {
     pub delay: Duration,
     pub envelopes: Arc<Mutex<Vec<Envelope>>>,
     pub calls: Arc<AtomicUsize>,
+    pub checks: Arc<AtomicUsize>,
     pub answer: Option<PublishError>,
     /// For how long its workers' results are waited for.
     pub reads: Option<Duration>,
@@ -62,6 +63,7 @@ impl Transport for Kept {
     }
 
     async fn check(&self) -> Result<(), PublishError> {
+        self.checks.fetch_add(1, Ordering::SeqCst);
         self.answer.clone().map_or(Ok(()), Err)
     }
 
@@ -119,7 +121,7 @@ impl World {
                 .unwrap()
                 .with_queues(["default", "fast", "slow"].into_iter()),
             dispatch,
-            checks: vec![("soon".to_owned(), Arc::new(soon.clone())), ("late".to_owned(), Arc::new(late.clone()))],
+            health: Health::of(vec![("soon".to_owned(), Arc::new(soon.clone())), ("late".to_owned(), Arc::new(late.clone()))]),
             store: Some(Arc::new(store.clone())),
             notes: Some(Arc::new(notes.clone())),
         };

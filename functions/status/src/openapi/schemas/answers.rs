@@ -76,7 +76,7 @@ pub(super) fn answers() -> Map<String, Value> {
         "Name": object(&["name"], json!({ "name": text() })),
         "Key": object(&["name", "scopes", "expires", "rate", "revocable"], key),
         "KeyList": object(&["keys"], json!({ "keys": { "type": "array", "items": reference("Key") } })),
-        "Health": object(&["status", "checks"], json!({ "status": { "type": "string", "enum": ["ok", "failing"] }, "checks": { "type": "object", "additionalProperties": text() } })),
+        "Health": object(&["status", "checks"], json!({ "status": { "type": "string", "enum": ["ok", "failing"] }, "checks": { "type": "object", "additionalProperties": text() }, "details": { "type": "object", "description": "For who sends a key.", "additionalProperties": object(&["latency_ms", "error"], json!({ "latency_ms": { "type": "integer" }, "error": { "type": ["string", "null"] } })) } })),
         "Document": { "type": "object", "description": "An OpenAPI document." },
     }))
 }
