@@ -14,7 +14,7 @@ use crate::{
     Enqueue,
     call::{Asked, Call},
     channels::Channel,
-    send::{Answer, status},
+    send::{Answer, answer_all},
 };
 
 /// The most channels of a notification.
@@ -42,9 +42,9 @@ struct Notification<'a> {
 impl Enqueue {
     pub(crate) async fn notify(&self, request: &Request, call: &Call<'_>) -> Result<Response, ProblemDocument> {
         #[derive(Serialize)]
-        struct Told {
+        struct Told<'a> {
             id: String,
-            tasks: Vec<Answer>,
+            tasks: &'a [Answer],
         }
         let (Asked { envelope: base, named }, payloads) = self.payloads_of(request, call).await?;
         let envelopes = payloads.into_iter().map(|(channel, kwargs)| Asked {
@@ -64,7 +64,7 @@ impl Enqueue {
             return Err(problem.clone());
         }
         let tasks: Vec<Answer> = sent.into_iter().map(Answer::from).collect();
-        Ok(json(status(&tasks), &Told { id: base.id, tasks }))
+        Ok(answer_all(&tasks, &Told { id: base.id, tasks: &tasks }))
     }
 
     /// Tells what each channel would be given, and sends nothing.

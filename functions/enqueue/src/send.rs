@@ -146,8 +146,8 @@ impl Enqueue {
     /// Sends the good ones of what a body of so many bytes holds, each with its own size, and answers for each.
     pub(crate) async fn answer_each(&self, read: Vec<(usize, Result<Asked, ProblemDocument>)>, size: usize, call: &Call<'_>) -> Response {
         #[derive(Serialize)]
-        struct Told {
-            tasks: Vec<Answer>,
+        struct Told<'a> {
+            tasks: &'a [Answer],
         }
         let mut answers = Vec::new();
         let (mut places, mut all) = (Vec::new(), Vec::new());
@@ -168,7 +168,7 @@ impl Enqueue {
             answers[place] = Some(if size > ECHO_LIMIT { sent.map(Sent::without_arguments).into() } else { sent.into() });
         }
         let tasks: Vec<Answer> = answers.into_iter().flatten().collect();
-        json(status(&tasks), &Told { tasks })
+        answer_all(&tasks, &Told { tasks: &tasks })
     }
 
     /// Hands envelopes over and notes them; answers in their order.
@@ -212,7 +212,10 @@ impl Enqueue {
         for (place, (envelope, handed_on)) in envelopes.into_iter().zip(handed_on).enumerate() {
             answers.push(None);
             match handed_on.as_ref().and_then(|_| asked.next()) {
-                Some(Err(error)) => answers[place] = Some((envelope, Err(error))),
+                Some(Err(error)) => {
+                    let error = PublishError::Unavailable(format!("its follow-up was not sent: {error}"));
+                    answers[place] = Some((envelope, Err(error)));
+                }
                 Some(Ok(_)) | None => {
                     places.push((place, handed_on));
                     rest.push(envelope);
@@ -274,7 +277,10 @@ impl Enqueue {
         if let Err(error) = told {
             tracing::error!(id = envelope.id, sent = sent.is_ok(), %error, "not noted: the store does not answer");
         }
-        let (backend, outcome) = sent.map_err(|error| ProblemDocument::not_sent(&error, envelope.backend.as_deref()))?;
+        let (backend, outcome) = match sent {
+            Ok(sent) => sent,
+            Err(error) => return Err(ProblemDocument::not_sent(&error, self.dispatch.elsewhere_at_once(&envelope, now))),
+        };
         let known = noted.and_then(|noted| noted.known);
         let before = known.is_some();
         let mut task = known.unwrap_or_else(|| TaskResult::new(&envelope, status, backend, now));
@@ -324,9 +330,11 @@ fn taken(task: &TaskResult) -> ProblemDocument {
     ProblemDocument::new(StatusCode::CONFLICT, &detail)
 }
 
-/// 202 when all was taken, 207 when some was not.
-pub(crate) fn status(answers: &[Answer]) -> StatusCode {
-    if answers.iter().all(|answer| matches!(answer, Answer::Task(_))) { StatusCode::ACCEPTED } else { StatusCode::MULTI_STATUS }
+/// 202 when all was taken, 207 when some was not: that is not the last word on it where some may yet pass.
+pub(crate) fn answer_all(answers: &[Answer], body: &impl Serialize) -> Response {
+    let problems = || answers.iter().filter_map(|answer| if let Answer::Problem(problem) = answer { Some(problem) } else { None });
+    let response = json(if problems().next().is_none() { StatusCode::ACCEPTED } else { StatusCode::MULTI_STATUS }, body);
+    if problems().any(ProblemDocument::passes) { errand_api::unfinished(response) } else { response }
 }
 
 /// The tasks in a batch's body.

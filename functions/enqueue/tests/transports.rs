@@ -121,7 +121,7 @@ async fn what_a_transport_cannot_hold_back_waits_with_its_name_where_everything_
         )
         .await;
     let detail = problem["detail"].as_str().unwrap();
-    assert!(status == 422 && detail.starts_with("partner: a task can be delayed by 900 seconds at most"), "{problem}");
+    assert!(status == 422 && detail.starts_with("a task can be delayed by 900 seconds at most"), "{problem}");
 }
 
 #[tokio::test]
@@ -178,18 +178,18 @@ async fn what_workers_leave_is_asked_for_from_before_they_have_it() {
 async fn what_a_transport_does_not_take_is_answered_with_its_name() {
     let unavailable = PublishError::Unavailable("Redis: refused".to_owned());
     for (answer, status, detail) in [
-        (unavailable, 503, "partner does not answer; nothing was queued. Try again"),
+        (unavailable, 503, "the transport partner does not answer; nothing was queued. Try again"),
         (
             PublishError::Misconfigured("NOAUTH".to_owned()),
             503,
-            "partner is misconfigured; nothing was queued. Its operator finds the reason in the log",
+            "the transport partner is misconfigured; nothing was queued. Its operator finds the reason in the log",
         ),
-        (PublishError::TooLarge { limit: 7 }, 413, "the task is larger than the 7 bytes that partner takes"),
+        (PublishError::TooLarge { limit: 7 }, 413, "the task is larger than the 7 bytes that the transport partner takes"),
         (PublishError::Refused("no such topic".to_owned()), 422, "partner: no such topic"),
         (
             PublishError::OutcomeUnknown("reset".to_owned()),
             503,
-            "partner was sent it and did not answer: it may be there. Try again with the same id or Idempotency-Key: it is there twice at most, under one id",
+            "the transport partner was sent it and did not answer: it may be there. Try again with the same id or Idempotency-Key, and it may be there twice, under that id",
         ),
     ] {
         let passes = answer.passes();

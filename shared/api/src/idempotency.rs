@@ -16,6 +16,16 @@ pub fn replayed(mut response: Response) -> Response {
     response
 }
 
+/// Marks an answer that the same call may have otherwise later, since some of what it asks for may yet pass: it is not kept.
+#[must_use]
+pub fn unfinished(mut response: Response) -> Response {
+    response.extensions_mut().insert(Unfinished);
+    response
+}
+
+#[derive(Clone, Copy)]
+struct Unfinished;
+
 /// How long an answer is kept.
 const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -89,19 +99,19 @@ impl<'a> Once<'a> {
         self.0.as_ref().map(|kept| Digest::of_parts(&[&kept.name, &kept.fingerprint]).short())
     }
 
-    /// Keeps the answer; of a call that was refused, and so did nothing, nothing is kept.
+    /// Keeps the answer; of a call that was refused, and so did nothing, nothing is kept, and nothing of one that is [`unfinished`]: what it did is noted under its ids.
     pub async fn end(self, answer: Result<Response, ProblemDocument>) -> Result<Response, ProblemDocument> {
         let Some(kept) = self.0 else { return answer };
         match &answer {
-            Ok(response) => {
+            Ok(response) if response.extensions().get::<Unfinished>().is_none() => {
                 if let Err(error) = kept.keep(response).await {
                     // It was done. The same call again is done under the same ids, which is to say not again.
                     tracing::error!(%error, "an answer is not kept");
                 }
             }
-            Err(_) => {
+            Ok(_) | Err(_) => {
                 if let Err(error) = kept.notes.delete(NoteKind::Call, &kept.name).await {
-                    tracing::warn!(%error, "a call that was refused is held for under way for a minute");
+                    tracing::warn!(%error, "a call that can be made again is held for under way for a minute");
                 }
             }
         }

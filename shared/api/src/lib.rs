@@ -12,7 +12,7 @@ mod query;
 mod routes;
 
 pub use access::{Access, Caller, Verified, bearer, key_note};
-pub use idempotency::{Begun, Once, replayed};
+pub use idempotency::{Begun, Once, replayed, unfinished};
 pub use keys::{ApiKey, RATE_LIMIT, Scope, generate_key};
 pub use problem::ProblemDocument;
 pub use query::{LONGEST_WAIT, Query, query_pairs};

@@ -62,39 +62,52 @@ impl ProblemDocument {
     /// Why an envelope was not handed over, for the caller; `alias` names the transport where that is not our own queue. What an operator must know is logged here.
     #[must_use]
     pub fn not_sent(error: &PublishError, alias: Option<&str>) -> Self {
-        let (transport, queue) = (alias.unwrap_or_default(), alias.unwrap_or("the queue"));
+        let place = alias.map_or_else(|| "the queue".to_owned(), |alias| format!("the transport {alias}"));
+        let transport = alias.unwrap_or_default();
         match error {
             PublishError::Refused(why) => {
                 let detail = alias.map_or_else(|| why.clone(), |alias| format!("{alias}: {why}"));
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, &detail)
             }
             PublishError::TooLarge { limit } => {
-                let way = alias.unwrap_or("this way");
-                Self::new(StatusCode::PAYLOAD_TOO_LARGE, &format!("the task is larger than the {limit} bytes that {way} takes"))
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, &format!("the task is larger than the {limit} bytes that {place} takes"))
             }
             PublishError::Misconfigured(_) => {
                 tracing::error!(%error, transport, alarm = true, "not sent");
-                let what = alias.unwrap_or("the service");
+                let what = if alias.is_some() { &place } else { "the service" };
                 let detail = format!("{what} is misconfigured; nothing was queued. Its operator finds the reason in the log");
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, &detail)
             }
             PublishError::OutcomeUnknown(_) => {
                 tracing::error!(%error, transport, "sent perhaps");
-                let twice = if alias.is_none() { ", and it runs once" } else { ": it is there twice at most, under one id" };
+                let again = if alias.is_some() { "it may be there twice, under that id" } else { "it runs once" };
                 let detail = format!(
-                    "{queue} was sent it and did not answer: it may be there. Try again with the same id or Idempotency-Key{twice}"
+                    "{place} was sent it and did not answer: it may be there. Try again with the same id or Idempotency-Key, and {again}"
                 );
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, &detail).with_header(header::RETRY_AFTER, "1")
             }
             PublishError::Unavailable(_) => {
                 tracing::error!(%error, transport, "not sent");
-                let detail = format!("{queue} does not answer; nothing was queued. Try again");
+                let detail = format!("{place} does not answer; nothing was queued. Try again");
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, &detail).with_header(header::RETRY_AFTER, "1")
             }
         }
     }
+
+    /// Whether the same call may have another answer later, though nobody changes it.
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        self.status == StatusCode::SERVICE_UNAVAILABLE
+    }
+
+    /// After how many seconds.
+    fn retry_after(&self) -> Option<u64> {
+        let (_, value) = self.headers.iter().find(|(name, _)| name == header::RETRY_AFTER)?;
+        value.to_str().ok()?.parse().ok()
+    }
 }
 
+/// Why an envelope was not put on our own queue, for the caller.
 impl From<PublishError> for ProblemDocument {
     fn from(error: PublishError) -> Self {
         Self::not_sent(&error, None)
@@ -120,10 +133,14 @@ impl Serialize for ProblemDocument {
             detail: &'a str,
             #[serde(skip_serializing_if = "<[Problem]>::is_empty")]
             errors: &'a [Problem],
+            // What the header says, where a document stands among others and has none.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            retry_after: Option<u64>,
         }
         let Self { status, detail, errors, .. } = self;
         let title = status.canonical_reason().unwrap_or("Error");
-        Document { r#type: "about:blank", title, status: status.as_u16(), detail, errors }.serialize(serializer)
+        let retry_after = self.retry_after();
+        Document { r#type: "about:blank", title, status: status.as_u16(), detail, errors, retry_after }.serialize(serializer)
     }
 }
 

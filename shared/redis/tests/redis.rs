@@ -133,7 +133,10 @@ async fn what_the_server_answers_is_told_apart() {
         ("-NOREPLICAS Not enough good replicas to write.", "unavailable: Redis: NOREPLICAS"),
         ("-NOAUTH Authentication required.", "misconfigured: Redis: a password is required"),
         ("-NOPERM this user has no permissions", "misconfigured: Redis: the user may not do this (NOPERM): see the server's access lists"),
-        ("-MOVED 3999 127.0.0.1:6381", "misconfigured: Redis: it is a node of a cluster and the key is another's (MOVED): see the option cluster"),
+        (
+            "-MOVED 3999 127.0.0.1:6381",
+            "misconfigured: Redis: it is a node of a cluster and the key is another's (MOVED): see the option cluster",
+        ),
         ("-WRONGTYPE Operation against a key", "misconfigured: Redis: what has this name there is of another type (WRONGTYPE)"),
         ("-ERR unknown command 'XADD', with args beginning with: 'hunter2'", "misconfigured: Redis: it refuses the command (ERR)"),
     ];

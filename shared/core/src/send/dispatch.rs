@@ -220,6 +220,15 @@ impl Dispatch {
         self.carrier(envelope, now, true).map(|carrier| carrier.name())
     }
 
+    /// The name of the transport that an envelope is handed to at once, where that is not home.
+    #[must_use]
+    pub fn elsewhere_at_once(&self, envelope: &Envelope, now: Timestamp) -> Option<&str> {
+        match self.carrier(envelope, now, true) {
+            Ok(Carrier::Alias(name, _)) if *name != *self.home => Some(name),
+            _ => None,
+        }
+    }
+
     /// Whose workers have an envelope when it is sent now, where they are asked how it ended. Of a bulk nobody could tell which payload a result is of.
     #[must_use]
     pub fn handed_on(&self, envelope: &Envelope, now: Timestamp) -> Option<HandedOn> {

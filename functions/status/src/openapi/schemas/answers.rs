@@ -59,6 +59,7 @@ pub(super) fn answers() -> Map<String, Value> {
         "Problem": object(&["type", "title", "status", "detail"], json!({
             "type": text(), "title": text(), "status": { "type": "integer" }, "detail": text(),
             "errors": { "type": "array", "items": object(&["pointer", "detail"], json!({ "pointer": { "type": "string", "description": "A JSON pointer (RFC 6901)." }, "detail": text() })) },
+            "retry_after": { "type": "integer", "description": "In how many seconds to try again, where that may help: what the header Retry-After says, of each in a batch." },
         })),
         "EventsAnswer": { "anyOf": [reference("TaskResult"), reference("BatchAnswer")] },
         "BatchAnswer": object(&["tasks"], json!({ "tasks": each })),
