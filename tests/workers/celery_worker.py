@@ -1,5 +1,5 @@
 """A worker of Celery: `celery_worker.py QUEUES`, comma-separated. WORKER_BROKER and WORKER_RESULTS are its broker_url and result_backend, WORKER_OPTIONS its
-broker_transport_options as JSON. Each of its tasks gives back how it was called."""
+broker_transport_options as JSON. Each of its tasks gives back how it was called. With DJANGO_SETTINGS_MODULE, it is one of django-notifs as well."""
 
 import json
 import os
@@ -23,6 +23,14 @@ if exchange := os.environ.get("WORKER_EXCHANGE"):
     app.conf.task_queues = [Queue(name, topic, routing_key=f"{name}.#") for name in sys.argv[1].split(",")]
 if priorities := os.environ.get("WORKER_MAX_PRIORITY"):
     app.conf.task_queue_max_priority = int(priorities)
+
+
+if "DJANGO_SETTINGS_MODULE" in os.environ:
+    import django
+
+    django.setup()
+    app.set_default()
+    import notifications.backends.celery  # noqa: F401
 
 
 @app.task(name="shop.echo", bind=True)

@@ -20,9 +20,19 @@ struct Python(Child, Receiver<String>);
 impl Python {
     /// Of the environment of this name, in the folder of the workers' code.
     fn start(environment: &str, arguments: &[&str]) -> Self {
+        Self::start_with(environment, arguments, &[])
+    }
+
+    fn start_with(environment: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/workers");
         let mut command = Command::new(format!("{}/{environment}/bin/python", std::env::var("TEST_WORKERS").unwrap()));
-        command.args(arguments).current_dir(folder).env("PYTHONPATH", folder).stdout(Stdio::piped()).stderr(Stdio::null());
+        command
+            .args(arguments)
+            .current_dir(folder)
+            .env("PYTHONPATH", folder)
+            .envs(variables.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
         let (lines, received) = channel();
         let out = BufReader::new(child.stdout.take().unwrap());
@@ -79,6 +89,36 @@ async fn a_worker_of_rq_runs_what_a_call_sends() {
     assert_eq!(failed["errors"][0]["exception_class_path"], "ValueError", "{failed}");
     assert_eq!(server.wait_for(&later, "SUCCESSFUL").await["return_value"], json!({ "args": [], "kwargs": {} }));
     assert!(begun.elapsed().as_millis() >= 1500);
+}
+
+#[tokio::test]
+#[ignore = "needs Redis at TEST_REDIS and the environment worker-celery of TEST_WORKERS"]
+async fn a_worker_of_celery_runs_what_a_call_sends() {
+    let (data, queue) = (tempfile::tempdir().unwrap(), unique("shop"));
+    let options = json!({ "broker_url": url(), "result_backend": url() });
+    let server = start(data.path(), &json!({ "theirs": { "backend": "celery", "queues": [queue], "options": options } }));
+    let [now, later, fails] = ["now", "later", "fails"].map(|name| unique(&format!("celery-{name}")));
+    let context = json!({ "theirs": { "headers": { "tenant": "acme" }, "priority": 3 } });
+    server
+        .send(json!({ "task": "shop.echo", "id": now, "queue": queue, "args": [7], "kwargs": { "k": "Grüße" }, "context": context }))
+        .await;
+    server.send(json!({ "task": "shop.echo", "id": later, "queue": queue, "args": [1], "countdown": 1 })).await;
+    server.send(json!({ "task": "shop.ship", "id": fails, "queue": queue, "args": [7] })).await;
+    server.wait_for(&later, "RUNNING").await;
+    let (status, problem) = server.call("DELETE", &format!("/v1/tasks/{later}"), None).await;
+    assert_eq!(status, 409, "its workers have it: {problem}");
+    let _worker =
+        Python::start_with("worker-celery", &["celery_worker.py", &queue], &[("WORKER_BROKER", &url()), ("WORKER_RESULTS", &url())]);
+    let done = server.wait_for(&now, "SUCCESSFUL").await["return_value"].clone();
+    assert_eq!((&done["id"], &done["args"], &done["kwargs"]), (&json!(now), &json!([7]), &json!({ "k": "Grüße" })));
+    assert_eq!((&done["tenant"], &done["priority"], &done["routing_key"]), (&json!("acme"), &json!(3), &json!(queue)));
+    let script = "import json, sys; from celery import Celery; print(json.dumps(Celery(backend=sys.argv[1]).AsyncResult(sys.argv[2]).get(timeout=9)))";
+    assert_eq!(Python::start("worker-celery", &["-c", script, &url(), &now]).json(), done, "a client of Celery finds it as well");
+    assert_eq!(server.wait_for(&later, "SUCCESSFUL").await["return_value"]["args"], json!([1]));
+    let failed = server.wait_for(&fails, "FAILED").await;
+    let error = failed["errors"].as_array().unwrap().last().unwrap();
+    assert_eq!(error["exception_class_path"], "builtins.LookupError", "{failed}");
+    assert!(error["traceback"].as_str().unwrap().contains("no order 7"), "{failed}");
 }
 
 #[tokio::test]

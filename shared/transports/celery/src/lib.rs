@@ -9,13 +9,13 @@ mod results;
 mod route;
 mod sqs;
 
-use std::{iter::zip, sync::Arc, time::Duration};
+use std::{borrow::Cow, iter::zip, sync::Arc, time::Duration};
 
 use errand_core::{
     Batching as _, Clock, Envelope, Init, OBJECT_LIMIT, OptionError, PublishError, Published, Timestamp, Transport, TransportLimits,
     WorkerResult,
 };
-use errand_wire::celery;
+use errand_wire::{Format, celery, django_notifs};
 
 pub use options::Options;
 use options::Scheme;
@@ -26,6 +26,8 @@ use route::Route;
 pub struct Celery {
     alias: String,
     broker: Broker,
+    /// How a task is told.
+    format: Format,
     /// Where a task goes that does not say so itself.
     usual: Route,
     /// After how long a task is not to be run, where it does not say so itself.
@@ -41,6 +43,12 @@ enum Broker {
     Sqs(sqs::Sqs),
     #[cfg(feature = "amqp")]
     Amqp(Box<amqp::Amqp>),
+}
+
+/// What a worker is to be told, and which way.
+struct Order<'a> {
+    envelope: Cow<'a, Envelope>,
+    route: Route,
 }
 
 /// A task that is ready to be sent.
@@ -75,7 +83,7 @@ impl Transport for Celery {
 
     fn new(alias: &str, options: Options, cx: &Init) -> Result<Self, OptionError> {
         let scheme = options.scheme()?;
-        let usual = options.route(scheme)?;
+        let (format, usual) = (options.format()?, options.route(scheme)?);
         let (expires, eta) = (options.expires(), options.eta(scheme)?);
         let results = Results::of(&options, cx)?;
         let broker = match scheme {
@@ -92,7 +100,7 @@ impl Transport for Celery {
                 .into());
             }
         };
-        Ok(Self { alias: alias.to_owned(), broker, usual, expires, eta, results, clock: cx.clock()? })
+        Ok(Self { alias: alias.to_owned(), broker, format, usual, expires, eta, results, clock: cx.clock()? })
     }
 
     fn limits(&self) -> TransportLimits {
@@ -112,19 +120,19 @@ impl Transport for Celery {
     }
 
     async fn publish(&self, envelopes: &[Envelope]) -> Vec<Answer> {
-        let routes = || envelopes.iter().map(|envelope| self.route(envelope)).collect::<Vec<_>>();
+        let orders = || envelopes.iter().map(|envelope| self.order(envelope)).collect::<Vec<_>>();
         match &self.broker {
             Broker::Sqs(sqs) => sqs::Outgoing { celery: self, sqs }.publish_all(envelopes).await,
             Broker::Redis(redis) => {
-                let routes = routes();
-                let ready = self.ready(envelopes, &routes);
+                let orders = orders();
+                let ready = self.ready(&orders);
                 let sent = redis.send(&ready.tasks).await;
                 ready.answered(sent)
             }
             #[cfg(feature = "amqp")]
             Broker::Amqp(amqp) => {
-                let routes = routes();
-                let ready = self.ready(envelopes, &routes);
+                let orders = orders();
+                let ready = self.ready(&orders);
                 let sent = amqp.send(&ready.tasks).await;
                 ready.answered(sent)
             }
@@ -156,15 +164,20 @@ impl Celery {
     /// The `broker_url` of workers whose queues are of SQS, which takes what calls of AWS take.
     pub const ON_SQS: &str = "sqs://";
 
-    fn route(&self, envelope: &Envelope) -> Result<Route, PublishError> {
-        self.usual.of(&self.alias, envelope)
+    fn order<'a>(&self, envelope: &'a Envelope) -> Result<Order<'a>, PublishError> {
+        let route = self.usual.of(&self.alias, envelope)?;
+        let envelope = match &self.format {
+            Format::DjangoNotifs(told) => Cow::Owned(django_notifs::call(envelope, django_notifs::CELERY_TASK, told)?),
+            _ => Cow::Borrowed(envelope),
+        };
+        Ok(Order { envelope, route })
     }
 
-    fn ready<'a>(&self, envelopes: &'a [Envelope], routes: &'a [Result<Route, PublishError>]) -> Ready<'a> {
+    fn ready<'a>(&self, orders: &'a [Result<Order<'_>, PublishError>]) -> Ready<'a> {
         let now = self.clock.now();
-        let mut ready = Ready { answers: Vec::with_capacity(envelopes.len()), places: Vec::new(), tasks: Vec::new() };
-        for (place, (envelope, route)) in zip(envelopes, routes).enumerate() {
-            let task = route.as_ref().map_err(Clone::clone).and_then(|route| self.task(envelope, route, now));
+        let mut ready = Ready { answers: Vec::with_capacity(orders.len()), places: Vec::new(), tasks: Vec::new() };
+        for (place, order) in orders.iter().enumerate() {
+            let task = order.as_ref().map_err(Clone::clone).and_then(|order| self.task(order, now));
             ready.answers.push(task.map(|task| {
                 ready.places.push(place);
                 ready.tasks.push(task);
@@ -174,7 +187,8 @@ impl Celery {
         ready
     }
 
-    fn task<'a>(&self, envelope: &'a Envelope, route: &'a Route, now: Timestamp) -> Result<Task<'a>, PublishError> {
+    fn task<'a>(&self, order: &'a Order<'_>, now: Timestamp) -> Result<Task<'a>, PublishError> {
+        let Order { envelope, route } = order;
         let expires = self.expires.map(|expires| envelope.run_after.filter(|due| *due > now).unwrap_or(now) + expires);
         let message = celery::encode(envelope, &route.publication(expires), now).map_err(|why| PublishError::Refused(why.to_owned()))?;
         let limit = self.limits().bytes;

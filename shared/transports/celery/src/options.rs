@@ -1,6 +1,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use errand_core::{Problems, limits};
+use errand_wire::Format;
 use serde::Deserialize;
 use serde_json::{Map, Value, value::to_raw_value};
 
@@ -36,6 +37,9 @@ pub struct Options {
     expires: Option<u64>,
     /// Headers of one's own.
     headers: Option<Map<String, Value>>,
+    /// How a task is told: as what it is, or to workers of django-notifs.
+    #[serde(default)]
+    format: Format,
     /// Whether workers hold a task until it is due, for as long as that is safe.
     #[serde(default)]
     eta: bool,
@@ -119,6 +123,14 @@ impl Options {
                 Err(Problems::at("/broker_transport_options/predefined_queues", "is for SQS alone"))
             }
             _ => Ok(scheme),
+        }
+    }
+
+    /// How a task is told.
+    pub(crate) fn format(&self) -> Result<Format, Problems> {
+        match &self.format {
+            format @ (Format::Native | Format::DjangoNotifs(_)) => Ok(format.clone()),
+            _ => Err(Problems::at("/format", "expected native or django-notifs")),
         }
     }
 

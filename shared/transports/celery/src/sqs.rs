@@ -65,9 +65,9 @@ impl Batching for Outgoing<'_> {
     }
 
     fn entry(&self, envelope: &Envelope, now: Timestamp) -> Result<Entry<Self::Message>, PublishError> {
-        let route = self.celery.route(envelope)?;
-        let url = self.sqs.url(&route.routing_key)?;
-        let body = self.celery.task(envelope, &route, now)?.message.base64();
+        let order = self.celery.order(envelope)?;
+        let url = self.sqs.url(&order.route.routing_key)?;
+        let body = self.celery.task(&order, now)?.message.base64();
         if body.len() > errand_sqs::LIMIT {
             return Err(PublishError::TooLarge { limit: LIMIT });
         }

@@ -80,6 +80,8 @@ fn options_are_checked_each_in_its_place() {
         (json!({ "broker_url": "redis://h", "routing_key": "a" }), "/routing_key: needs an exchange"),
         (json!({ "broker_url": "redis://h", "exchange": "a\nb" }), "/exchange: expected up to 255 bytes"),
         (json!({ "broker_url": "redis://h", "headers": [] }), "/headers: "),
+        (json!({ "broker_url": "redis://h", "format": "django-notifs" }), ""),
+        (json!({ "broker_url": "redis://h", "format": "cloudevents" }), "/format: expected native or django-notifs"),
         (json!({ "broker_url": "redis://h", "result_backend": "db+sqlite://hunter2" }), "/result_backend: expected a URL such as redis://"),
         (json!({ "broker_url": "redis://h", "result_timeout": 60 }), "/result_timeout: needs a result_backend"),
         (

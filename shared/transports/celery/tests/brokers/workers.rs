@@ -6,7 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use errand_core::{Envelope, PublishError, TaskError, Timestamp, Transport, WorkerResult};
+use errand_core::{Context, Envelope, PublishError, TaskError, Timestamp, Transport, WorkerResult};
+use errand_redis::redis::{self, Commands as _};
 use errand_testkit::transport::conformance;
 use errand_transport_celery::Celery;
 use serde_json::{Value, json, value::to_raw_value};
@@ -196,4 +197,35 @@ async fn an_exchange_leads_to_the_queues_that_workers_have_bound() {
 async fn it_keeps_the_contract_of_a_transport_on_redis() {
     let url = format!("{}7", fact("TEST_REDIS").trim_end_matches('0'));
     conformance(&celery(&json!({ "broker_url": url, "eta": true })), None).await;
+}
+
+#[tokio::test]
+#[ignore = "needs Redis at TEST_REDIS, and Celery at TEST_WORKERS"]
+async fn django_notifs_own_workers_take_its_notifications() {
+    let (broker, queue, list) = (fact("TEST_REDIS"), fresh("notifs"), fresh("noted"));
+    let format = json!({ "django-notifs": { "provider_classes": { "noting": "celery_provider.Provider" } } });
+    let celery = celery(&json!({ "broker_url": broker, "result_backend": broker, "format": format }));
+    let variables = [("WORKER_BROKER", broker.as_str()), ("WORKER_RESULTS", &broker), ("DJANGO_SETTINGS_MODULE", "notifs_settings")];
+    let worker = Worker::start(&queue, &variables);
+    let with = |id: &str, payload: &Value, context: Value| Envelope {
+        task: "noting".to_owned(),
+        kwargs: to_raw_value(payload).ok(),
+        context: Context::of(to_raw_value(&context).unwrap()),
+        ..to(&queue, id)
+    };
+    let [one, many] = [fresh("one"), fresh("many")];
+    let sent = celery
+        .publish(&[
+            with(&one, &json!({ "text": "Zoë" }), json!({ "list": list, "k": 1 })),
+            with(&many, &json!([{ "n": 1 }, { "n": 2 }]), json!({ "list": list, "bulk": true })),
+        ])
+        .await;
+    assert!(sent.iter().all(Result::is_ok), "{sent:?}");
+    assert_eq!((returned(&celery, &one).await, returned(&celery, &many).await), (Value::Null, Value::Null));
+    let mut redis = redis::Client::open(broker).unwrap().get_connection().unwrap();
+    let noted: Vec<String> = redis.lrange(&list, 0, -1).unwrap();
+    let noted: Vec<Value> = noted.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(noted[0], json!({ "payloads": [{ "text": "Zoë" }], "context": { "list": list, "k": 1 } }));
+    assert_eq!(noted[1], json!({ "payloads": [{ "n": 1 }, { "n": 2 }], "context": { "list": list, "bulk": true } }));
+    drop(worker);
 }
