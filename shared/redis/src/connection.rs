@@ -4,13 +4,14 @@ use std::{
     time::Duration,
 };
 
-use errand_core::{Clock, Init, PublishError, SettingsError, Timestamp};
+use errand_core::{Clock, Init, PublishError, Secret, SettingsError, Timestamp};
 use errand_http::{Credential, Kept};
 use redis::{Arg, AsyncConnectionConfig, Client, Cmd, FromRedisValue, Pipeline, RedisError, RedisResult, Value};
 
 use crate::{
     failure::{Failed, is_of_replica, meaning},
     kind::Connection,
+    place::complete,
 };
 
 /// How long a connection may be unused before it is asked whether it still lives: while a function is frozen its connections die.
@@ -53,6 +54,8 @@ pub enum Again {
 /// found out before anything is asked, and made anew.
 pub struct Redis {
     server: Credential<Client>,
+    password: Option<Credential>,
+    certificates: Option<Credential>,
     timeouts: Timeouts,
     clock: Arc<dyn Clock>,
     /// Whether the server is a node of a cluster that is spoken to as a whole.
@@ -69,7 +72,21 @@ impl Redis {
     /// The function that is starting has no clock.
     pub fn new(server: Credential<Client>, timeouts: Timeouts, cx: &Init) -> Result<Self, SettingsError> {
         let timeouts = Timeouts { connect: cx.call_timeout(timeouts.connect), answer: cx.call_timeout(timeouts.answer) };
-        Ok(Self { server, timeouts, clock: cx.clock()?, is_cluster: false, connection: Kept::new(), heard: Mutex::default() })
+        Ok(Self {
+            server,
+            password: None,
+            certificates: None,
+            timeouts,
+            clock: cx.clock()?,
+            is_cluster: false,
+            connection: Kept::new(),
+            heard: Mutex::default(),
+        })
+    }
+
+    /// With what belongs to the server and is kept by itself.
+    pub(crate) fn with(self, password: Option<Credential>, certificates: Option<Credential>) -> Self {
+        Self { password, certificates, ..self }
     }
 
     /// The whole cluster of which the server is a node. What belongs together must then have one key.
@@ -148,8 +165,24 @@ impl Redis {
     }
 
     async fn connect(&self) -> Result<Connection, Failed> {
-        let connected = self.server.with(|server| async move { self.connect_to(&server).await.map_err(|error| meaning(&error)) });
-        let connection = connected.await?;
+        let certificates = match &self.certificates {
+            Some(certificates) => Some(certificates.get().await?),
+            None => None,
+        };
+        let connect = async |server: Client, password: Option<Secret>| {
+            let connected = match complete(server, password.as_ref(), certificates.as_ref()) {
+                Ok(server) => self.connect_to(&server).await,
+                Err(error) => Err(error),
+            };
+            connected.map_err(|error| meaning(&error))
+        };
+        let connection = match &self.password {
+            None => self.server.with(|server| connect(server, None)).await?,
+            Some(password) => {
+                let server = self.server.get().await?;
+                password.with(|password| connect(server.clone(), Some(password))).await?
+            }
+        };
         self.hear(true);
         Ok(connection)
     }

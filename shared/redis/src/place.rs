@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use errand_core::{Init, OptionError, Problems, Secret};
 use errand_http::Credential;
-use redis::{Client, ConnectionAddr, IntoConnectionInfo, RedisError, TlsCertificates};
+use redis::{Client, ConnectionAddr, IntoConnectionInfo, RedisError, RedisResult, TlsCertificates};
 
 use crate::{Redis, Timeouts};
 
@@ -15,7 +15,7 @@ const NO_URL: &str = "expected a URL such as redis://host:6379/0, or rediss:// f
 /// Where a Redis is, as the options of an alias say it. See [`options!`](crate::options).
 #[derive(Default)]
 pub struct Place {
-    /// `redis://user:password@host:6379/0`, `rediss://` for TLS, or `unix:///path`; in place of the next six.
+    /// `redis://user:password@host:6379/0`, `rediss://` for TLS, or `unix:///path`; in place of the next six. Or where that is kept.
     pub url: Option<String>,
     /// Its host, without a port.
     pub host: Option<String>,
@@ -25,11 +25,11 @@ pub struct Place {
     pub db: Option<u32>,
     /// The user of the server's access lists; `default` when it is not said.
     pub username: Option<String>,
-    /// The password.
+    /// The password, or where it is kept.
     pub password: Option<String>,
     /// Whether TLS is spoken.
     pub ssl: Option<bool>,
-    /// Certificates to trust in place of the web's usual ones, as PEM.
+    /// Certificates to trust in place of the web's usual ones, as PEM; or where they are kept.
     pub ssl_ca_data: Option<String>,
     /// How long a connection may take to be made, in seconds; 2 when it is not said.
     pub connect_timeout: Option<f64>,
@@ -94,26 +94,32 @@ impl Place {
     ///
     /// # Errors
     /// An option is wrong, by itself or beside another; or the function that is starting has no clock.
-    pub fn open(mut self, cx: &Init) -> Result<Redis, OptionError> {
+    pub fn open(self, cx: &Init) -> Result<Redis, OptionError> {
         let timeouts = Timeouts {
             connect: seconds("/connect_timeout", self.connect_timeout)?,
             answer: seconds("/socket_timeout", self.socket_timeout)?,
         };
-        let certificates = self.ssl_ca_data.take();
-        let client = match self.url.take() {
+        let is_plain = match &self.url {
+            // What a reference leads to is seen when it is read.
+            Some(url) => url.starts_with("redis:") || url.starts_with("unix:"),
+            None => self.ssl != Some(true),
+        };
+        if self.ssl_ca_data.is_some() && is_plain {
+            return Err(Problems::at("/ssl_ca_data", "needs TLS: say ssl, or a rediss:// URL").into());
+        }
+        let certificates = self.ssl_ca_data.as_ref().map(|pem| Credential::from_option("ssl_ca_data", &Secret::new(pem), cx, certificates));
+        let password =
+            self.password.as_ref().map(|password| Credential::from_option("password", &Secret::new(password), cx, |it| Ok(it.clone())));
+        let server = match &self.url {
             Some(url) => {
                 if let Some(name) = self.beside_url() {
                     return Err(Problems::at(name, "is said by the url: expected one of them").into());
                 }
-                server(&Secret::new(url)).map_err(|problem| Problems::at("/url", problem))?
+                Credential::from_option("url", &Secret::new(url), cx, server)?
             }
-            None => self.by_host()?,
+            None => Credential::of(self.by_host()?),
         };
-        let client = match certificates {
-            Some(certificates) => trusting(&client, certificates)?,
-            None => client,
-        };
-        Ok(Redis::new(Credential::of(client), timeouts, cx)?)
+        Ok(Redis::new(server, timeouts, cx)?.with(password.transpose()?, certificates.transpose()?))
     }
 
     /// An option that says what a URL says.
@@ -129,8 +135,8 @@ impl Place {
         said.into_iter().find_map(|(name, is_said)| is_said.then_some(name))
     }
 
-    fn by_host(self) -> Result<Client, Problems> {
-        let Some(host) = self.host else { return Err(Problems::at("/host", "is required, or a url: where Redis is")) };
+    fn by_host(&self) -> Result<Client, Problems> {
+        let Some(host) = self.host.clone() else { return Err(Problems::at("/host", "is required, or a url: where Redis is")) };
         if host.is_empty() || host.contains([':', '/', '@']) && host.parse::<std::net::Ipv6Addr>().is_err() {
             return Err(Problems::at("/host", "expected the name or address of a host, without a port"));
         }
@@ -140,11 +146,8 @@ impl Place {
         let at = |error: RedisError| Problems::at("/host", format!("expected another: {}", error.category()));
         let info = (host.clone(), self.port.unwrap_or(6379)).into_connection_info().map_err(at)?;
         let mut redis = info.redis_settings().clone().set_db(self.db.unwrap_or_default().into());
-        if let Some(username) = self.username {
+        if let Some(username) = &self.username {
             redis = redis.set_username(username);
-        }
-        if let Some(password) = self.password {
-            redis = redis.set_password(password);
         }
         let mut info = info.set_redis_settings(redis);
         if self.ssl == Some(true) {
@@ -155,19 +158,25 @@ impl Place {
     }
 }
 
-/// The same server with these certificates to trust alone.
-fn trusting(client: &Client, certificates: String) -> Result<Client, Problems> {
-    let at = |problem: &str| Problems::at("/ssl_ca_data", problem);
-    let info = client.get_connection_info();
-    if !matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
-        return Err(at("needs TLS: say ssl, or a rediss:// URL"));
+/// What certificates to trust must look like. What is no PEM is read as none, and would trust nobody.
+fn certificates(pem: &Secret) -> Result<Secret, String> {
+    if pem.expose().contains("-----BEGIN CERTIFICATE-----") { Ok(pem.clone()) } else { Err("expected certificates as PEM".to_owned()) }
+}
+
+/// The same server with a password, and with these certificates to trust alone.
+///
+/// # Errors
+/// It is not spoken to by TLS, or has other certificates than there can be.
+pub(crate) fn complete(server: Client, password: Option<&Secret>, certificates: Option<&Secret>) -> RedisResult<Client> {
+    let mut info = server.get_connection_info().clone();
+    if let Some(password) = password {
+        let redis = info.redis_settings().clone().set_password(password.expose());
+        info = info.set_redis_settings(redis);
     }
-    // What is no PEM is read as none, and would trust nobody.
-    if !certificates.contains("-----BEGIN CERTIFICATE-----") {
-        return Err(at("expected certificates as PEM"));
+    match certificates {
+        Some(pem) => Client::build_with_tls(info, TlsCertificates { client_tls: None, root_cert: Some(pem.expose().as_bytes().to_vec()) }),
+        None => Client::open(info),
     }
-    let certificates = TlsCertificates { client_tls: None, root_cert: Some(certificates.into_bytes()) };
-    Client::build_with_tls(info.clone(), certificates).map_err(|_| at("expected certificates as PEM"))
 }
 
 /// The server that a URL names.

@@ -10,7 +10,8 @@ use std::{
     time::Duration,
 };
 
-use errand_core::{BoxFuture, Clock, Fields, Init, PublishError, Timestamp};
+use errand_core::{BoxFuture, Clock, Environment, Fields, Init, PublishError, Timestamp};
+use errand_http::References;
 use errand_redis::{Again, Redis, redis};
 use errand_testkit::{Peer, RedisServer};
 
@@ -174,6 +175,32 @@ async fn one_that_died_idle_is_found_out_before_anything_is_asked() {
     set(&redis, Again::Never).await.unwrap();
     set(&redis, Again::Never).await.unwrap();
     assert_eq!(*heard.lock().unwrap(), ["0 SET", "0 PING", "1 SET", "1 PING", "1 SET", "1 SET"]);
+}
+
+#[tokio::test]
+async fn a_password_by_reference_is_read_when_it_is_needed_and_again_when_it_is_refused() {
+    let peer = Peer::redis(|_, command| {
+        let is_refused = command[0] == "AUTH" && command.last().is_some_and(|password| password != "hunter2");
+        Some(if is_refused { "-WRONGPASS invalid username-password pair" } else { "+OK" }.to_owned())
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("password");
+    let (host, port) = peer.address().split_once(':').unwrap();
+    let options = format!(r#"{{"host":"{host}","port":{port},"password":"file:{}"}}"#, path.display());
+    let mut options: Options = Fields::value(&options).unwrap();
+    let clock = Moved::default();
+    let cx = || Init::default().with(Arc::new(clock.clone()) as Arc<dyn Clock>);
+    let references = References::new(&Environment::default(), &cx()).unwrap();
+    let redis = options.place().open(&cx().with(references)).unwrap();
+    let told = async || redis.check().await.unwrap_err().to_string();
+    assert_eq!(told().await, "misconfigured: password: refers to a file that cannot be read: entity not found");
+    std::fs::write(&path, "hunter1").unwrap();
+    assert_eq!(told().await, "misconfigured: Redis: the password or user name is refused");
+    std::fs::write(&path, "hunter2").unwrap();
+    clock.0.fetch_add(60_000, Ordering::Relaxed);
+    assert_eq!(redis.check().await, Ok(()));
+    assert!(self::told(r#"{"host":"h","password":"ssm:password"}"#).starts_with("/password: expected ssm:/ and the name of a parameter"));
+    assert!(self::told(r#"{"url":"secretsmanager:a/b#c"}"#).contains("References"), "a function without what reads them says so");
 }
 
 #[tokio::test]
