@@ -1,4 +1,4 @@
-//! What calls send by Redis, as real workers and clients of others run and receive it: at once, and when it is due.
+//! What calls send by Redis and Azure, as real workers and clients of others run and receive it: at once, and when it is due.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -6,34 +6,34 @@ mod server;
 
 use std::{
     io::{BufRead, BufReader},
+    net::{TcpListener, TcpStream},
+    path::Path,
     process::{Child, Command, Stdio},
     sync::mpsc::{Receiver, channel},
     time::Instant,
 };
 
 use serde_json::{Value, json};
-use server::{PATIENCE, Server};
+use server::{PATIENCE, Server, until};
 
-/// A process of Python that ends with its test, and what it prints.
-struct Python(Child, Receiver<String>);
+/// A process that ends with its test, and what it prints.
+struct Process(Child, Receiver<String>);
 
-impl Python {
-    /// Of the environment of this name, in the folder of the workers' code.
-    fn start(environment: &str, arguments: &[&str]) -> Self {
-        Self::start_with(environment, arguments, &[])
+impl Process {
+    /// Python, of the environment of this name, in the folder of the workers' code.
+    fn python(environment: &str, arguments: &[&str]) -> Self {
+        Self::python_with(environment, arguments, &[])
     }
 
-    fn start_with(environment: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+    fn python_with(environment: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/workers");
         let mut command = Command::new(format!("{}/{environment}/bin/python", std::env::var("TEST_WORKERS").unwrap()));
-        command
-            .args(arguments)
-            .current_dir(folder)
-            .env("PYTHONPATH", folder)
-            .envs(variables.iter().copied())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null());
-        let mut child = command.spawn().unwrap();
+        command.args(arguments).current_dir(folder).env("PYTHONPATH", folder).envs(variables.iter().copied());
+        Self::start(command)
+    }
+
+    fn start(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let (lines, received) = channel();
         let out = BufReader::new(child.stdout.take().unwrap());
         std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| lines.send(line)));
@@ -49,7 +49,7 @@ impl Python {
     }
 }
 
-impl Drop for Python {
+impl Drop for Process {
     fn drop(&mut self) {
         // RQ's scheduler is a process of its own, which ends with its worker when that is asked to.
         Command::new("kill").arg(self.0.id().to_string()).status().ok();
@@ -61,12 +61,25 @@ fn url() -> String {
     std::env::var("TEST_REDIS").unwrap()
 }
 
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+async fn listens(port: u16) {
+    until(|| TcpStream::connect(("127.0.0.1", port)).is_ok()).await;
+}
+
+/// The id of the task that a message holds.
+fn id_of(message: &Value) -> Value {
+    serde_json::from_str::<Value>(message["body"].as_str().unwrap()).unwrap()["id"].clone()
+}
+
 /// A name that no other test has.
 fn unique(name: &str) -> String {
     format!("{name}-{}", std::process::id())
 }
 
-fn start(data: &std::path::Path, transports: &Value) -> Server {
+fn start(data: &Path, transports: &Value) -> Server {
     Server::start_with(data, &[("ERRAND_TRANSPORTS", &transports.to_string()), ("ERRAND_TRANSPORT", "theirs")])
 }
 
@@ -75,7 +88,7 @@ fn start(data: &std::path::Path, transports: &Value) -> Server {
 async fn a_worker_of_rq_runs_what_a_call_sends() {
     let (data, queue) = (tempfile::tempdir().unwrap(), unique("calls"));
     let worker = ["-m", "rq.cli", "worker", "--url", &url(), "--serializer", "rq.serializers.JSONSerializer", "--with-scheduler", &queue];
-    let _worker = Python::start("worker-rq", &worker);
+    let _worker = Process::python("worker-rq", &worker);
     let options = json!({ "url": url(), "module": "rq_tasks", "result_timeout": 60 });
     let server = start(data.path(), &json!({ "theirs": { "backend": "rq", "queues": [queue], "options": options } }));
     let [now, later, fails] = ["now", "later", "fails"].map(unique);
@@ -108,12 +121,12 @@ async fn a_worker_of_celery_runs_what_a_call_sends() {
     let (status, problem) = server.call("DELETE", &format!("/v1/tasks/{later}"), None).await;
     assert_eq!(status, 409, "its workers have it: {problem}");
     let _worker =
-        Python::start_with("worker-celery", &["celery_worker.py", &queue], &[("WORKER_BROKER", &url()), ("WORKER_RESULTS", &url())]);
+        Process::python_with("worker-celery", &["celery_worker.py", &queue], &[("WORKER_BROKER", &url()), ("WORKER_RESULTS", &url())]);
     let done = server.wait_for(&now, "SUCCESSFUL").await["return_value"].clone();
     assert_eq!((&done["id"], &done["args"], &done["kwargs"]), (&json!(now), &json!([7]), &json!({ "k": "Grüße" })));
     assert_eq!((&done["tenant"], &done["priority"], &done["routing_key"]), (&json!("acme"), &json!(3), &json!(queue)));
     let script = "import json, sys; from celery import Celery; print(json.dumps(Celery(backend=sys.argv[1]).AsyncResult(sys.argv[2]).get(timeout=9)))";
-    assert_eq!(Python::start("worker-celery", &["-c", script, &url(), &now]).json(), done, "a client of Celery finds it as well");
+    assert_eq!(Process::python("worker-celery", &["-c", script, &url(), &now]).json(), done, "a client of Celery finds it as well");
     assert_eq!(server.wait_for(&later, "SUCCESSFUL").await["return_value"]["args"], json!([1]));
     let failed = server.wait_for(&fails, "FAILED").await;
     let error = failed["errors"].as_array().unwrap().last().unwrap();
@@ -125,7 +138,7 @@ async fn a_worker_of_celery_runs_what_a_call_sends() {
 #[ignore = "needs Redis at TEST_REDIS and the environment worker-channels of TEST_WORKERS"]
 async fn consumers_of_channels_receive_what_a_call_sends() {
     let (data, prefix) = (tempfile::tempdir().unwrap(), unique("site"));
-    let receivers = Python::start(
+    let receivers = Process::python(
         "worker-channels",
         &["channels_receive.py", "core", &url(), "lobby", "common", &json!({ "prefix": prefix }).to_string()],
     );
@@ -147,7 +160,7 @@ async fn consumers_of_channels_receive_what_a_call_sends() {
 #[ignore = "needs Redis at TEST_REDIS and the environment worker-streams of TEST_WORKERS"]
 async fn readers_of_streams_read_what_a_call_sends() {
     let (data, stream) = (tempfile::tempdir().unwrap(), unique("orders"));
-    let reader = Python::start("worker-streams", &["streams_read.py", &url(), &stream, "2"]);
+    let reader = Process::python("worker-streams", &["streams_read.py", &url(), &stream, "2"]);
     assert_eq!(reader.line(), "ready");
     let options = json!({ "url": url(), "stream_name": stream });
     let server = start(data.path(), &json!({ "theirs": { "backend": "redis-streams", "options": options } }));
@@ -159,6 +172,67 @@ async fn readers_of_streams_read_what_a_call_sends() {
         assert_eq!((&read["attributes"]["id"], &read["data"]), (&json!(unique(id)), &json!({ "order": 7 })));
     }
     assert_eq!(reader.json()["pending"], 0);
+}
+
+#[tokio::test]
+#[ignore = "needs the environment worker-azure of TEST_WORKERS"]
+async fn the_sdk_of_azure_receives_what_a_call_sends_to_service_bus() {
+    let (data, rest, amqp) = (tempfile::tempdir().unwrap(), free_port(), free_port());
+    let _service_bus = Process::python("worker-azure", &["azure_servicebus.py", &rest.to_string(), &amqp.to_string()]);
+    listens(rest).await;
+    listens(amqp).await;
+    let key = "SharedAccessKeyName=send;SharedAccessKey=c2VuZA==";
+    let options = json!({ "connection_string": format!("Endpoint=http://127.0.0.1:{rest};{key}") });
+    let server = start(
+        data.path(),
+        &json!({
+            "theirs": { "backend": "servicebus-queue", "queues": ["tasks"], "options": options },
+            "events": { "backend": "servicebus-topic", "queues": ["events"], "options": options },
+        }),
+    );
+    let begun = Instant::now();
+    server.send(json!({ "task": "note", "id": "late", "queue": "tasks", "countdown": 1.5 })).await;
+    server.send(json!({ "task": "note", "id": "now", "queue": "tasks", "group": "g" })).await;
+    server.send(json!({ "task": "note", "id": "event", "backend": "events", "queue": "events" })).await;
+    let connection_string = format!("Endpoint=sb://127.0.0.1:{amqp};{key};UseDevelopmentEmulator=true");
+    let receive =
+        |place: &[&str]| Process::python("worker-azure", &[&["azure_receive.py", "servicebus", &connection_string], place].concat());
+    let queue = receive(&["queue", "tasks", "2"]);
+    let now = queue.json();
+    assert_eq!((id_of(&now), &now["id"], &now["session"]), (json!("now"), &json!("now"), &json!("g")));
+    assert_eq!(queue.json()["id"], "late");
+    assert!(begun.elapsed().as_millis() >= 1500);
+    for subscription in ["audit", "mail"] {
+        assert_eq!(receive(&["topic", "events", subscription, "1"]).json()["id"], "event");
+    }
+    let (status, health) = server.call("GET", "/v1/health", None).await;
+    assert!(status == 200 && health.contains("\"theirs\":\"ok\""), "{health}");
+}
+
+#[tokio::test]
+#[ignore = "needs Azurite in TEST_NODE and the environment worker-azure of TEST_WORKERS"]
+async fn the_sdk_of_azure_receives_what_a_call_sends_to_storage() {
+    let (data, port) = (tempfile::tempdir().unwrap(), free_port());
+    let mut azurite = Command::new(Path::new(&std::env::var("TEST_NODE").unwrap()).join("node_modules/.bin/azurite-queue"));
+    azurite.args(["--queueHost", "127.0.0.1", "--queuePort", &port.to_string(), "--silent", "--disableTelemetry", "--skipApiVersionCheck"]);
+    azurite.args(["--inMemoryPersistence", "--location"]).arg(data.path());
+    let _azurite = Process::start(azurite);
+    listens(port).await;
+    // The account that Azurite has, with the key that all know.
+    const ACCOUNT: &str =
+        "AccountName=devstoreaccount1;AccountKey=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+    let connection_string = format!("{ACCOUNT};QueueEndpoint=http://127.0.0.1:{port}/devstoreaccount1");
+    let options = json!({ "connection_string": connection_string });
+    let server = start(data.path(), &json!({ "theirs": { "backend": "storage-queue", "queues": ["jobs"], "options": options } }));
+    let (status, problem) = server.call("POST", "/v1/tasks", Some(&json!({ "task": "note", "queue": "jobs" }))).await;
+    assert!(status >= 500 && problem.contains("QueueNotFound"), "{status} {problem}");
+    assert!(Process::python("worker-azure", &["azure_receive.py", "storage-make", &connection_string, "jobs"]).0.wait().unwrap().success());
+    let begun = Instant::now();
+    server.send(json!({ "task": "note", "id": "late", "queue": "jobs", "countdown": 1.5 })).await;
+    server.send(json!({ "task": "note", "id": "now", "queue": "jobs" })).await;
+    let reader = Process::python("worker-azure", &["azure_receive.py", "storage", &connection_string, "jobs", "2"]);
+    assert_eq!((id_of(&reader.json()), id_of(&reader.json())), (json!("now"), json!("late")));
+    assert!(begun.elapsed().as_millis() >= 1500);
 }
 
 #[tokio::test]
