@@ -9,6 +9,8 @@ pub(crate) const HOME: &str = SqsTransport::BACKEND;
 /// Adds the kinds of transports of this build.
 pub fn backends(backends: &mut Backends<false>) {
     backends.add::<SqsTransport>();
+    #[cfg(feature = "transport-celery")]
+    backends.add::<errand_transport_celery::Celery>();
     #[cfg(feature = "transport-channels")]
     backends.add::<errand_transport_channels::Channels>();
     #[cfg(feature = "transport-console")]
@@ -23,4 +25,10 @@ pub fn backends(backends: &mut Backends<false>) {
     backends.add::<errand_transport_redis_streams::RedisStreams>();
     #[cfg(feature = "transport-rq")]
     backends.add::<errand_transport_rq::Rq>();
+    #[cfg(feature = "transport-servicebus")]
+    backends.add::<errand_transport_servicebus::ServiceBusQueue>();
+    #[cfg(feature = "transport-servicebus")]
+    backends.add::<errand_transport_servicebus::ServiceBusTopic>();
+    #[cfg(feature = "transport-storage-queue")]
+    backends.add::<errand_transport_storage_queue::StorageQueue>();
 }
