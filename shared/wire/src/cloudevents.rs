@@ -9,6 +9,7 @@ use errand_core::{
     limits,
 };
 use percent_encoding::percent_decode_str;
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{Content, Decoded, Layer, Refused, context, digest, name, native};
@@ -25,9 +26,13 @@ pub const SOURCE: &str = "errand";
 /// Says of an event that its data is an object of `args` and `kwargs`, since named arguments alone would not say all. An extension of Errand's own.
 const BOTH: &str = "errandarguments";
 
-/// An envelope as an event in structured mode; `time` is RFC 3339. Its data is the task's named arguments as they were written, where there are no others.
+/// An envelope as an event in structured mode: the one that it was read from, if it was; else one of this source and time, which is RFC 3339. Its data is then the task's named
+/// arguments as they were written, where there are no others.
 #[must_use]
 pub fn encode(envelope: &Envelope, source: &str, time: Option<&str>) -> String {
+    if let Some(origin) = Origin::of(envelope) {
+        return native::escape(origin.event(envelope));
+    }
     let mut event = Object::new();
     let mut say = |name: &str, text: &str| event.field(name, &json::text(text));
     say("specversion", "1.0");
@@ -55,6 +60,70 @@ pub fn encode(envelope: &Envelope, source: &str, time: Option<&str>) -> String {
         kwargs.into_iter().for_each(|kwargs| event.field("data", kwargs));
     }
     native::escape(event.end())
+}
+
+/// The event that an envelope was read from: handed on, it is the same to who knows it by its source and id.
+pub struct Origin {
+    /// Its `id`.
+    pub id: String,
+    /// Its `source`.
+    pub source: String,
+    /// Its `type`.
+    pub kind: String,
+    /// Its `time`, as it was written.
+    pub time: Option<String>,
+    /// All but its data, in JSON.
+    attributes: Vec<(String, Box<RawValue>)>,
+}
+
+impl Origin {
+    /// That of an envelope which is the event's still.
+    #[must_use]
+    pub fn of(envelope: &Envelope) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Said<'a> {
+            #[serde(borrow)]
+            cloudevents: &'a RawValue,
+        }
+        let context = envelope.context.json.as_deref().filter(|_| !envelope.context.bulk)?;
+        let said: Said<'_> = serde_json::from_str(context.get()).ok()?;
+        let mut fields = Fields::of(said.cloudevents.get()).ok()?;
+        let (id, source, kind) =
+            (fields.optional::<String>("id")?, fields.optional::<String>("source")?, fields.optional::<String>("type")?);
+        // One that somebody else has said of a task of another id or name is none; what Errand itself has written is written anew.
+        if id_of(&source, &id) != envelope.id || name::task(&kind) != envelope.task || fields.has(BOTH) {
+            return None;
+        }
+        let time = fields.optional("time");
+        let attributes = fields.entries().map(|(name, json)| (name.to_owned(), json.to_owned())).collect();
+        Some(Self { id, source, kind, time, attributes })
+    }
+
+    /// It in structured mode, with what the envelope says beside it.
+    fn event(&self, envelope: &Envelope) -> String {
+        let mut event = Object::new();
+        self.attributes.iter().for_each(|(name, json)| event.field(name, json.get()));
+        for (name, value) in [("partitionkey", &envelope.group), ("traceparent", &envelope.trace)] {
+            if let Some(value) = value.as_ref().filter(|_| self.attributes.iter().all(|(said, _)| said != name)) {
+                event.field(name, &json::text(value));
+            }
+        }
+        let alone = envelope.args.as_deref().and_then(|args| serde_json::from_str::<[&RawValue; 1]>(args.get()).ok());
+        match (envelope.kwargs.as_deref(), alone) {
+            (Some(data), _) => event.field("data", data.get()),
+            (None, Some([data])) => event.field(if self.is_base64(data) { "data_base64" } else { "data" }, data.get()),
+            (None, None) => {}
+        }
+        event.end()
+    }
+
+    /// Whether its data is the base64 of bytes: a text that is so, of a media type that is neither JSON's nor a text's.
+    fn is_base64(&self, data: &RawValue) -> bool {
+        let text = |json: &RawValue| serde_json::from_str::<String>(json.get()).ok();
+        let media_type = self.attributes.iter().find(|(name, _)| name == "datacontenttype").and_then(|(_, json)| text(json));
+        media_type.is_some_and(|media_type| !is_json(&media_type) && !media_type.starts_with("text/"))
+            && text(data).is_some_and(|text| from_base64(&text).is_some())
+    }
 }
 
 /// Reads an event in structured mode.
@@ -169,9 +238,14 @@ fn envelope(fields: &mut Fields<'_>) -> Option<Envelope> {
     let trace = fields.text("traceparent", limits::traceparent);
     let json = facts(fields);
     let (source, id) = (source?, id?);
-    let id = if source == SOURCE && limits::id(&id).is_ok() { id } else { digest::id("ce", &[&source, &id]) };
+    let id = id_of(&source, &id);
     let context = Context { json, ..Context::default() };
     Some(Envelope { expires, group, trace, context, sender: Sender::CloudEvents, ..Envelope::new(id, name::task(&kind?)) })
+}
+
+/// The id of an event's envelope: of Errand's own, the event's.
+fn id_of(source: &str, id: &str) -> String {
+    if source == SOURCE && limits::id(id).is_ok() { id.to_owned() } else { digest::id("ce", &[source, id]) }
 }
 
 /// `{"cloudevents": …}` with all but the data.

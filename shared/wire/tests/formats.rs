@@ -92,6 +92,45 @@ proptest! {
         prop_assert_eq!(told(&read), told(&envelope));
     }
 
+    /// Whoever knows it by its source and id finds it the same, whatever of an event there is.
+    #[test]
+    fn an_event_of_others_is_handed_on_as_it_came(
+        (id, source, kind) in ("\\PC{1,20}", "[a-z/:]{1,20}", "\\PC{1,20}"),
+        attributes in proptest::collection::btree_map("ext[a-z0-9]{1,9}", select(vec!["\"a\"", "7", "true"]), 0..3),
+        known in proptest::collection::btree_set(select(vec!["subject", "dataschema", "partitionkey", "time", "expirytime"]), 0..4),
+        data in option::of(prop_oneof![object(), list(), select(VALUES.to_vec()).prop_map(ToOwned::to_owned)]),
+        bytes in any::<bool>(),
+        group in option::of("[a-z]{1,9}"),
+    ) {
+        let mut event = json!({ "specversion": "1.0", "id": id, "source": source, "type": kind });
+        for (name, value) in &attributes {
+            event[name] = serde_json::from_str(value).unwrap();
+        }
+        for name in &known {
+            event[*name] = json!(if name.ends_with("time") { "2026-11-20T20:30:15.123456+00:00" } else { "a" });
+        }
+        let mut text = event.to_string();
+        let end = match data.as_deref().filter(|data| *data != "null") {
+            _ if bytes => r#","datacontenttype":"application/octet-stream","data_base64":"AP8="}"#.to_owned(),
+            Some(data) => format!(",\"data\":{data}}}"),
+            None => "}".to_owned(),
+        };
+        text.replace_range(text.len() - 1.., &end);
+        let (mut read, _) = read(text.clone());
+        let keyless = group.is_some() && !known.contains("partitionkey");
+        read.group = group.clone().or(read.group);
+        let handed = Format::CloudEvents(CloudEvents::default()).encode(&read).unwrap();
+        let end = end.replace('\u{fffe}', r"\ufffe");
+        let data = end.strip_prefix(',').and_then(|end| end.strip_suffix('}')).and_then(|end| end.rsplit_once("\":")).map(|(_, data)| data);
+        prop_assert!(data.is_none_or(|data| handed.contains(data)), "digit for digit: {handed}");
+        let as_value = |text: &str| serde_json::from_str::<Value>(&text.replace("1e400", "1")).unwrap();
+        let (mut handed, event) = (as_value(&handed), as_value(&text));
+        if keyless {
+            prop_assert_eq!(handed.as_object_mut().unwrap().remove("partitionkey"), group.map(Value::from));
+        }
+        prop_assert_eq!(handed, event);
+    }
+
     #[test]
     fn django_tasks_clouds_form_says_the_task(envelope in envelopes(), named in any::<bool>()) {
         let format = Format::DjangoTasks(DjangoTasks { key: if named { TaskKey::TaskName } else { TaskKey::Task } });

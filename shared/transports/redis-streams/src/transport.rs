@@ -8,7 +8,10 @@ use errand_redis::{
     Again, Place, Redis,
     redis::{Cmd, FromRedisValue as _, cmd},
 };
-use errand_wire::{CloudEvents, Format, cloudevents};
+use errand_wire::{
+    CloudEvents, Format,
+    cloudevents::{self, Origin},
+};
 
 /// The stream of what names no queue, where the options name none; how many entries a stream keeps at least: django-dispatch's own.
 const STREAM: &str = "events";
@@ -96,7 +99,13 @@ impl RedisStreams {
         if self.max_len > 0 {
             add.arg("MAXLEN").arg("~").arg(self.max_len);
         }
-        add.arg("*").arg("event_id").arg(&envelope.id).arg("event_type").arg(&envelope.task).arg("source").arg(source);
+        // Beside an event that is handed on stands what it says itself.
+        let origin = matches!(self.format, Format::CloudEvents(_)).then(|| Origin::of(envelope)).flatten();
+        let (id, kind, source, time) = match &origin {
+            Some(Origin { id, kind, source, time: said, .. }) => (id, kind, source.as_str(), said.as_deref().unwrap_or(time)),
+            None => (&envelope.id, &envelope.task, source, time),
+        };
+        add.arg("*").arg("event_id").arg(id).arg("event_type").arg(kind).arg("source").arg(source);
         add.arg("timestamp").arg(time).arg(field).arg(text);
         Ok(add)
     }
