@@ -28,6 +28,8 @@ def give_numbers_as_numbers():
     client = boto3.client("lambda")
     for mapping in client.list_event_source_mappings(FunctionName=f"{STACK}-consumer")["EventSourceMappings"]:
         client.update_event_source_mapping(UUID=mapping["UUID"], BatchSize=int(mapping["BatchSize"]), ScalingConfig={"MaximumConcurrency": 20})
+    for mapping in client.list_event_source_mappings(FunctionName=f"{STACK}-outbox")["EventSourceMappings"]:
+        client.update_event_source_mapping(UUID=mapping["UUID"], BatchSize=int(mapping["BatchSize"]))
 
 
 def allow_what_it_names_otherwise(queue_arns, dead_letter_arns):
@@ -39,6 +41,7 @@ def allow_what_it_names_otherwise(queue_arns, dead_letter_arns):
     put_policy("enqueue", [send, {"Effect": "Allow", "Action": "scheduler:CreateSchedule", "Resource": schedules}])
     actions = [f"scheduler:{verb}Schedule" for verb in ("Create", "Get", "Update", "Delete")]
     put_policy("status", [send, bury, {"Effect": "Allow", "Action": actions, "Resource": schedules}, {"Effect": "Allow", "Action": "scheduler:ListSchedules", "Resource": "*"}])
+    put_policy("outbox", [send])
     put_policy("consumer", [send, {"Effect": "Allow", "Action": "ses:SendEmail", "Resource": "*"}])
 
 

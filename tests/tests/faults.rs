@@ -12,7 +12,7 @@ use std::{
 use aws_sdk_sqs::types::{QueueAttributeName, SendMessageBatchRequestEntry};
 use errand_tests::{
     Stack,
-    faults::{Audit, DUPLICATES, Dice, FIRST, Fault, Kind, LISTED, Processes, Queue, Report, Services, Sink, body},
+    faults::{Audit, DUPLICATES, Dice, FIRST, Fault, Kind, LISTED, Messages, Processes, Queue, Report, Services, Sink, body},
     until,
 };
 
@@ -80,7 +80,8 @@ async fn nothing_is_lost_and_nothing_comes_twice_without_a_reason() {
     let sink = Sink::start(&audit, &dice).await;
     let services = Services::start(&queue, &audit, &dice, &stack.endpoint).await;
     let started = Instant::now();
-    let mut processes = Processes::start(PROCESSES, settings(&services, &table, &sink.url), &queue, &audit, &sink.url).await;
+    let messages = Arc::new(Messages { queue: Arc::clone(&queue), audit: Arc::clone(&audit), sink: sink.url.clone() });
+    let mut processes = Processes::start(PROCESSES, settings(&services, &table, &sink.url), &messages).await;
     while !queue.is_empty() {
         processes.kill_one(&dice).await;
         // In the end bulks are left, each of which takes longer than a process lives until then.

@@ -1,6 +1,7 @@
 //! A world that breaks on purpose: receivers that hang up, a store that throttles, processes that are killed; and the books that are kept of it.
 
 mod audit;
+mod messages;
 mod processes;
 mod queue;
 mod runtime;
@@ -8,8 +9,10 @@ mod services;
 mod sink;
 
 pub use audit::{Audit, Fault, Kind, Report};
+pub use messages::Messages;
 pub use processes::Processes;
 pub use queue::Queue;
+pub use runtime::Feed;
 pub use services::Services;
 pub use sink::Sink;
 

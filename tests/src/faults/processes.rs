@@ -5,27 +5,27 @@ use tokio::{
     task::AbortHandle,
 };
 
-use super::{Audit, Dice, Queue, runtime::Runtime};
+use super::{
+    Dice,
+    runtime::{Feed, Runtime},
+};
 
-/// Consumers that run as on Lambda, each a process of its own that is fed by a runtime API of its own.
-pub struct Processes {
+/// A function that runs as on Lambda, in processes each of which is fed by a runtime API of its own.
+pub struct Processes<F: Feed> {
     vars: Vec<(String, String)>,
-    queue: Arc<Queue>,
-    audit: Arc<Audit>,
-    sink: String,
-    running: Vec<(Runtime, AbortHandle, Child)>,
+    feed: Arc<F>,
+    running: Vec<(Runtime<F>, AbortHandle, Child)>,
     /// How many were killed.
     pub kills: u64,
 }
 
-impl Processes {
+impl<F: Feed> Processes<F> {
     /// Starts `count` of them; `vars` is their environment.
     ///
     /// # Panics
     /// There is no binary: `tests/run` builds it.
-    pub async fn start(count: usize, vars: Vec<(String, String)>, queue: &Arc<Queue>, audit: &Arc<Audit>, sink: &str) -> Self {
-        let (queue, audit, sink) = (Arc::clone(queue), Arc::clone(audit), sink.to_owned());
-        let mut processes = Self { vars, queue, audit, sink, running: Vec::new(), kills: 0 };
+    pub async fn start(count: usize, vars: Vec<(String, String)>, feed: &Arc<F>) -> Self {
+        let mut processes = Self { vars, feed: Arc::clone(feed), running: Vec::new(), kills: 0 };
         for _ in 0..count {
             let one = processes.spawn().await;
             processes.running.push(one);
@@ -41,7 +41,7 @@ impl Processes {
         tokio::time::sleep(Duration::from_millis(u64::from(200 + dice.below(400)))).await;
         let place = dice.below(u32::try_from(self.running.len()).expect("a few")) as usize;
         let (runtime, server, child) = &mut self.running[place];
-        assert!(child.try_wait().expect("a process").is_none(), "a consumer ended by itself");
+        assert!(child.try_wait().expect("a process").is_none(), "it ended by itself");
         child.kill().await.expect("a process that can be killed");
         runtime.killed();
         server.abort();
@@ -49,9 +49,9 @@ impl Processes {
         self.kills += 1;
     }
 
-    async fn spawn(&self) -> (Runtime, AbortHandle, Child) {
-        let (runtime, address, server) = Runtime::start(&self.queue, &self.audit, &self.sink).await;
-        let bootstrap = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/lambda/consumer/bootstrap");
+    async fn spawn(&self) -> (Runtime<F>, AbortHandle, Child) {
+        let (runtime, address, server) = Runtime::start(&self.feed).await;
+        let bootstrap = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/lambda").join(F::FUNCTION).join("bootstrap");
         let mut command = Command::new(&bootstrap);
         command.env_clear().envs(self.vars.iter().map(|(name, value)| (name, value))).env("AWS_LAMBDA_RUNTIME_API", address);
         command.stdout(Stdio::null()).kill_on_drop(true);

@@ -12,120 +12,109 @@ use axum::{
     routing::{get, post},
 };
 use errand_core::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::{net::TcpListener, task::AbortHandle};
 
-use super::{
-    Queue,
-    audit::{Audit, Fault},
-    body,
-    queue::Received,
-};
+/// What invocations of a function are made of, and what their answers do.
+pub trait Feed: Send + Sync + 'static {
+    /// The function's folder.
+    const FUNCTION: &'static str;
+    /// How long an invocation may take.
+    const TIMEOUT: Duration;
+    /// What one invocation is given.
+    type Batch: Send;
 
-/// How long an invocation may take: a receiver's second, the engine's margin of two, and one more. Less than the consumer is told, so that bulks outlast it.
-const TIMEOUT: Duration = Duration::from_secs(4);
-
-/// How long a batch is hidden: longer than its claims hold, which is five seconds longer than the invocation.
-const VISIBILITY: Duration = Duration::from_secs(10);
-
-/// Messages of one invocation.
-const BATCH: usize = 10;
+    /// What is there to be done, if there is anything.
+    fn take(&self) -> Option<Self::Batch>;
+    /// The event that it comes as.
+    fn event(&self, batch: &Self::Batch) -> Value;
+    /// Notes an answer, which names what failed.
+    fn answered(&self, batch: Self::Batch, failed: &[&str]);
+    /// Notes that the process was killed that had this.
+    fn lost(&self, batch: Self::Batch);
+}
 
 /// How long a function waits that finds nothing to do.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// The Lambda Runtime API for one process, which it feeds from the queue as an event source mapping does.
+/// The Lambda Runtime API for one process, which it feeds as an event source mapping does.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
-#[derive(Clone)]
-pub(super) struct Runtime {
-    queue: Arc<Queue>,
-    audit: Arc<Audit>,
-    sink: String,
-    in_hand: Arc<Mutex<InHand>>,
+pub(super) struct Runtime<F: Feed> {
+    feed: Arc<F>,
+    in_hand: Arc<Mutex<InHand<F::Batch>>>,
 }
 
-#[derive(Default)]
-struct InHand {
+impl<F: Feed> Clone for Runtime<F> {
+    fn clone(&self) -> Self {
+        Self { feed: Arc::clone(&self.feed), in_hand: Arc::clone(&self.in_hand) }
+    }
+}
+
+struct InHand<B> {
     count: u64,
-    invocations: HashMap<String, Vec<Received>>,
+    invocations: HashMap<String, B>,
     /// Whether the process is dead, and gets nothing more.
     closed: bool,
 }
 
-impl Runtime {
+impl<F: Feed> Runtime<F> {
     /// Serves on a free loopback port; answers the address as `AWS_LAMBDA_RUNTIME_API` has it, and the server.
-    pub(super) async fn start(queue: &Arc<Queue>, audit: &Arc<Audit>, sink: &str) -> (Self, String, AbortHandle) {
+    pub(super) async fn start(feed: &Arc<F>) -> (Self, String, AbortHandle) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a loopback port");
         let address = listener.local_addr().expect("a bound port").to_string();
-        let runtime = Self { queue: Arc::clone(queue), audit: Arc::clone(audit), sink: sink.to_owned(), in_hand: Arc::default() };
+        let in_hand = InHand { count: 0, invocations: HashMap::new(), closed: false };
+        let runtime = Self { feed: Arc::clone(feed), in_hand: Arc::new(Mutex::new(in_hand)) };
         let router = Router::new()
-            .route("/2018-06-01/runtime/invocation/next", get(next))
-            .route("/2018-06-01/runtime/invocation/{id}/response", post(respond))
+            .route("/2018-06-01/runtime/invocation/next", get(next::<F>))
+            .route("/2018-06-01/runtime/invocation/{id}/response", post(respond::<F>))
             .with_state(runtime.clone());
         let server = tokio::spawn(async move { axum::serve(listener, router).await }).abort_handle();
         (runtime, address, server)
     }
 
-    /// Notes that the process was killed with what it has in hand, which comes again when its visibility timeout is over.
+    /// Notes that the process was killed with what it has in hand.
     pub(super) fn killed(&self) {
         let mut in_hand = self.in_hand();
         in_hand.closed = true;
-        for message in in_hand.invocations.drain().flat_map(|(_, batch)| batch) {
-            self.audit.note_message(message.number, Fault::Killed);
-        }
+        in_hand.invocations.drain().for_each(|(_, batch)| self.feed.lost(batch));
     }
 
-    fn in_hand(&self) -> MutexGuard<'_, InHand> {
+    fn in_hand(&self) -> MutexGuard<'_, InHand<F::Batch>> {
         self.in_hand.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn record(&self, message: &Received) -> Value {
-        json!({
-            "messageId": message.id.to_string(),
-            "receiptHandle": message.receipt,
-            "body": body(&self.audit, message.number, &self.sink),
-            "attributes": { "ApproximateReceiveCount": message.count.to_string(), "SentTimestamp": Timestamp::now().millis().to_string() },
-            "messageAttributes": {},
-            "eventSource": "aws:sqs",
-            "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:main",
-            "awsRegion": "us-east-1",
-        })
     }
 }
 
-async fn next(State(runtime): State<Runtime>) -> Response<String> {
-    let (id, batch) = loop {
+async fn next<F: Feed>(State(runtime): State<Runtime<F>>) -> Response<String> {
+    let (id, event) = loop {
         {
-            // Received and noted as in hand in one step: a kill finds it here or not at all.
+            // Taken and noted as in hand in one step: a kill finds it here or not at all.
             let mut in_hand = runtime.in_hand();
-            let batch = if in_hand.closed { Vec::new() } else { runtime.queue.receive(BATCH, VISIBILITY) };
-            if !batch.is_empty() {
+            if let Some(batch) = (!in_hand.closed).then(|| runtime.feed.take()).flatten() {
                 in_hand.count += 1;
-                let id = in_hand.count.to_string();
-                in_hand.invocations.insert(id.clone(), batch.clone());
-                break (id, batch);
+                let (id, event) = (in_hand.count.to_string(), runtime.feed.event(&batch));
+                in_hand.invocations.insert(id.clone(), batch);
+                break (id, event);
             }
         }
         tokio::time::sleep(PAUSE).await;
     };
-    let records: Vec<Value> = batch.iter().map(|message| runtime.record(message)).collect();
     Response::builder()
         .header("lambda-runtime-aws-request-id", id)
-        .header("lambda-runtime-deadline-ms", (Timestamp::now() + TIMEOUT).millis())
-        .header("lambda-runtime-invoked-function-arn", "arn:aws:lambda:us-east-1:000000000000:function:consumer")
+        .header("lambda-runtime-deadline-ms", (Timestamp::now() + F::TIMEOUT).millis())
+        .header("lambda-runtime-invoked-function-arn", format!("arn:aws:lambda:us-east-1:000000000000:function:{}", F::FUNCTION))
         .header("content-type", "application/json")
-        .body(json!({ "Records": records }).to_string())
+        .body(event.to_string())
         .expect("a valid answer")
 }
 
-/// Deletes what the function does not want to have again.
-async fn respond(State(runtime): State<Runtime>, Path(id): Path<String>, body: Bytes) -> StatusCode {
+async fn respond<F: Feed>(State(runtime): State<Runtime<F>>, Path(id): Path<String>, body: Bytes) -> StatusCode {
     let told: Value = serde_json::from_slice(&body).unwrap_or_default();
     let failed: Vec<&str> =
         told["batchItemFailures"].as_array().into_iter().flatten().filter_map(|item| item["itemIdentifier"].as_str()).collect();
-    let batch = runtime.in_hand().invocations.remove(&id).unwrap_or_default();
-    for message in batch.iter().filter(|message| !failed.contains(&message.id.to_string().as_str())) {
-        runtime.queue.delete(&message.receipt);
+    // A kill in between finds it here no more: it was answered.
+    let batch = runtime.in_hand().invocations.remove(&id);
+    if let Some(batch) = batch {
+        runtime.feed.answered(batch, &failed);
     }
     StatusCode::ACCEPTED
 }
