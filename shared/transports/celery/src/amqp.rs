@@ -142,7 +142,7 @@ impl Opened {
             .with_headers(headers(task.message.headers().get()))
             .with_delivery_mode(PERSISTENT)
             .with_priority(task.route.priority)
-            .with_correlation_id(name(&task.envelope.id));
+            .with_correlation_id(name(task.message.id()));
         if let Some(reply_to) = task.message.reply_to() {
             properties = properties.with_reply_to(name(reply_to));
         }

@@ -53,7 +53,6 @@ struct Order<'a> {
 
 /// A task that is ready to be sent.
 struct Task<'a> {
-    envelope: &'a Envelope,
     route: &'a Route,
     message: celery::Published<'a>,
 }
@@ -195,6 +194,6 @@ impl Celery {
         if message.body().len() > limit {
             return Err(PublishError::TooLarge { limit });
         }
-        Ok(Task { envelope, route, message })
+        Ok(Task { route, message })
     }
 }

@@ -102,6 +102,12 @@ impl Published<'_> {
         &self.0.body
     }
 
+    /// The task's id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.0.properties.correlation_id
+    }
+
     /// The headers: an object.
     #[must_use]
     pub fn headers(&self) -> &Json {
