@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use errand_core::{DeliveryError, ErrorKind as Kind, Init, OptionError, Problems, PublishError, Published};
+use errand_core::{DeliveryError, ErrorKind as Kind, Init, OptionError, PublishError, Published, Secret};
 use errand_http::{Credential, Kept};
 use lapin::{
     BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, Error, ErrorKind,
@@ -32,8 +32,8 @@ pub(crate) struct Amqp {
 
 impl Amqp {
     pub(crate) fn new(options: &Options, cx: &Init) -> Result<Self, OptionError> {
-        let uri = uri(&options.broker_url).map_err(|problem| Problems::at("/broker_url", problem))?;
-        Ok(Self { server: Credential::of(uri), connection: Kept::new(), timeout: cx.call_timeout(TIMEOUT) })
+        let server = Credential::from_option("broker_url", &Secret::new(&options.broker_url), cx, |url| uri(url.expose()))?;
+        Ok(Self { server, connection: Kept::new(), timeout: cx.call_timeout(TIMEOUT) })
     }
 
     /// Sends tasks, those of one exchange after another on a channel: that ends with an exchange that there is not.

@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, time::Duration};
 
-use errand_core::{Problems, limits};
+use errand_core::{Problems, Reference, limits};
 use errand_wire::Format;
 use serde::Deserialize;
 use serde_json::{Map, Value, value::to_raw_value};
@@ -27,9 +27,11 @@ const RESULT_TIMEOUT: u64 = 24 * 60 * 60;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Options {
-    /// Where the broker is: `redis://`, `rediss://`, `amqp://`, `amqps://`, or `sqs://`.
+    /// Where the broker is: `redis://`, `rediss://`, `amqp://`, `amqps://`, or `sqs://`; or where that is kept.
     #[serde(default)]
     pub(crate) broker_url: String,
+    /// The kind of broker, which a reference to its URL does not tell.
+    broker_transport: Option<Scheme>,
     exchange: Option<String>,
     routing_key: Option<String>,
     priority: Option<u8>,
@@ -88,7 +90,8 @@ pub(crate) struct ResultOptions {
 }
 
 /// The kinds of brokers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Scheme {
     Redis,
     Sqs,
@@ -98,6 +101,14 @@ pub(crate) enum Scheme {
 impl Options {
     /// Which kind of broker it is.
     pub(crate) fn scheme(&self) -> Result<Scheme, Problems> {
+        let reference =
+            Reference::read(&self.broker_url).map_err(|expected| Problems::at("/broker_url", format!("expected {expected}")))?;
+        match (reference, self.broker_transport) {
+            (Some(_), Some(scheme @ (Scheme::Redis | Scheme::Amqp))) => return Ok(scheme),
+            (Some(_), _) => return Err(Problems::at("/broker_transport", "is required beside a reference: redis or amqp")),
+            (None, Some(_)) => return Err(Problems::at("/broker_transport", "is said by the broker_url: it is for a reference alone")),
+            (None, None) => {}
+        }
         let scheme = match self.broker_url.split_once("://").map(|(scheme, _)| scheme) {
             None if self.broker_url.is_empty() => return Err(Problems::at("/broker_url", "is required: where the broker is")),
             Some("redis" | "rediss") => Scheme::Redis,
@@ -194,18 +205,15 @@ impl TransportOptions {
 
 /// A URL of Redis as Celery has it. In one of TLS it says how certificates are checked, which they always are here.
 /// <https://docs.celeryq.dev/en/stable/userguide/configuration.html#redis-backend-settings>
-pub(crate) fn redis_url(option: &str, url: &str) -> Result<String, Problems> {
-    let wrong = |expected: &str| Err(Problems::at(option, expected));
+pub(crate) fn redis_url(url: &str) -> Result<&str, &'static str> {
     if !["redis://", "rediss://"].iter().any(|scheme| url.starts_with(scheme)) {
-        return wrong("expected a URL such as redis://host:6379/0, or rediss:// for TLS");
+        return Err("expected a URL such as redis://host:6379/0, or rediss:// for TLS");
     }
     match url.split_once('?') {
-        None => Ok(url.to_owned()),
-        Some((url, "ssl_cert_reqs=required" | "ssl_cert_reqs=CERT_REQUIRED")) => Ok(url.to_owned()),
-        Some((_, query)) if query.starts_with("ssl_cert_reqs=") => {
-            wrong("expected ssl_cert_reqs=required: certificates are always checked")
-        }
-        Some(_) => wrong("expected a URL without ? and what follows it"),
+        None => Ok(url),
+        Some((url, "ssl_cert_reqs=required" | "ssl_cert_reqs=CERT_REQUIRED")) => Ok(url),
+        Some((_, query)) if query.starts_with("ssl_cert_reqs=") => Err("expected ssl_cert_reqs=required: certificates are always checked"),
+        Some(_) => Err("expected a URL without ? and what follows it"),
     }
 }
 

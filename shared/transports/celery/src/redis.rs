@@ -1,8 +1,9 @@
 use std::collections::BTreeMap;
 
-use errand_core::{Init, OptionError, PublishError, Published};
+use errand_core::{Init, OptionError, PublishError, Published, Secret};
+use errand_http::Credential;
 use errand_redis::{
-    Again, Place,
+    Again, Timeouts,
     redis::{Cmd, cmd, pipe},
 };
 
@@ -24,7 +25,7 @@ impl Redis {
     pub(crate) fn new(options: &Options, cx: &Init) -> Result<Self, OptionError> {
         let said = &options.broker_transport_options;
         let (steps, separator) = said.priorities()?;
-        let redis = open("/broker_url", &options.broker_url, cx)?;
+        let redis = open("broker_url", &options.broker_url, cx)?;
         Ok(Self { redis, prefix: said.global_keyprefix.clone(), steps, separator })
     }
 
@@ -103,17 +104,11 @@ impl Redis {
     }
 }
 
-/// The Redis at the URL that an option says.
-pub(crate) fn open(option: &str, url: &str, cx: &Init) -> Result<errand_redis::Redis, OptionError> {
-    let url = redis_url(option, url)?;
-    Place { url: Some(url), ..Place::default() }.open(cx).map_err(|error| match error {
-        // Where it stands in a place's own options.
-        OptionError::Options(mut problems) => {
-            problems.0.iter_mut().for_each(|problem| option.clone_into(&mut problem.pointer));
-            problems.into()
-        }
-        error => error,
-    })
+/// The Redis at the URL that an option says, or that is kept where it says.
+pub(crate) fn open(option: &'static str, url: &str, cx: &Init) -> Result<errand_redis::Redis, OptionError> {
+    let server = |url: &Secret| errand_redis::server(&Secret::new(redis_url(url.expose())?));
+    let server = Credential::from_option(option, &Secret::new(url), cx, server)?;
+    Ok(errand_redis::Redis::new(server, Timeouts::default(), cx)?)
 }
 
 fn words(key: &str) -> Vec<&str> {

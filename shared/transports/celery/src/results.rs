@@ -19,7 +19,7 @@ impl Results {
     pub(crate) fn of(options: &Options, cx: &Init) -> Result<Option<Self>, OptionError> {
         let limit = options.result_timeout(WorkerResult::LONGEST)?;
         let Some(url) = &options.result_backend else { return Ok(None) };
-        let redis = open("/result_backend", url, cx)?;
+        let redis = open("result_backend", url, cx)?;
         Ok(Some(Self { redis, prefix: options.result_backend_transport_options.global_keyprefix.clone(), limit }))
     }
 

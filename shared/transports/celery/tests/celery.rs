@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use errand_core::{Context, Envelope, Environment, Fields, Init, OptionError, PublishError, Timestamp, Transport};
-use errand_http::aws::sdk_config;
+use errand_http::{References, aws::sdk_config};
 use errand_testkit::{
     Answer, Peer, Request, Stub,
     transport::{conformance, delayed, envelope, failures},
@@ -68,6 +68,10 @@ fn options_are_checked_each_in_its_place() {
         (json!({ "broker_url": "pyamqp://guest@localhost//" }), ""),
         (json!({}), "/broker_url: is required"),
         (json!({ "broker_url": "redis://h", "surprise": 1 }), "/surprise: "),
+        (json!({ "broker_url": "ssm:/celery" }), "/broker_transport: is required beside a reference"),
+        (json!({ "broker_url": "ssm:/celery", "broker_transport": "sqs" }), "/broker_transport: is required beside a reference"),
+        (json!({ "broker_url": "redis://h", "broker_transport": "redis" }), "/broker_transport: is said by the broker_url"),
+        (json!({ "broker_url": "ssm:celery" }), "/broker_url: expected ssm:/"),
         (json!({ "broker_url": "kafka://hunter2" }), "/broker_url: expected a URL that begins with"),
         (json!({ "broker_url": "sqs://key:hunter2@" }), "/broker_url: expected sqs:// alone"),
         (json!({ "broker_url": "sqs://" }), "/broker_transport_options/predefined_queues: is required"),
@@ -210,6 +214,24 @@ async fn what_is_too_large_for_sqs_is_told_before_it_is_sent() {
     assert!(entries(&stub.requests()[0])[0]["MessageBody"].as_str().unwrap().len() <= 1024 * 1024);
     assert_eq!(celery.publish(&[of(limit)]).await[0], Err(PublishError::TooLarge { limit }));
     assert_eq!(stub.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn where_the_broker_is_may_be_kept_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("url");
+    for scheme in ["redis", "amqp"] {
+        let options = json!({ "broker_url": format!("file:{}", file.display()), "broker_transport": scheme });
+        let cx = init("http://127.0.0.1:1");
+        let references = References::new(&Environment::default(), &cx).unwrap();
+        let celery = Celery::new("workers", Fields::value(&options.to_string()).unwrap(), &cx.with(references)).unwrap();
+        let Err(PublishError::Misconfigured(why) | PublishError::Unavailable(why)) = celery.check().await else { panic!("no file") };
+        assert!(why.starts_with("broker_url: refers to a file that cannot be read"), "{why}");
+        std::fs::write(&file, format!("{scheme}://user:hunter2@127.0.0.1:1\n")).unwrap();
+        let answers = celery.publish(&[envelope("a")]).await;
+        assert!(matches!(&answers[0], Err(PublishError::Unavailable(why)) if why.contains("the connection is refused")), "{answers:?}");
+        std::fs::remove_file(&file).unwrap();
+    }
 }
 
 #[tokio::test]
