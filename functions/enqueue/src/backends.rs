@@ -11,6 +11,8 @@ pub fn backends(backends: &mut Backends<true>) {
     backends.add::<SqsTransport>();
     #[cfg(feature = "transport-celery")]
     backends.add::<errand_transport_celery::Celery>();
+    #[cfg(feature = "inline")]
+    backends.add::<crate::Inline>();
     #[cfg(feature = "transport-channels")]
     backends.add::<errand_transport_channels::Channels>();
     #[cfg(feature = "transport-console")]

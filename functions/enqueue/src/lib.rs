@@ -19,6 +19,8 @@ mod call;
 mod channels;
 mod events;
 mod health;
+#[cfg(feature = "inline")]
+mod inline;
 mod notification;
 mod send;
 
@@ -37,6 +39,8 @@ use lambda_runtime::LambdaEvent;
 
 pub use backends::backends;
 pub use health::Health;
+#[cfg(feature = "inline")]
+pub use inline::Inline;
 
 use crate::{backends::HOME, call::Call};
 
@@ -80,7 +84,11 @@ impl Enqueue {
         let cx = Init::default().with(env.clone()).with(sdk).with(queues.clone()).with(Arc::new(TokioClock) as Arc<dyn Clock>);
         let store = DynamoStore::from_env(env, &cx)?.map(Arc::new);
         let hold = EventBridgeScheduler::from_env(env, &cx)?.map(Arc::new);
+        #[cfg(feature = "inline")]
+        let cx = cx.with(Inline::default());
         let dispatch = Dispatch::from_env(env, backends, HOME, &cx)?.with_objects(objects);
+        #[cfg(feature = "inline")]
+        inline::begin(env, cx, &dispatch, store.clone().map(|store| store as _))?;
         let mut checks: Vec<(String, Arc<dyn DynCheck>)> = dispatch.checks().map(|(name, check)| (name.to_owned(), check)).collect();
         checks.extend(hold.clone().map(|hold| (EventBridgeScheduler::NAME.to_owned(), hold as Arc<dyn DynCheck>)));
         let payloads = errand_payloads::payloads().with_transports(dispatch.transports()).with_routes(env)?;

@@ -55,6 +55,9 @@ pub(crate) struct Sent {
     /// Whether the same was sent before, under the same id: this is how it stands.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     idempotent_replayed: bool,
+    /// Whether it was run before the call is answered.
+    #[serde(skip)]
+    ran: bool,
     /// The call that runs it again, where it was given up.
     #[serde(skip_serializing_if = "Option::is_none")]
     replay: Option<Replay>,
@@ -74,7 +77,7 @@ struct Ids {
 
 impl Sent {
     fn now(task: TaskResult) -> Self {
-        Self { task, idempotent_replayed: false, replay: None }
+        Self { task, idempotent_replayed: false, ran: false, replay: None }
     }
 
     fn before(task: TaskResult) -> Self {
@@ -83,7 +86,7 @@ impl Sent {
             path: "/v1/dead-letters/replay",
             body: Ids { ids: [task.id.clone()] },
         });
-        Self { task, idempotent_replayed: true, replay }
+        Self { task, idempotent_replayed: true, ran: false, replay }
     }
 
     /// Without arguments, which the caller has.
@@ -129,7 +132,8 @@ impl Enqueue {
     pub(crate) async fn one_of(&self, asked: Asked, call: &Call<'_>) -> Result<Response, ProblemDocument> {
         match self.send(vec![asked], call.now).await.pop() {
             Some(sent) => sent.map(|sent| {
-                let response = located(json(StatusCode::ACCEPTED, &sent), "/v1/tasks/", &sent.task.id);
+                let status = if sent.ran && sent.task.status.ended() { StatusCode::OK } else { StatusCode::ACCEPTED };
+                let response = located(json(status, &sent), "/v1/tasks/", &sent.task.id);
                 if sent.idempotent_replayed { errand_api::replayed(response) } else { response }
             }),
             None => Err(PublishError::OutcomeUnknown("the transport did not answer".to_owned()).into()),
@@ -261,7 +265,13 @@ impl Enqueue {
         now: Timestamp,
     ) -> Result<Sent, ProblemDocument> {
         let status = waiting(&envelope, now);
-        let sent = sent.map(|(Taken { by, elsewhere }, handed_on)| (by, elsewhere.map(|published| outcome(&published, handed_on))));
+        if let (Some(store), Ok((Taken { by, ran: true, .. }, _))) = (&self.store, &sent) {
+            // Who ran it has noted how it ended: what is known of its id is the answer.
+            let known = store.register(&envelope, status, by, now).await?;
+            let lost = || PublishError::OutcomeUnknown("inline: its record is gone".to_owned());
+            return known.map(|(task, _)| Sent { ran: true, ..Sent::now(task) }).ok_or_else(|| lost().into());
+        }
+        let sent = sent.map(|(Taken { by, elsewhere, .. }, handed_on)| (by, elsewhere.map(|published| outcome(&published, handed_on))));
         let told = match (&self.store, &sent, &noted) {
             (None, ..) | (_, Err(_), None) => Ok(()),
             (Some(store), Ok((backend, Some(outcome))), _) => store.handed_over(&claim(&envelope, backend, now), outcome).await.map(drop),

@@ -10,7 +10,7 @@ use errand_core::{
     settings::all::{API_URL, TRANSPORTS},
 };
 use errand_engine::{Circuits, Engine, Log, Sequel};
-use errand_enqueue::{Enqueue, Health};
+use errand_enqueue::{Enqueue, Health, Inline};
 use errand_http::{Client, sns::Verifier};
 use errand_runtime::TokioClock;
 use errand_status::Operations;
@@ -75,11 +75,20 @@ impl System {
         let caught = LocalMail::new(database.clone());
         let files = Arc::new(Files::open(data.join("objects")).map_err(|error| format!("cannot use the data folder: {error}"))?);
         let invocation = Invocation::from_env(env)?;
-        let cx = init(env, Init::default().with(invocation).with(Client::new()).with(queue.clone()), None).await?;
+        let inline = Inline::default();
+        let cx = Init::default().with(invocation).with(Client::new()).with(queue.clone()).with(inline.clone());
+        let cx = init(env, cx, None).await?;
         let dispatch = Dispatch::from_env(env, backends, SqliteQueue::BACKEND, &cx)?;
         let dispatch = dispatch.with_hold(Some(Arc::new(queue.clone()))).with_objects(Some(files.clone()));
         let registry = registry(env, &cx, &dispatch, caught.clone())?;
         settings::check(env, registry.settings())?;
+        let worker = format!("local-{}", std::process::id());
+        let policy = errand_consumer::policy(env)?;
+        if backends_of(env)?.iter().any(|kind| kind == Inline::BACKEND) {
+            let registry = self::registry(env, &cx, &dispatch, caught.clone())?;
+            let at_once = Inline::engine(registry, Some(store.clone()), &dispatch, policy, &worker, Arc::new(TokioClock));
+            inline.run_by(at_once, invocation.length());
+        }
         let engine = Engine {
             registry,
             store: Some(store.clone()),
@@ -89,10 +98,10 @@ impl System {
             sequel: Some(Sequel { follow_ups: errand_wire::celery::follow_ups, forward: Arc::new(queue.clone()), results: None }),
             api_url: Some(env.get(&API_URL).map_or_else(|| format!("http://{address}"), ToOwned::to_owned)),
             clock: Arc::new(TokioClock),
-            policy: errand_consumer::policy(env)?,
+            policy,
             watchers: vec![Box::new(Log)],
             circuits: Circuits::default(),
-            worker: format!("local-{}", std::process::id()),
+            worker,
             backend: SqliteQueue::BACKEND.to_owned(),
         };
         let intake = Intake { objects: None, verifier: Verifier::from_env(env, &cx)? };
@@ -160,6 +169,7 @@ pub(crate) fn backends(backends: &mut Backends<true>) {
     backends.add::<Celery>();
     backends.add::<errand_transport_channels::Channels>();
     backends.add::<Console>();
+    backends.add::<Inline>();
     backends.add::<EventBridgeTransport>();
     backends.add::<LambdaTransport>();
     backends.add::<SnsTransport>();

@@ -104,3 +104,47 @@ async fn a_call_reaches_who_is_behind_a_topic_a_bus_and_a_function_at_once_or_wh
     let (status, problem) = server.call("POST", "/v1/tasks", Some(&large)).await;
     assert!(status == 413 && problem.contains("262144"), "{status} {problem}");
 }
+
+#[tokio::test]
+async fn a_task_is_run_before_its_call_is_answered_where_it_says_so() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start_with(data.path(), &[("ERRAND_TRANSPORTS", r#"{"now":{"backend":"inline"}}"#)]);
+    let post = async |task: Value| {
+        let (status, answer) = server.call("POST", "/v1/tasks", Some(&task)).await;
+        (status, serde_json::from_str::<Value>(&answer).unwrap())
+    };
+    let mail = json!({ "to": ["a@example.com"], "subject": "s", "body": "b" });
+    let task = json!({ "task": "email", "id": "mail", "kwargs": mail, "backend": "now" });
+    let (status, done) = post(task.clone()).await;
+    assert_eq!((status, &done["status"], &done["attempts"]), (200, &json!("SUCCESSFUL"), &json!(1)), "{done}");
+    assert!(done["return_value"].is_object() && done["finished_at"].is_string() && done["backend"] == "now");
+    let (status, again) = post(task).await;
+    assert_eq!(
+        (status, &again["idempotent_replayed"], &again["finished_at"]),
+        (202, &json!(true), &done["finished_at"]),
+        "it is done once"
+    );
+    let (_, unnamed) = post(json!({ "task": "console", "kwargs": {}, "backend": "now" })).await;
+    assert_eq!(server.wait_for(unnamed["id"].as_str().unwrap(), "SUCCESSFUL").await["return_value"], unnamed["return_value"]);
+
+    // One attempt, however it ends; what was given up is nobody's any more.
+    for (task, kwargs, error) in [
+        ("email", json!({}), "errand.invalid_payload"),
+        ("slack", json!({ "channel": "c", "text": "t" }), "errand.misconfigured"),
+        ("no.such.task", json!({}), "errand.unknown_provider"),
+    ] {
+        let (status, failed) = post(json!({ "task": task, "kwargs": kwargs, "backend": "now" })).await;
+        assert_eq!((status, &failed["status"], &failed["attempts"]), (200, &json!("FAILED"), &json!(1)), "{failed}");
+        assert_eq!(failed["errors"][0]["exception_class_path"], error);
+    }
+    let (_, letters) = server.call("GET", "/v1/dead-letters", None).await;
+    assert_eq!(serde_json::from_str::<Value>(&letters).unwrap()["dead_letters"], json!([]), "the call has told it");
+
+    let (status, problem) = post(json!({ "task": "email", "kwargs": mail, "backend": "now", "countdown": 5 })).await;
+    assert_eq!((status, problem["detail"].as_str()), (422, Some("now: a task that is run before its call is answered cannot be delayed")));
+    let batch =
+        json!({ "tasks": [{ "task": "email", "kwargs": mail, "backend": "now" }, { "task": "email", "kwargs": {}, "backend": "now" }] });
+    let (status, answer) = server.call("POST", "/v1/tasks/batch", Some(&batch)).await;
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!((status, &answer["tasks"][0]["status"], &answer["tasks"][1]["status"]), (202, &json!("SUCCESSFUL"), &json!("FAILED")));
+}

@@ -1,6 +1,6 @@
 //! What this build can hand events to: the one list of the kinds of transports, each with the Cargo feature that it is built with.
 
-use errand_core::{Backends, Transport};
+use errand_core::{Backends, NotInline, Transport};
 use errand_transport_sqs::SqsTransport;
 
 /// The one whose queues this deployment's own consumer works off.
@@ -11,6 +11,7 @@ pub fn backends(backends: &mut Backends<false>) {
     backends.add::<SqsTransport>();
     #[cfg(feature = "transport-celery")]
     backends.add::<errand_transport_celery::Celery>();
+    backends.add::<NotInline>();
     #[cfg(feature = "transport-channels")]
     backends.add::<errand_transport_channels::Channels>();
     #[cfg(feature = "transport-console")]

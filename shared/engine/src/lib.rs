@@ -29,6 +29,7 @@ mod follow;
 mod gate;
 mod leave;
 mod log;
+mod once;
 mod parts;
 mod round;
 mod sequel;

@@ -12,6 +12,7 @@ pub(super) fn describe(operation: Operation) -> Option<Value> {
         Enqueue(Sending::Task) => Call::new("sendTask", "Tasks", "Send a task")
             .takes("Task", json!({ "task": "email", "kwargs": { "to": ["you@example.com"], "subject": "Hello", "body": "It works." } }))
             .idempotent()
+            .answers(200, "It was run before this answer, and has ended: its backend is of the kind inline.", "TaskResult")
             .answers(202, "It is on its way.", "TaskResult")
             .leads_to(202, "$response.body#/id", &["getTask", "moveTask", "cancelTask"])
             .located()

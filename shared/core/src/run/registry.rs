@@ -1,4 +1,9 @@
-use std::{collections::BTreeMap, future::Future, marker::PhantomData, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::Future,
+    marker::PhantomData,
+    sync::Arc,
+};
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
@@ -30,6 +35,8 @@ pub struct Registry {
     transports: BTreeMap<String, (Elsewhere, [Leg; 1])>,
     /// The transport that brings what this build does itself.
     home: String,
+    /// Those that run tasks before they answer a call: what comes here all the same is done as what home brings.
+    inline: BTreeSet<String>,
     routes: Routes<Vec<Leg>>,
     settings: Vec<Setting>,
 }
@@ -107,6 +114,10 @@ impl Registry {
     pub fn add_transports(&mut self, dispatch: &Dispatch) {
         dispatch.transports().home.as_ref().clone_into(&mut self.home);
         for (alias, transport, destinations) in dispatch.elsewhere() {
+            if transport.runs() {
+                self.inline.insert(alias.to_string());
+                continue;
+            }
             let elsewhere = Elsewhere::new(alias, Arc::clone(transport), destinations.clone());
             self.transports.insert(alias.to_string(), (elsewhere.clone(), [Arc::new(elsewhere)]));
         }
@@ -149,7 +160,7 @@ impl Registry {
     /// # Errors
     /// This build has nothing for it, or what it has is off; the message says what to do.
     pub fn way(&self, envelope: &Envelope) -> Result<Way<'_>, DeliveryError> {
-        match envelope.backend.as_deref().filter(|backend| *backend != self.home) {
+        match envelope.backend.as_deref().filter(|backend| *backend != self.home && !self.inline.contains(*backend)) {
             None => self.find(&envelope.task),
             Some(backend) => match self.transports.get(backend) {
                 Some((_, legs)) => Ok(Way::of(legs)),
@@ -248,6 +259,12 @@ impl Resolve for Registry {
     fn transport(&self, hand_over: &HandOver) -> Result<Leg, String> {
         if hand_over.transport == self.home {
             return Err(hand_over.is_home());
+        }
+        if self.inline.contains(&hand_over.transport) {
+            return Err(format!(
+                "{} runs tasks for calls that name it, and for those that name none by ERRAND_TRANSPORT",
+                hand_over.transport
+            ));
         }
         let (elsewhere, _) = self.transports.get(&hand_over.transport).ok_or_else(|| self.unknown_transport(&hand_over.transport))?;
         Ok(Arc::new(elsewhere.of_route(hand_over)?))

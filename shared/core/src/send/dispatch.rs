@@ -54,6 +54,8 @@ pub struct Taken<'a> {
     pub by: &'a str,
     /// What was answered, where it was handed to others, for them to do.
     pub elsewhere: Option<Published>,
+    /// Whether it was run: its record tells how it ended.
+    pub ran: bool,
 }
 
 impl Dispatch {
@@ -294,7 +296,8 @@ impl Dispatch {
     }
 
     fn taken<'a>(&self, carrier: Carrier<'a>, published: Published) -> Taken<'a> {
-        Taken { by: carrier.name(), elsewhere: (!self.comes_back(carrier)).then_some(published) }
+        let ran = matches!(carrier, Carrier::Alias(_, transport) if transport.runs());
+        Taken { by: carrier.name(), elsewhere: (!ran && !self.comes_back(carrier)).then_some(published), ran }
     }
 
     async fn publish_one(&self, carrier: Carrier<'_>, envelope: &mut Envelope) -> Result<Published, PublishError> {

@@ -40,6 +40,11 @@ pub trait Transport: Sized + Send + Sync + 'static {
     /// Whether it could publish now.
     fn check(&self) -> impl Future<Output = Result<(), PublishError>> + Send;
 
+    /// Whether it hands tasks to nobody but runs them itself, before it answers: what became of them is then in their records. To the consumer such an alias is home.
+    fn runs(&self) -> bool {
+        false
+    }
+
     /// For how long after the hand-over the results of its workers are read back, where the alias has that done: at most [`WorkerResult::LONGEST`]. A task that is handed over ends
     /// with its worker's result then, and as one whose outcome is unknown where there is none by that time. `None`: a task ends with the hand-over.
     fn reads_results(&self) -> Option<Duration> {
@@ -235,6 +240,7 @@ crate::erased! {
     value {
         limits() -> TransportLimits;
         reads_results() -> Option<Duration>;
+        runs() -> bool;
     }
 }
 
