@@ -99,6 +99,7 @@ OTHERS = {
     "TransportFunctionArns": (["lambda:InvokeFunction"], []),
     "TransportBusArns": (["events:PutEvents", "events:DescribeEventBus"], []),
     "TransportKeyArns": (["kms:GenerateDataKey", "kms:Decrypt"], []),
+    "TransportSecretArns": (["ssm:GetParameter", "secretsmanager:GetSecretValue"], []),
 }
 
 
@@ -109,7 +110,7 @@ def others(template):
         if template["Parameters"][name]["Default"] != "":
             yield f"{name}: names something unless it is set"
         allowed = {role: as_list(statement["Action"]) for role, statement in statements(resources) if statement.get("Resource") == {"Ref": name}}
-        wanted = {"EnqueueRole": hands_over + asks, "ConsumerRole": hands_over, "StatusRole": hands_over}
+        wanted = {"EnqueueRole": hands_over + asks, "ConsumerRole": hands_over, "StatusRole": hands_over, "OutboxRole": hands_over}
         if allowed != wanted:
             yield f"{name}: allows {allowed} and not {wanted}"
         elsewhere = [role for role, statement in statements(resources) if name in json.dumps(statement) and statement.get("Resource") != {"Ref": name}]

@@ -32,6 +32,7 @@ use errand_core::{
     Backends, Clock, Dispatch, DynCheck, DynNotes, DynObjects, DynRegister, Environment, Hold, Init, Payloads, Queues, Reader,
     SettingsError, Timestamp,
 };
+use errand_http::References;
 use errand_runtime::TokioClock;
 use errand_store_dynamodb::DynamoStore;
 use errand_transport_scheduler::EventBridgeScheduler;
@@ -82,6 +83,8 @@ impl Enqueue {
         let objects: Option<Arc<dyn DynObjects>> = None;
         let queues = Queues::from_env(env)?;
         let cx = Init::default().with(env.clone()).with(sdk).with(queues.clone()).with(Arc::new(TokioClock) as Arc<dyn Clock>);
+        let references = References::new(env, &cx)?;
+        let cx = cx.with(references);
         let store = DynamoStore::from_env(env, &cx)?.map(Arc::new);
         let hold = EventBridgeScheduler::from_env(env, &cx)?.map(Arc::new);
         #[cfg(feature = "inline")]

@@ -195,6 +195,10 @@ pub(crate) async fn init(env: &Environment, cx: Init, wants: Option<&str>) -> Re
         (invokes, "a Lambda function in ERRAND_ROUTES"),
         (backends_of(env)?.iter().any(|backend| OF_AWS.contains(&backend.as_str())), "a transport of AWS in ERRAND_TRANSPORTS"),
         (env.get(&TRANSPORTS).is_some_and(|said| said.contains(Celery::ON_SQS)), "Celery's workers on SQS in ERRAND_TRANSPORTS"),
+        (
+            env.get(&TRANSPORTS).is_some_and(|said| ["\"ssm:/", "\"secretsmanager:"].iter().any(|of_aws| said.contains(of_aws))),
+            "a reference in ERRAND_TRANSPORTS",
+        ),
     ];
     let wants_aws = wants.or_else(|| wants_aws.into_iter().find_map(|(wants, what)| wants.then_some(what)));
     let wants_aws = wants_aws.or_else(|| env.refers_to_aws(Reader::Errand));

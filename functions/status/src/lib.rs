@@ -19,6 +19,7 @@ use errand_core::{
     Backends, Clock, Dispatch, DynDeadLetters, DynNoteList, DynNotes, DynObjects, DynResults, DynSchedules, Environment, Init, Payloads,
     Queues, Reader, SettingsError, limits, settings::all::TABLE,
 };
+use errand_http::References;
 use errand_runtime::TokioClock;
 use errand_store_dynamodb::DynamoStore;
 use errand_transport_scheduler::EventBridgeScheduler;
@@ -72,6 +73,8 @@ impl Operations {
         let objects: Option<Arc<dyn DynObjects>> = None;
         let (queues, dead_letters) = (Queues::from_env(env)?, SqsDeadLetters::from_env(env, &sdk)?);
         let cx = Init::default().with(env.clone()).with(sdk).with(queues.clone()).with(Arc::new(TokioClock) as Arc<dyn Clock>);
+        let references = References::new(env, &cx)?;
+        let cx = cx.with(references);
         let store = Arc::new(DynamoStore::from_env(env, &cx)?.ok_or_else(|| SettingsError::missing(TABLE.name))?);
         let access = Access::new(env, Some(store.clone()))?;
         let scheduler = EventBridgeScheduler::from_env(env, &cx)?.map(Arc::new);
