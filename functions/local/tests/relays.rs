@@ -112,7 +112,6 @@ fn assert_whole(published: &[u32], key: impl Fn(u32) -> Option<u32>) {
             assert!(last.insert(key, *place).is_none_or(|before| before < *place), "{number} has overtaken one of its key");
         }
     }
-    println!("{} publishings of {EVENTS} events", published.len());
 }
 
 fn key(number: u32) -> Option<u32> {
@@ -139,7 +138,6 @@ async fn kill_relays(shop: &Shop, left: impl AsyncFn() -> u32) {
         relay.kill().unwrap();
         relay.wait().unwrap();
     }
-    println!("{kills} kills");
 }
 
 #[tokio::test]
