@@ -12,7 +12,7 @@ pub fn backends(backends: &mut Backends<true>) {
     #[cfg(feature = "transport-celery")]
     backends.add::<errand_transport_celery::Celery>();
     #[cfg(feature = "inline")]
-    backends.add::<crate::Inline>();
+    backends.add::<errand_inline::Inline>();
     #[cfg(feature = "transport-channels")]
     backends.add::<errand_transport_channels::Channels>();
     #[cfg(feature = "transport-console")]

@@ -40,8 +40,6 @@ use lambda_runtime::LambdaEvent;
 
 pub use backends::backends;
 pub use health::Health;
-#[cfg(feature = "inline")]
-pub use inline::Inline;
 
 use crate::{backends::HOME, call::Call};
 
@@ -88,7 +86,7 @@ impl Enqueue {
         let store = DynamoStore::from_env(env, &cx)?.map(Arc::new);
         let hold = EventBridgeScheduler::from_env(env, &cx)?.map(Arc::new);
         #[cfg(feature = "inline")]
-        let cx = cx.with(Inline::default());
+        let cx = cx.with(errand_inline::Inline::default());
         let dispatch = Dispatch::from_env(env, backends, HOME, &cx)?.with_objects(objects);
         #[cfg(feature = "inline")]
         inline::begin(env, cx, &dispatch, store.clone().map(|store| store as _))?;

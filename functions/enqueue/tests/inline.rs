@@ -1,6 +1,5 @@
 //! Tasks that are run before their call is answered, whatever becomes of them.
 
-#![cfg(feature = "inline")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod world;
@@ -12,7 +11,8 @@ use errand_core::{
     Provider, Receipt, Registry, SettingsError, Timestamp,
 };
 use errand_engine::Policy;
-use errand_enqueue::{Enqueue, Inline};
+use errand_enqueue::Enqueue;
+use errand_inline::Inline;
 use errand_runtime::TokioClock;
 use serde_json::{Value, json};
 use world::World;

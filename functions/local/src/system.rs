@@ -10,8 +10,9 @@ use errand_core::{
     settings::all::{API_URL, TRANSPORTS},
 };
 use errand_engine::{Circuits, Engine, Log, Sequel};
-use errand_enqueue::{Enqueue, Health, Inline};
+use errand_enqueue::{Enqueue, Health};
 use errand_http::{Client, sns::Verifier};
+use errand_inline::Inline;
 use errand_runtime::TokioClock;
 use errand_status::Operations;
 use errand_store_sqlite::{Database, SqliteNotes, SqliteQueue, SqliteStore};
