@@ -67,16 +67,16 @@ impl Operations {
     pub fn from_env(env: &Environment, backends: impl FnOnce(&mut Backends<false>)) -> Result<Self, SettingsError> {
         errand_runtime::tell_strangers(&env.strangers(Reader::Status, &[], &errand_payloads::providers()));
         let sdk = errand_http::aws::sdk_config(env)?;
+        let cx = Init::default().with(env.clone()).with(sdk.clone()).with(Arc::new(TokioClock) as Arc<dyn Clock>);
+        let store = Arc::new(DynamoStore::from_env(env, &cx)?.ok_or_else(|| SettingsError::missing(TABLE.name))?);
+        let access = Access::new(env, Some(store.clone()))?;
         #[cfg(feature = "claim-check")]
         let objects = errand_object_s3::S3Objects::from_env(env, &sdk).map(|objects| Arc::new(objects) as Arc<dyn DynObjects>);
         #[cfg(not(feature = "claim-check"))]
         let objects: Option<Arc<dyn DynObjects>> = None;
         let (queues, dead_letters) = (Queues::from_env(env)?, SqsDeadLetters::from_env(env, &sdk)?);
-        let cx = Init::default().with(env.clone()).with(sdk).with(queues.clone()).with(Arc::new(TokioClock) as Arc<dyn Clock>);
         let references = References::new(env, &cx)?;
-        let cx = cx.with(references);
-        let store = Arc::new(DynamoStore::from_env(env, &cx)?.ok_or_else(|| SettingsError::missing(TABLE.name))?);
-        let access = Access::new(env, Some(store.clone()))?;
+        let cx = cx.with(queues.clone()).with(references);
         let scheduler = EventBridgeScheduler::from_env(env, &cx)?.map(Arc::new);
         let dispatch = Dispatch::from_env(env, backends, HOME, &cx)?.with_objects(objects);
         let payloads = errand_payloads::payloads().with_transports(dispatch.transports()).with_routes(env)?;
