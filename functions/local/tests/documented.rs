@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use server::{Server, until};
 
 /// What is not run, by how it begins or the page that it stands on, and why.
-const NOT_RUN: [(&str, &str); 16] = [
+const NOT_RUN: [(&str, &str); 20] = [
     ("cargo run", "builds for minutes; what it starts is the server that answers here"),
     ("cargo install", "builds for minutes"),
     ("cargo lambda build", "builds for minutes, by tests/run"),
@@ -34,6 +34,10 @@ const NOT_RUN: [(&str, &str); 16] = [
         "curl -X POST \"$report_url\" -H \"authorization: Bearer $report_token\" -H 'content-type: application/json' -d '{\"status\": \"FAILED\"",
         "reports otherwise what the line before has reported",
     ),
+    ("errand outbox", "needs a database of an application; the tests of relays do what these say"),
+    ("ERRAND_OUTBOX_DATABASE=", "needs PostgreSQL; the same tests"),
+    ("ERRAND_QUEUE_URL=…", "needs an AWS account"),
+    ("aws dynamodb ", "needs an AWS account; tests/run makes such a table of an emulator"),
     ("docs/performance.md", "measures for minutes, with a tool of its own"),
     ("docs/examples/django/README.md", "needs three terminals; the tests of that example run its files"),
     ("docs/examples/lambda/README.md", "needs an AWS account; tests/run does it with an emulator"),
