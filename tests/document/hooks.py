@@ -36,6 +36,7 @@ UNSAYABLE = [
     (r"/(return_value|errors)(/.*)?", r"", "sizes in bytes"),
     (r"/edit(/.*)?", r"", "what becomes of each envelope"),
     (r"/(variables|context|extra_data|obj)(/.*)?", r"", "sizes in bytes, and how deep values are nested"),
+    (r"/destination", r"^is for transports that hand over to others", "where a task goes: by its backend, its route or the default"),
     (r"/args", r"is for tasks of one's own", "of a change, the task is one that is kept"),
     (r".*", r"which mean the same", "one value under two names"),
     (r"/(limit|max_attempts|rate)", r"expected a whole number", "a schema takes 7.0 for a whole number"),
