@@ -196,7 +196,12 @@ async fn a_refused_call_says_why_and_queues_nothing() {
     assert_eq!(stack.call_as("Bearer wrong", "POST", "/v1/tasks", Some(&mail(&id))).await.0, 401);
     assert_eq!(stack.call("GET", &format!("/v1/tasks/{id}"), None).await.0, 404);
     let (status, health) = stack.call("GET", "/v1/health", None).await;
-    assert_eq!((status, health), (200, json!({ "status": "ok", "checks": { "scheduler": "ok", "sqs": "ok", "store": "ok" } })));
+    let checks = json!({ "scheduler": "ok", "sqs": "ok", "store": "ok" });
+    assert_eq!((status, &health["status"], &health["checks"]), (200, &json!("ok"), &checks));
+    let details = health["details"].as_object().unwrap();
+    assert!(details.len() == 3 && details.values().all(|detail| detail["latency_ms"].is_u64() && detail["error"].is_null()), "{health}");
+    let (status, told) = stack.call_as("", "GET", "/v1/health", None).await;
+    assert_eq!((status, told), (200, json!({ "status": "ok", "checks": checks })), "without a key it says no more");
 }
 
 #[tokio::test]
