@@ -115,6 +115,7 @@ impl Server {
             if batch == 22 {
                 self.process = Self::run((self.command)(self.folder.path(), self.port));
                 self.is_up().await;
+                taken.extend(has_its_queues(&celery).await);
             }
         }
         assert!(taken.len() >= 400 && failed >= 20, "{} taken, {failed} not", taken.len());
@@ -125,6 +126,18 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// Sends one task until it is taken or fails otherwise than for want of its queue: RabbitMQ answers before it has its queues again. Answers its id if it was taken.
+async fn has_its_queues(celery: &Celery) -> Option<String> {
+    let (task, begun) = (to("celery", "first"), Instant::now());
+    loop {
+        match celery.publish(std::slice::from_ref(&task)).await.remove(0) {
+            Err(PublishError::Misconfigured(why)) => assert!(begun.elapsed() < Duration::from_secs(60), "{why}"),
+            answer => return answer.is_ok().then(|| task.id.clone()),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
