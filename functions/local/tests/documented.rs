@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use server::{Server, until};
 
 /// What is not run, by how it begins or the page that it stands on, and why.
-const NOT_RUN: [(&str, &str); 20] = [
+const NOT_RUN: [(&str, &str); 21] = [
     ("cargo run", "builds for minutes; what it starts is the server that answers here"),
     ("cargo install", "builds for minutes"),
     ("cargo lambda build", "builds for minutes, by tests/run"),
@@ -38,6 +38,7 @@ const NOT_RUN: [(&str, &str); 20] = [
     ("ERRAND_OUTBOX_DATABASE=", "needs PostgreSQL; the same tests"),
     ("ERRAND_QUEUE_URL=…", "needs an AWS account"),
     ("aws dynamodb ", "needs an AWS account; tests/run makes such a table of an emulator"),
+    ("rq worker", "starts a worker of RQ's; the tests of workers start it so"),
     ("docs/performance.md", "measures for minutes, with a tool of its own"),
     ("docs/examples/django/README.md", "needs three terminals; the tests of that example run its files"),
     ("docs/examples/lambda/README.md", "needs an AWS account; tests/run does it with an emulator"),
