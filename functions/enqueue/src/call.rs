@@ -1,6 +1,6 @@
 //! What a caller sends: an envelope's fields, and `countdown`.
 
-use errand_api::{ProblemDocument, WORDS_OF_PATHS};
+use errand_api::{ProblemDocument, check_id};
 use errand_core::{Envelope, Fields, OBJECT_LIMIT, Payloads, Problems, Timestamp, limits};
 use errand_wire::native;
 
@@ -36,8 +36,8 @@ impl Call<'_> {
         if let Some(envelope) = &mut envelope {
             self.complete(&mut fields, envelope);
             self.payloads.check_call(&mut fields, envelope);
-            if WORDS_OF_PATHS.contains(&envelope.id.as_str()) {
-                fields.refuse("id", format!("expected another id than {}, which are words of paths", WORDS_OF_PATHS.join(", ")));
+            if let Err(expected) = check_id(&envelope.id) {
+                fields.refuse("id", expected);
             }
             if envelope.claim_check.is_some() {
                 fields.refuse("claim_check", "is not for callers: send kwargs of any size");

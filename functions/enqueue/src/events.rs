@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use errand_api::{ProblemDocument, Request, Response, WORDS_OF_PATHS, body, json_body};
+use errand_api::{ProblemDocument, Request, Response, body, check_id, json_body};
 use errand_core::{Context, Envelope, Fields, OBJECT_LIMIT, Problems, Refusal};
 use errand_wire::cloudevents;
 use http::{StatusCode, header};
@@ -61,9 +61,7 @@ impl Call<'_> {
                 refusal => Problems::at("/type", self.payloads.told(&refusal).unwrap_or_default()),
             })?;
         }
-        if WORDS_OF_PATHS.contains(&envelope.id.as_str()) {
-            return Err(Problems::at("/id", format!("expected another id than {}, which are words of paths", WORDS_OF_PATHS.join(", "))));
-        }
+        check_id(&envelope.id).map_err(|expected| Problems::at("/id", expected))?;
         // An event's id is made of what names it. Its attributes may come in any order, and are no content.
         let content = Envelope { context: Context::default(), ..envelope.clone() }.content();
         let trace = envelope.trace.clone().or_else(|| self.own_trace());

@@ -16,7 +16,7 @@ pub use idempotency::{Begun, Once, replayed, unfinished};
 pub use keys::{ApiKey, RATE_LIMIT, Scope, generate_key};
 pub use problem::ProblemDocument;
 pub use query::{LONGEST_WAIT, Query, query_pairs};
-pub use routes::{Managing, Operation, Route, Sending, WORDS_OF_PATHS, has_words, parameters, route, routes};
+pub use routes::{Managing, Operation, Route, Sending, WORDS_OF_PATHS, check_id, has_words, parameters, route, routes};
 
 use bytes::Bytes;
 use errand_core::Timestamp;

@@ -149,6 +149,17 @@ const ROUTES: [(Method, &str, Operation, Option<Scope>); 34] = [
 /// The words that stand in paths where others have a task's id, and so are no ids: what has one could not be asked about.
 pub const WORDS_OF_PATHS: [&str; 3] = ["batch", "drop", "replay"];
 
+/// Checks that a task could be asked about by this id.
+///
+/// # Errors
+/// It is one of [`WORDS_OF_PATHS`]: what was expected.
+pub fn check_id(id: &str) -> Result<(), String> {
+    if WORDS_OF_PATHS.contains(&id) {
+        return Err(format!("expected another id than {}, which are words of paths", WORDS_OF_PATHS.join(", ")));
+    }
+    Ok(())
+}
+
 /// Where a call goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
