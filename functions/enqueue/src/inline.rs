@@ -6,7 +6,6 @@ use errand_core::{
     Dispatch, DynClaims, Environment, Init, Invocation, NotInline, SettingsError, backends_of,
     settings::all::{AWS_LAMBDA_LOG_STREAM_NAME, TABLE},
 };
-use errand_http::References;
 use errand_inline::Inline;
 
 /// Has an enqueue function's tasks run by an engine of its own, where `ERRAND_TRANSPORTS` names such an alias: with the providers of the consumer's build.
@@ -21,8 +20,6 @@ pub(crate) fn begin(env: &Environment, cx: Init, dispatch: &Dispatch, store: Opt
     env.required(&TABLE)?;
     let (inline, invocation) = (cx.shared::<Inline>()?.clone(), Invocation::from_env(env)?);
     let cx = cx.with(invocation).with(errand_http::Client::new());
-    let references = References::new(env, &cx)?;
-    let cx = cx.with(references);
     let registry = errand_consumer::registry(env, &cx, dispatch, errand_consumer::providers)?;
     let worker = env.required(&AWS_LAMBDA_LOG_STREAM_NAME)?;
     let engine = Inline::engine(registry, store, dispatch, errand_consumer::policy(env)?, worker, cx.clock()?);
