@@ -9,9 +9,9 @@ pub(crate) const HOME: &str = SqsTransport::BACKEND;
 /// Adds the kinds of transports of this build.
 pub fn backends(backends: &mut Backends<false>) {
     backends.add::<SqsTransport>();
+    backends.add::<NotInline>();
     #[cfg(feature = "transport-celery")]
     backends.add::<errand_transport_celery::Celery>();
-    backends.add::<NotInline>();
     #[cfg(feature = "transport-channels")]
     backends.add::<errand_transport_channels::Channels>();
     #[cfg(feature = "transport-console")]
@@ -20,8 +20,6 @@ pub fn backends(backends: &mut Backends<false>) {
     backends.add::<errand_transport_eventbridge::EventBridgeTransport>();
     #[cfg(feature = "transport-lambda")]
     backends.add::<errand_transport_lambda::LambdaTransport>();
-    #[cfg(feature = "transport-sns")]
-    backends.add::<errand_transport_sns::SnsTransport>();
     #[cfg(feature = "transport-redis-streams")]
     backends.add::<errand_transport_redis_streams::RedisStreams>();
     #[cfg(feature = "transport-rq")]
@@ -30,6 +28,8 @@ pub fn backends(backends: &mut Backends<false>) {
     backends.add::<errand_transport_servicebus::ServiceBusQueue>();
     #[cfg(feature = "transport-servicebus")]
     backends.add::<errand_transport_servicebus::ServiceBusTopic>();
+    #[cfg(feature = "transport-sns")]
+    backends.add::<errand_transport_sns::SnsTransport>();
     #[cfg(feature = "transport-storage-queue")]
     backends.add::<errand_transport_storage_queue::StorageQueue>();
 }

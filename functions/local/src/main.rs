@@ -1,6 +1,7 @@
 //! `errand`: all of Errand in one process on one SQLite file.
 
 mod aws;
+mod backends;
 mod cli;
 mod client;
 mod decode;

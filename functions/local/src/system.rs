@@ -6,7 +6,7 @@ use axum::Router;
 use errand_api::Access;
 use errand_consumer::{Consumer, Intake};
 use errand_core::{
-    Backends, Dispatch, DynCheck, Environment, Init, Invocation, Reader, Registry, Routes, SettingsError, Target, Transport, backends_of,
+    Dispatch, DynCheck, Environment, Init, Invocation, Reader, Registry, Routes, SettingsError, Target, Transport, backends_of,
     settings::all::{API_URL, TRANSPORTS},
 };
 use errand_engine::{Circuits, Engine, Log, Sequel};
@@ -17,17 +17,11 @@ use errand_runtime::TokioClock;
 use errand_status::Operations;
 use errand_store_sqlite::{Database, SqliteNotes, SqliteQueue, SqliteStore};
 use errand_transport_celery::Celery;
-use errand_transport_console::Console;
-use errand_transport_eventbridge::EventBridgeTransport;
-use errand_transport_lambda::LambdaTransport;
-use errand_transport_servicebus::{ServiceBusQueue, ServiceBusTopic};
-use errand_transport_sns::SnsTransport;
-use errand_transport_sqs::SqsTransport;
-use errand_transport_storage_queue::StorageQueue;
 use ses::FROM;
 use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
+    backends::{OF_AWS, backends},
     listen::Places,
     mail::{Catcher, LocalMail},
     objects::Files,
@@ -162,27 +156,6 @@ impl System {
         Door { caught: self.caught.clone(), enqueue: Arc::clone(&self.functions.enqueue) }
     }
 }
-
-/// Adds the kinds of transports.
-pub(crate) fn backends(backends: &mut Backends<true>) {
-    backends.add::<SqliteQueue>();
-    backends.add::<SqsTransport>();
-    backends.add::<Celery>();
-    backends.add::<errand_transport_channels::Channels>();
-    backends.add::<Console>();
-    backends.add::<Inline>();
-    backends.add::<EventBridgeTransport>();
-    backends.add::<LambdaTransport>();
-    backends.add::<SnsTransport>();
-    backends.add::<errand_transport_redis_streams::RedisStreams>();
-    backends.add::<errand_transport_rq::Rq>();
-    backends.add::<ServiceBusQueue>();
-    backends.add::<ServiceBusTopic>();
-    backends.add::<StorageQueue>();
-}
-
-/// The kinds of transports that are on AWS.
-const OF_AWS: [&str; 4] = [SqsTransport::BACKEND, EventBridgeTransport::BACKEND, LambdaTransport::BACKEND, SnsTransport::BACKEND];
 
 /// What providers, runners and transports share, with that of `cx`; AWS's clients' settings where something `wants` them.
 ///

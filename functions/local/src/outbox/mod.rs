@@ -21,6 +21,7 @@ use tokio::{sync::watch, time::sleep};
 
 use self::table::{Held, Part, Row, Table, TableName};
 use crate::{
+    backends::backends,
     client::{say, tell},
     queues, serve, settings, system,
 };
@@ -156,14 +157,14 @@ impl Outbox {
         let (dispatch, queue): (Dispatch, Arc<dyn DynQueue>) = if env.has(&QUEUE_URL) {
             let cx = system::init(env, cx.with(Queues::from_env(env)?), Some(QUEUE_URL.name)).await?;
             let queue = SqsQueue::new(env, cx.shared()?)?;
-            (Dispatch::from_env(env, system::backends, SqsTransport::BACKEND, &cx)?, Arc::new(queue))
+            (Dispatch::from_env(env, backends, SqsTransport::BACKEND, &cx)?, Arc::new(queue))
         } else {
             std::fs::create_dir_all(&self.data).map_err(|error| format!("cannot use the data folder {}: {error}", self.data.display()))?;
             let database = Database::open(&self.data.join("errand.sqlite3")).await?;
             let queues::Queues { ours, foreign } = queues::Queues::from_env(env)?;
             let queue = SqliteQueue::new(database).with_queues(ours.into_keys(), foreign.into_iter());
             let cx = system::init(env, cx.with(queue.clone()), None).await?;
-            (Dispatch::from_env(env, system::backends, SqliteQueue::BACKEND, &cx)?, Arc::new(queue))
+            (Dispatch::from_env(env, backends, SqliteQueue::BACKEND, &cx)?, Arc::new(queue))
         };
         let payloads = errand_payloads::payloads().with_transports(dispatch.transports()).with_routes(env)?;
         Ok(Relay { dispatch, payloads, queue, clock, patience: Patience::from_env(env)? })
